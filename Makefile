@@ -1,0 +1,58 @@
+# What one does with webhooklog; `make` or `make help` lists it. Needed: Python 3.11 or newer, and make.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+
+# Production-like settings for the checks, whatever .env and the environment hold.
+CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
+	ALLOWED_HOSTS=ci-log.example.org SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz \
+	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
+	@exec $(BIN)/python -m webhooklog.run
+
+test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
+	$(BIN)/python -m pytest --database=sqlite --cov --cov-report=
+	$(BIN)/python -m pytest --database=postgresql --cov --cov-append --cov-fail-under=95
+
+check: $(BIN)/dev.installed ## check style, types, imports, migrations, deployment, container files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(CHECK_ENV) $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint --check --lint logs
+	$(CHECK_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+format: $(BIN)/dev.installed ## format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/djlint --reformat --quiet logs
+
+lock: $(BIN)/dev.installed ## compile requirements/*.in to hash-locked *.txt (UPGRADE=1 for the newest versions)
+	@for name in base prod dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
+			--custom-compile-command "make lock" --output-file requirements/$$name.txt requirements/$$name.in || exit 1; \
+	done
+
+clean: ## remove what make has made; the log in var/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
+
+# One file for each installed set of requirements, so that a second `make run` installs nothing.
+$(BIN)/%.installed: requirements/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "webhooklog needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing $< ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+
+
