@@ -1,0 +1,1 @@
+"""Receive, verify, log and show CircleCI's outbound webhooks."""

@@ -1,0 +1,1 @@
+"""What CircleCI says on the wire, read and written in plain Python without Django."""

@@ -1,0 +1,267 @@
+"""Read a delivery's bytes into one normalised event, tolerating everything but a missing identity.
+
+Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20). Payloads are "open maps":
+any block may be missing, new ones may come, and the shape under ``pipeline`` depends on where the code is hosted.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from logs.circleci.vocabulary import EventType
+from logs.exceptions import PayloadMalformed
+
+MAX_DEPTH = 100
+MAX_ID_LENGTH = 200
+MAX_TEXT_LENGTH = 255
+MAX_SUBJECT_LENGTH = 500
+MAX_URL_LENGTH = 2000
+MAX_INTEGER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One version of one event, as the columns of the log.
+
+    Text that is missing is ``""``, any other missing value is None. Text is cut to its column's length and holds
+    neither NUL nor lone surrogates. Times are aware and in UTC.
+    """
+
+    event_id: str  # Names the event, not the delivery: the same in every retry. An opaque string.
+    event_type: str  # "workflow-completed", "job-completed", or a word not documented yet.
+    happened_at: datetime | None
+    stopped_at: datetime | None  # Of the job in job events, of the workflow otherwise.
+    name: str  # The webhook's, as CircleCI calls it.
+    project: str
+    project_slug: str
+    project_id: str
+    organization: str
+    workflow: str
+    workflow_id: str
+    job: str
+    job_number: int | None
+    status: str  # Free text; the job's in job events, the workflow's otherwise.
+    branch: str
+    tag: str
+    revision: str
+    commit_subject: str
+    author: str  # Of the commit.
+    pipeline_id: str
+    pipeline_number: int | None
+    trigger: str
+    duration_seconds: float | None  # From start to stop of the job or the workflow; never negative.
+    url: str  # Of the workflow in CircleCI; always http or https.
+
+    def __post_init__(self) -> None:
+        for moment in (self.happened_at, self.stopped_at):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("an event's times must be aware")
+
+
+def parse_payload(body: bytes) -> dict[str, object]:
+    """Return the JSON object that a body holds.
+
+    Integers too long for a database are returned as strings of digits.
+
+    Raises:
+        PayloadMalformed: the body is not strict UTF-8, not strict JSON (NaN and duplicate keys are refused too),
+            nested deeper than MAX_DEPTH, or not an object.
+    """
+    try:
+        document = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object_without_duplicates,
+            parse_int=_integer_or_digits,
+            parse_constant=_refuse_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise PayloadMalformed(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except RecursionError as error:
+        raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels") from error
+    except json.JSONDecodeError as error:
+        raise PayloadMalformed(f"not JSON: {error.msg} at character {error.pos}") from error
+    if not isinstance(document, dict):
+        raise PayloadMalformed(f"not a JSON object but a JSON {_json_type(document)}")
+    _refuse_deep_nesting(document)
+    return document
+
+
+def read_event(body: bytes) -> Event:
+    """Read a body into an event, leaving out whatever in it is missing, odd or of another type.
+
+    Raises:
+        PayloadMalformed: the body holds no JSON object, or the object no usable ``id`` or ``type``.
+    """
+    document = parse_payload(body)
+    event_id = _required(document, "id")
+    if len(event_id) > MAX_ID_LENGTH:
+        raise PayloadMalformed(f'"id" is longer than {MAX_ID_LENGTH} characters')
+    event_type = _required(document, "type")[:MAX_TEXT_LENGTH]
+    subject, started = ("job", "started_at") if event_type == EventType.JOB_COMPLETED else ("workflow", "created_at")
+    stopped_at = _moment(document, f"{subject}.stopped_at")
+    return Event(
+        event_id=event_id,
+        event_type=event_type,
+        happened_at=_moment(document, "happened_at"),
+        stopped_at=stopped_at,
+        status=_text(document, f"{subject}.status"),
+        duration_seconds=_duration_seconds(_moment(document, f"{subject}.{started}"), stopped_at),
+        tag=_text(document, *TAG_PATHS) or _tag_of_ref(document),
+        commit_subject=_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH),
+        url=_web_address(document, "workflow.url"),
+        job_number=_integer(document, "job.number"),
+        pipeline_number=_integer(document, "pipeline.number"),
+        **{column: _text(document, *paths) for column, paths in TEXT_PATHS.items()},
+    )
+
+
+# Where each column of text stands in a payload, the most telling place first.
+# GitHub OAuth and Bitbucket Cloud fill "vcs"; GitLab, GitHub App and Bitbucket Data Center fill "trigger_parameters".
+# fmt: off
+_GIT        = "pipeline.trigger_parameters.git"
+_GITLAB     = "pipeline.trigger_parameters.gitlab"
+_GITHUB_APP = "pipeline.trigger_parameters.github_app"
+
+TEXT_PATHS = {
+    "name":         ("webhook.name",),
+    "project":      ("project.name",),
+    "project_slug": ("project.slug",),
+    "project_id":   ("project.id",),
+    "organization": ("organization.name",),
+    "workflow":     ("workflow.name",),
+    "workflow_id":  ("workflow.id",),
+    "job":          ("job.name",),
+    "branch":       ("pipeline.vcs.branch", f"{_GIT}.branch", f"{_GITLAB}.branch", f"{_GITHUB_APP}.branch"),
+    "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha",
+                     f"{_GITLAB}.commit_sha", f"{_GITHUB_APP}.commit_sha"),
+    "author":       ("pipeline.vcs.commit.author.name",
+                     f"{_GITLAB}.commit_author_name", f"{_GITHUB_APP}.commit_author_name"),
+    "pipeline_id":  ("pipeline.id",),
+    "trigger":      ("pipeline.trigger.type",),
+}
+COMMIT_SUBJECT_PATHS = (
+    "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title",
+)
+TAG_PATHS     = ("pipeline.vcs.tag", f"{_GIT}.tag")
+TAG_REF_PATHS = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref", f"{_GITLAB}.ref")
+# fmt: on
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MOMENT = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(?:\.\d+)?) ?(?P<offset>Z|[+-]\d\d:?\d\d)(?: UTC)?",
+    re.ASCII,
+)
+
+
+def _at(document: dict[str, object], path: str) -> object:
+    """Return what stands at a dotted path; None where a step is missing, null or no object."""
+    node: object = document
+    for key in path.split("."):
+        if not isinstance(node, dict):
+            return None
+        node = node.get(key)
+    return node
+
+
+def _text(document: dict[str, object], *paths: str, max_length: int = MAX_TEXT_LENGTH) -> str:
+    """Return the first text at any of the paths that is not empty; ``""`` where there is none."""
+    for path in paths:
+        value = _at(document, path)
+        if isinstance(value, str) and value:
+            return _storable(value)[:max_length]
+    return ""
+
+
+def _storable(text: str) -> str:
+    """Replace what a database column of text cannot hold: PostgreSQL refuses NUL, UTF-8 lone surrogates."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _required(document: dict[str, object], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise PayloadMalformed(f'"{key}" must be a text that is not empty')
+    return _storable(value)
+
+
+def _integer(document: dict[str, object], path: str) -> int | None:
+    """Return a whole number, also where it is written as text; None where it is anything else or out of range."""
+    value = _at(document, path)
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER:
+        return value
+    return None
+
+
+def _moment(document: dict[str, object], path: str) -> datetime | None:
+    """Return a time in UTC from ISO 8601 or Go's notation; None where there is none or its offset is missing."""
+    value = _at(document, path)
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime.fromisoformat("{date}T{time}{offset}".format(**match.groupdict())).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    # Years at either end of the calendar overflow when they are shown in another time zone.
+    return moment if 1970 <= moment.year < 9999 else None
+
+
+def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) -> float | None:
+    if started_at is None or stopped_at is None or stopped_at < started_at:
+        return None
+    return (stopped_at - started_at).total_seconds()
+
+
+def _tag_of_ref(document: dict[str, object]) -> str:
+    for path in TAG_REF_PATHS:
+        prefix, tags, tag = _text(document, path).partition("refs/tags/")
+        if tags and not prefix:
+            return tag
+    return ""
+
+
+def _web_address(document: dict[str, object], path: str) -> str:
+    """Return an http(s) address; any other scheme could run script when somebody clicks it."""
+    address = _text(document, path, max_length=MAX_URL_LENGTH)
+    return address if address.startswith(("https://", "http://")) else ""
+
+
+def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Two readers of a body with a key twice may each believe another value: such a body proves nothing.
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise PayloadMalformed("not JSON to rely on: an object has the same key twice")
+    return document
+
+
+def _integer_or_digits(digits: str) -> int | str:
+    # int() raises ValueError on more than 4,300 digits.
+    return int(digits) if len(digits) <= 20 else digits
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise PayloadMalformed(f"not JSON: {word} is no JSON number")
+
+
+def _refuse_deep_nesting(document: dict[str, object]) -> None:
+    level: list[object] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _children(node: object) -> Iterator[object]:
+    if isinstance(node, dict):
+        return iter(node.values())
+    return iter(node) if isinstance(node, list) else iter(())
+
+
+def _json_type(value: object) -> str:
+    return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")

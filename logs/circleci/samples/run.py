@@ -1,0 +1,93 @@
+"""What a sample tells: who pushed what to which project, and how it went."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from random import Random
+from typing import TypedDict
+from uuid import UUID
+
+ORGANIZATION = "acme"
+WEBHOOK_NAME = "My CircleCI Webhook"
+
+# Without a moment of its own a sample happens here: with the clock's, a seed would not make the same bytes twice.
+REFERENCE_MOMENT = datetime(2026, 8, 20, 9, 30, 0, 250_000, tzinfo=UTC)
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+class Host(StrEnum):
+    """Where a project's code is hosted, on which the shape of ``pipeline`` depends."""
+
+    GITHUB_OAUTH = "github_oauth"
+    BITBUCKET_CLOUD = "bitbucket_cloud"
+    GITLAB = "gitlab"
+    GITHUB_APP = "github_app"
+    BITBUCKET_DC = "bitbucket_dc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a workflow, as far as samples can be told apart."""
+
+    project: str = "orchard"
+    webhook_name: str = WEBHOOK_NAME
+    host: Host = Host.GITHUB_OAUTH
+    happened_at: datetime | None = None  # None: REFERENCE_MOMENT.
+    duration_seconds: float | None = None  # Of the workflow, or of the job in job events. None: a likely one.
+    workflow: str = "build-and-test"
+    workflow_id: str | None = None  # None: a new workflow. One given twice makes two versions of one event.
+    branch: str = "main"
+    tag: str | None = None  # A tag was pushed; then the branch counts for nothing.
+    author: str = "Wilma Quince"
+    commit_subject: str = "Prune the apple trees"
+    by_api: bool = False  # Started through the API: nothing is known of the commit.
+
+    def __post_init__(self) -> None:
+        if self.moment.tzinfo is None:
+            raise ValueError("happened_at must be aware")
+
+    @property
+    def moment(self) -> datetime:
+        """When the event happened."""
+        return self.happened_at or REFERENCE_MOMENT
+
+
+class RunOptions(TypedDict, total=False):
+    """The fields of a Run as keywords."""
+
+    project: str
+    webhook_name: str
+    host: Host
+    happened_at: datetime | None
+    duration_seconds: float | None
+    workflow: str
+    workflow_id: str | None
+    branch: str
+    tag: str | None
+    author: str
+    commit_subject: str
+    by_api: bool
+
+
+def random_id(random: Random) -> str:
+    """Return a random UUID, version 4."""
+    return str(UUID(int=random.getrandbits(128), version=4))
+
+
+def lasting_id(kind: str, name: str) -> str:
+    """Return the id of a named thing: always the same, as a project keeps its id through all its events."""
+    return random_id(Random(f"{kind} {name}"))
+
+
+def project_slug(run: Run) -> str:
+    """Return ``github/<org>/<repo>`` where CircleCI knows the repository by name, ``circleci/<id>/<id>`` elsewhere."""
+    if run.host == Host.GITHUB_OAUTH:
+        return f"github/{ORGANIZATION}/{run.project}"
+    if run.host == Host.BITBUCKET_CLOUD:
+        return f"bitbucket/{ORGANIZATION}/{run.project}"
+    return f"circleci/{_short_id(ORGANIZATION)}/{_short_id(run.project)}"
+
+
+def _short_id(name: str) -> str:
+    return "".join(Random(f"short id {name}").choices(_BASE58, k=22))

@@ -1,0 +1,188 @@
+"""The part of ``pipeline`` that tells where the code came from, which each host fills in its own way.
+
+Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20): "vcs" holds what GitHub
+OAuth and Bitbucket Cloud tell, "trigger_parameters" what the other hosts do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from logs.circleci.samples.run import ORGANIZATION, Host, Run, lasting_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """The commit that a run builds."""
+
+    run: Run
+    revision: str
+    created_at: datetime  # Of the pipeline; the commit is dated alike.
+
+    @property
+    def ref(self) -> str:
+        """The full name of the tag or branch."""
+        return f"refs/tags/{self.run.tag}" if self.run.tag else f"refs/heads/{self.run.branch}"
+
+    @property
+    def email(self) -> str:
+        """The author's address, in a domain that nobody can own."""
+        return f"{self.run.author.lower().replace(' ', '.')}@acme.example"
+
+    @property
+    def repository(self) -> str:
+        """Organisation and repository."""
+        return f"{ORGANIZATION}/{self.run.project}"
+
+
+def random_push(random: Random, run: Run, created_at: datetime) -> Push:
+    """Return a push with a random commit for a run."""
+    return Push(run=run, revision=f"{random.getrandbits(160):040x}", created_at=created_at)
+
+
+def trigger_type(run: Run) -> str:
+    """Return what started the pipeline, in the words of ``pipeline.trigger.type``."""
+    if run.by_api:
+        return "api"
+    return "webhook" if run.host in (Host.GITHUB_OAUTH, Host.BITBUCKET_CLOUD) else str(run.host)
+
+
+def source_of(push: Push) -> dict[str, Any]:
+    """Return ``{"vcs": …}`` or ``{"trigger_parameters": …}``, whichever the run's host sends."""
+    return _SOURCES[push.run.host](push)
+
+
+def iso(moment: datetime) -> str:
+    """Return a time as CircleCI writes it: in UTC, to the microsecond, with a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _go_time(moment: datetime) -> str:
+    """Return a time in the notation of Go's ``time.String``, which drops trailing zeros of the fraction."""
+    fraction = f"{moment.microsecond:06d}".rstrip("0")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + (f".{fraction}" if fraction else "") + " +0000 UTC"
+
+
+def _github_oauth(push: Push) -> dict[str, Any]:
+    return {"vcs": _vcs(push, "github", "https://github.com")}
+
+
+def _bitbucket_cloud(push: Push) -> dict[str, Any]:
+    return {"vcs": _vcs(push, "bitbucket", "https://bitbucket.org")}
+
+
+def _vcs(push: Push, provider: str, site: str) -> dict[str, Any]:
+    address = f"{site}/{push.repository}"
+    return {
+        "provider_name": provider,
+        "origin_repository_url": address,
+        "target_repository_url": address,
+        "revision": push.revision,
+        "commit": _commit(push),
+        # A pushed tag shows in nothing but this null: its name is not told.
+        "branch": None if push.run.tag else push.run.branch,
+    }
+
+
+def _commit(push: Push) -> dict[str, Any]:
+    """Return the commit; every leaf is null where the API started the pipeline."""
+    known = not push.run.by_api
+    person = {"name": push.run.author if known else None, "email": push.email if known else None}
+    moment = iso(push.created_at) if known else None
+    return {
+        "subject": push.run.commit_subject if known else None,
+        "body": "" if known else None,
+        "author": person,
+        "committer": dict(person),
+        "authored_at": moment,
+        "committed_at": moment,
+    }
+
+
+def _gitlab(push: Push) -> dict[str, Any]:
+    run = push.run
+    block = _provider_block(push) | {
+        "type": "tag_push" if run.tag else "push",
+        "tag": run.tag or "",
+        "checkout_sha": push.revision,
+        "ref": push.ref,
+        "web_url": f"https://gitlab.com/{push.repository}",
+        "project_id": str(int(lasting_id("gitlab", run.project)[:6], 16)),
+        "total_commits_count": "1",
+        "default_branch": "",
+        "x_gitlab_event_id": "",
+        "is_fork_merge_request": False,
+    }
+    git = _git(push, f"git@gitlab.com:{push.repository}.git") | {"tag": run.tag or ""}
+    return _trigger_parameters(push, iso(push.created_at), git, gitlab=block)
+
+
+def _github_app(push: Push) -> dict[str, Any]:
+    block = _provider_block(push) | {
+        "owner": ORGANIZATION,
+        "ref": push.run.tag or push.run.branch,
+        "full_ref": push.ref,
+        "forced": "false",
+    }
+    # No "tag" here: a pushed tag is told by the refs alone.
+    git = _git(push, f"https://github.com/{push.repository}.git")
+    return _trigger_parameters(push, _go_time(push.created_at), git, github_app=block)
+
+
+def _bitbucket_dc(push: Push) -> dict[str, Any]:
+    git = _git(push, f"ssh://git@bitbucket.acme.example:7999/{push.repository}.git") | {"tag": ""}
+    return _trigger_parameters(push, _go_time(push.created_at), git)
+
+
+def _trigger_parameters(push: Push, event_time: str, git: dict[str, Any], **provider: Any) -> dict[str, Any]:
+    circleci = {
+        "event_time": event_time,
+        "event_type": "create pipeline run api" if push.run.by_api else "push",
+        "trigger_type": str(push.run.host),
+        "actor_id": lasting_id("actor", push.run.author),
+        "provider_actor_id": lasting_id("provider actor", push.run.author),
+    }
+    return {"trigger_parameters": {"circleci": circleci, "git": git, **provider}}
+
+
+def _git(push: Push, checkout_url: str) -> dict[str, Any]:
+    return {
+        "checkout_sha": push.revision,
+        "checkout_url": checkout_url,
+        "ref": push.ref,
+        "branch": "" if push.run.tag else push.run.branch,
+        "repo_name": push.run.project,
+        "default_branch": "main",
+    }
+
+
+def _provider_block(push: Push) -> dict[str, Any]:
+    """Return what the blocks of GitLab and of the GitHub App share; absent values are empty, not null."""
+    known = not push.run.by_api
+    author, subject = (push.run.author, push.run.commit_subject) if known else ("", "")
+    return {
+        "branch": "" if push.run.tag else push.run.branch,
+        "commit_sha": push.revision,
+        "commit_title": subject,
+        "commit_message": subject,
+        "commit_timestamp": iso(push.created_at) if known else "",
+        "commit_author_name": author,
+        "commit_author_email": push.email if known else "",
+        "user_name": author,
+        "user_username": author.lower().replace(" ", "-"),
+        "repo_name": push.run.project,
+        "repo_url": "",
+    }
+
+
+# fmt: off
+_SOURCES: dict[Host, Callable[[Push], dict[str, Any]]] = {
+    Host.GITHUB_OAUTH:    _github_oauth,
+    Host.BITBUCKET_CLOUD: _bitbucket_cloud,
+    Host.GITLAB:          _gitlab,
+    Host.GITHUB_APP:      _github_app,
+    Host.BITBUCKET_DC:    _bitbucket_dc,
+}
+# fmt: on

@@ -1,0 +1,35 @@
+"""The exceptions of this application; each message is fit for an operator and for the sender alike."""
+
+
+class WebhookLogError(Exception):
+    """Something about a delivery is not as it must be.
+
+    Attributes:
+        code: a stable word for programs, beside the message for people.
+    """
+
+    code = "error"
+
+
+class SignatureRefused(WebhookLogError):
+    """Nothing proves that CircleCI sent this delivery."""
+
+    code = "unverified"
+
+
+class PayloadMalformed(WebhookLogError):
+    """The delivery is authentic, but no event can be read from its body."""
+
+    code = "malformed"
+
+
+class BodyTooLarge(WebhookLogError):
+    """The body is longer than a webhook may be."""
+
+    code = "body_too_large"
+
+
+class BodyUnreadable(WebhookLogError):
+    """The connection ended, or broke HTTP's framing, before the whole body had arrived."""
+
+    code = "body_unreadable"
