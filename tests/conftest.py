@@ -1,0 +1,83 @@
+"""Fixtures for all tests, and the proof that they run on the database that was asked for."""
+
+import json
+import os
+import random
+import socket
+
+import pytest
+from django.db import connection
+from django.test import Client
+from hypothesis import settings as hypothesis_settings
+
+from logs.circleci import samples
+
+hypothesis_settings.register_profile("quick", max_examples=100, deadline=None)
+hypothesis_settings.register_profile("thorough", max_examples=10_000, deadline=None)
+hypothesis_settings.load_profile(os.environ.get("PYTEST_HYPOTHESIS_PROFILE", "quick"))
+
+WEBHOOK = "My CircleCI Webhook"
+SECRET = "a-secret-of-the-tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_is_the_one_asked_for(pytestconfig):
+    # Settings read too early would fall back to SQLite, and a whole run would prove nothing about PostgreSQL.
+    assert connection.vendor == pytestconfig.getoption("database")
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings):
+    """Hash passwords in microseconds: no test is about how long that takes."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def unused_port():
+    """A port of this machine that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def webhook_secrets(settings):
+    """The configured webhooks, to be changed by a test."""
+    settings.CIRCLECI_WEBHOOK_SECRETS = {WEBHOOK: SECRET}
+    return settings.CIRCLECI_WEBHOOK_SECRETS
+
+
+@pytest.fixture
+def workflow_document():
+    """Make a workflow-completed payload; the same arguments make the same payload."""
+
+    def make(seed=1, **overrides):
+        return samples.workflow_completed(random=random.Random(seed), **overrides)
+
+    return make
+
+
+@pytest.fixture
+def ping_document():
+    """A ping payload."""
+    return samples.ping(random=random.Random(1))
+
+
+@pytest.fixture
+def csrf_client():
+    """A client that CSRF protection applies to, as it does to a browser."""
+    return Client(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def deliver(client, webhook_secrets):
+    """Post a payload (a document or bytes) as CircleCI does; `headers` are added, or left out where they are None."""
+
+    def post(payload, path="/log-circleci-webhook", secret=SECRET, headers=None, **extra):
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        document = payload if isinstance(payload, dict) else {"type": "workflow-completed"}
+        all_headers = samples.headers(body, document, secret) | (headers or {})
+        sent = {name: value for name, value in all_headers.items() if value is not None}
+        content_type = sent.pop("content-type", "")
+        return client.generic("POST", path, body, content_type=content_type, headers=sent, **extra)
+
+    return post

@@ -1,0 +1,161 @@
+"""The environment is read typed, and every error in it is reported at once."""
+
+import os
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from webhooklog.env import read_environment
+
+
+@pytest.fixture
+def environ(monkeypatch, tmp_path):
+    """A bare environment, to be set by a test."""
+    for name in os.environ:
+        if not name.startswith("PYTEST"):
+            monkeypatch.delenv(name)
+    bare = {"ENV_FILE": os.devnull, "DATA_DIR": str(tmp_path), "SECRET_KEY": "key"}
+
+    def set_variables(**variables):
+        for name, value in (bare | variables).items():
+            monkeypatch.setenv(name, value)
+
+    set_variables()
+    return set_variables
+
+
+def test_is_closed_when_nothing_is_set(environ, tmp_path):
+    environment = read_environment()
+    assert environment.debug is False
+    assert environment.allowed_hosts == []
+    assert environment.circleci_webhook_secrets == {}
+    assert environment.public_read is False
+    assert environment.trusted_proxies == []
+    assert environment.database_url["ENGINE"] == "django.db.backends.sqlite3"
+    assert environment.database_url["NAME"] == str(tmp_path / "webhooklog.sqlite3")
+    assert environment.bind_address == "127.0.0.1"
+
+
+def test_needs_a_secret_key(environ):
+    environ(SECRET_KEY="")
+    with pytest.raises(ImproperlyConfigured, match=r"SECRET_KEY: .*not set"):
+        read_environment()
+
+
+def test_reports_every_error_at_once(environ):
+    environ(
+        SECRET_KEY="",
+        DEBUG="maybe",
+        PORT="http",
+        WEB_THREADS="0",
+        LOG_LEVEL="LOUD",
+        DATABASE_URL="nosuch://db",
+        TRUSTED_PROXIES="10.0.0.1/8",
+        CIRCLECI_WEBHOOK_SECRETS="{",
+    )
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_environment()
+    named = [line.split(":")[0].strip() for line in str(raised.value).splitlines()[1:]]
+    assert named == [
+        "CIRCLECI_WEBHOOK_SECRETS",
+        "DATABASE_URL",
+        "DEBUG",
+        "LOG_LEVEL",
+        "PORT",
+        "SECRET_KEY",
+        "TRUSTED_PROXIES",
+        "WEB_THREADS",
+    ]
+
+
+def test_reads_types(environ):
+    environ(
+        DEBUG="true",
+        ALLOWED_HOSTS="a.example.org, b.example.org",
+        TRUSTED_PROXIES="10.0.0.0/8,::1",
+        DATABASE_URL="postgresql://user:p%40ss@db:5433/log",
+        MAX_BODY_BYTES="2048",
+    )
+    environment = read_environment()
+    assert environment.debug is True
+    assert environment.allowed_hosts == ["a.example.org", "b.example.org"]
+    assert [str(network) for network in environment.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    assert environment.database_url["ENGINE"] == "django.db.backends.postgresql"
+    assert environment.database_url["PASSWORD"] == "p@ss"
+    assert environment.max_body_bytes == 2048
+
+
+def test_reads_webhooks_with_one_secret_several_or_none(environ):
+    environ(CIRCLECI_WEBHOOK_SECRETS='{"My CircleCI Webhook": "ABCD1234", "payments": ["new", "old"], "lab": null}')
+    assert read_environment().circleci_webhook_secrets == {
+        "My CircleCI Webhook": "ABCD1234",
+        "payments": ["new", "old"],
+        "lab": None,
+    }
+
+
+@pytest.mark.parametrize("value", ["[]", '"text"', '{"a": 1}', '{"a": []}', '{"a": [1]}', '{"a": {}}', "not json"])
+def test_refuses_secrets_of_another_shape_without_showing_them(environ, value):
+    environ(CIRCLECI_WEBHOOK_SECRETS=value)
+    with pytest.raises(ImproperlyConfigured, match="CIRCLECI_WEBHOOK_SECRETS"):
+        read_environment()
+
+
+def test_no_error_shows_a_secret(environ):
+    environ(CIRCLECI_WEBHOOK_SECRETS='{"a": "hunter2", "b": 5}', DATABASE_URL="nosuch://user:hunter2@db")
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_its_representation_shows_no_secret(environ):
+    environ(
+        SECRET_KEY="hunter2", CIRCLECI_WEBHOOK_SECRETS='{"a": "hunter2"}', DATABASE_URL="postgresql://u:hunter2@db/log"
+    )
+    assert "hunter2" not in repr(read_environment())
+
+
+@pytest.mark.parametrize(("content", "value"), [("key\n", "key"), ("key", "key"), (" key \n\n", " key \n")])
+def test_reads_a_variable_from_a_file_without_its_last_newline(environ, tmp_path, content, value):
+    path = tmp_path / "secret"
+    path.write_text(content)
+    environ(SECRET_KEY="", SECRET_KEY_FILE=str(path))
+    assert read_environment().secret_key == value
+
+
+def test_every_variable_may_come_from_a_file(environ, tmp_path):
+    (tmp_path / "port").write_text("9000\n")
+    (tmp_path / "debug").write_text("true\n")
+    environ(PORT_FILE=str(tmp_path / "port"), DEBUG_FILE=str(tmp_path / "debug"))
+    assert (read_environment().port, read_environment().debug) == (9000, True)
+
+
+def test_names_a_file_that_cannot_be_read(environ):
+    environ(PORT_FILE="/no/such/file")
+    with pytest.raises(ImproperlyConfigured, match="PORT: The file /no/such/file of PORT_FILE cannot be read"):
+        read_environment()
+
+
+def test_refuses_a_variable_that_is_set_twice(environ, tmp_path):
+    (tmp_path / "port").write_text("9000")
+    environ(PORT="8000", PORT_FILE=str(tmp_path / "port"))
+    with pytest.raises(ImproperlyConfigured, match="Set PORT or PORT_FILE, not both"):
+        read_environment()
+
+
+def test_uses_what_the_first_start_has_generated_unless_something_is_configured(environ, tmp_path):
+    (tmp_path / "secret_key").write_text("generated\n")
+    (tmp_path / "circleci_webhook_secrets.json").write_text('{"generated": "secret"}\n')
+    environ(SECRET_KEY="")
+    environment = read_environment()
+    assert environment.secret_key == "generated"
+    assert environment.circleci_webhook_secrets == {"generated": "secret"}
+    environ(SECRET_KEY="configured", CIRCLECI_WEBHOOK_SECRETS='{"configured": "secret"}')
+    assert read_environment().secret_key == "configured"
+    assert read_environment().circleci_webhook_secrets == {"configured": "secret"}
+
+
+def test_reads_a_env_file_which_the_environment_overrules(environ, tmp_path):
+    (tmp_path / "env").write_text("PORT=9000\nWEB_THREADS=3\n")
+    environ(ENV_FILE=str(tmp_path / "env"), PORT="9001")
+    assert (read_environment().port, read_environment().web_threads) == (9001, 3)

@@ -1,0 +1,1 @@
+"""The project: wires the logs application to its environment, its addresses and its server."""

@@ -1,0 +1,100 @@
+"""Start webhooklog on a bare machine: ``make run`` calls this.
+
+On the first start it generates what nobody has configured (a secret key, a webhook's secret, an admin account) and
+keeps it below DATA_DIR. Then it hands its process over to gunicorn.
+"""
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import django
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import OperationalError
+
+from webhooklog.env import BASE_DIR, Environment, EnvironmentReader, read_environment
+
+LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
+WEBHOOK_NAME = "My CircleCI Webhook"
+ADMIN_NAME = "admin"
+
+
+def main() -> None:
+    """Prepare what is missing, say where everything is, and serve."""
+    try:
+        reader = EnvironmentReader()
+        generate_missing(reader)
+        if not reader.is_set("ALLOWED_HOSTS"):
+            os.environ["ALLOWED_HOSTS"] = LOCAL_HOSTS
+        environment = read_environment()
+        prepare_database()
+        password = create_first_admin()
+    except (ImproperlyConfigured, OperationalError, OSError) as error:
+        sys.exit(f"webhooklog cannot start: {error}")
+    print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's words to its user
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
+    os.chdir(BASE_DIR)
+    os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - nothing of it comes from outside
+
+
+def generate_missing(reader: EnvironmentReader) -> None:
+    """Generate and keep the secret key and one webhook's secret, unless they are configured or kept already."""
+    reader.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    generated = {
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "CIRCLECI_WEBHOOK_SECRETS": json.dumps({WEBHOOK_NAME: secrets.token_hex(32)}),
+    }
+    for name, value in generated.items():
+        path = reader.generated_file(name)
+        if not reader.is_set(name) and not path.exists():
+            write_privately(path, value)
+
+
+def write_privately(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, from its first byte on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+
+
+def prepare_database() -> None:
+    """Bring the tables up to date."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def create_first_admin() -> str | None:
+    """Make an admin account with a generated password and return that; None where there is an account already."""
+    users = get_user_model()._default_manager
+    if users.filter(is_superuser=True).exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(username=ADMIN_NAME, password=password)
+    return password
+
+
+def banner(environment: Environment, reader: EnvironmentReader, password: str | None) -> str:
+    """Return what the person who has just started webhooklog needs next."""
+    host = environment.bind_address if environment.bind_address != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - compared
+    site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}"
+    account = f"{ADMIN_NAME} / {password}  (shown this once)" if password else "your account"
+    if reader.is_set("CIRCLECI_WEBHOOK_SECRETS"):
+        secret = "as configured in CIRCLECI_WEBHOOK_SECRETS"  # noqa: S105 - words
+    else:
+        secret = str(environment.circleci_webhook_secrets.get(WEBHOOK_NAME))
+    lines = {
+        "Receiving URL": f"{site}/log-circleci-webhook",
+        "Secret token": secret,
+        "Admin": f"{site}/admin/   {account}",
+        "Try it": f"PORT={environment.port} {Path(sys.executable).relative_to(BASE_DIR)} manage.py send_test_webhook",
+    }
+    return "\n".join(["", *(f"  {name:<14} {value}" for name, value in lines.items()), ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Django's settings: what is the same everywhere stands here, what differs between sites comes from the environment."""
+
+from typing import Any
+
+from webhooklog.env import read_environment
+
+# In lower case, so that it is no setting itself and its secrets never stand on an error page.
+environment = read_environment()
+
+# Security: closed unless the environment opens it.
+SECRET_KEY = environment.secret_key
+DEBUG = environment.debug
+ALLOWED_HOSTS = environment.allowed_hosts
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = environment.https_only
+SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
+# CircleCI does not document whether it follows redirects; a POST must never meet one.
+SECURE_REDIRECT_EXEMPT = [r"^log-circleci-webhook"]
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for subdomains and browsers' preload lists bind hosts that are not webhooklog's: their owner decides.
+    "security.W005",
+    "security.W021",
+]
+
+# The application's own settings, described in docs/configuration.md.
+CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
+PUBLIC_READ = environment.public_read
+TRUSTED_PROXIES = environment.trusted_proxies
+MAX_BODY_BYTES = environment.max_body_bytes
+REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
+REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
+REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "logs",
+]
+
+MIDDLEWARE = [
+    # First, so that a probe needs neither an allowed host nor HTTPS.
+    "logs.health.HealthMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "webhooklog.urls"
+WSGI_APPLICATION = "webhooklog.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# The two databases. Both keep what they have committed when the power goes.
+sqlite_options = {
+    # A transaction takes the write lock at its start: one that reads first could not wait for it later.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 5,  # Seconds a writer waits for another one; CircleCI gives up after 10.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+}
+postgresql_options: dict[str, Any] = {"connect_timeout": 2}  # Seconds until "unreachable" is known and answered.
+if environment.database_pool_size:
+    postgresql_options["pool"] = {"max_size": environment.database_pool_size, "timeout": 2}
+
+database = environment.database_url
+if database["ENGINE"] == "django.db.backends.sqlite3":
+    environment.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
+    # A file, because concurrent threads would share the connection of a database in memory.
+    database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
+else:
+    database["OPTIONS"] = postgresql_options | database.get("OPTIONS", {})
+    database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
+    database["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # Basic stands first: its WWW-Authenticate header makes a refusal a 401 instead of a 403.
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "EXCEPTION_HANDLER": "logs.api.errors.exception_handler",
+}
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = environment.static_root
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": environment.log_level},
+    # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
+    "loggers": {"django": {"handlers": [], "level": environment.log_level, "propagate": True}},
+}

@@ -1,0 +1,15 @@
+"""Every address of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", include("logs.api.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "logs.api.errors.bad_request"
+handler404 = "logs.api.errors.not_found"
+handler500 = "logs.api.errors.server_error"
