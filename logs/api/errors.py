@@ -1,0 +1,92 @@
+"""Every error as JSON: ``{"detail": words for people, "code": a word for programs}``."""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as rest_framework_handler
+
+from logs.exceptions import BodyTooLarge, BodyUnreadable, PayloadMalformed, SignatureRefused, WebhookLogError
+
+RETRY_AFTER_SECONDS = 10
+
+logger = logging.getLogger(__name__)
+
+
+class DatabaseUnavailable(exceptions.APIException):
+    """The database is unreachable, locked or full: nothing was written, so the client may send again."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The database is unavailable and nothing was written; send the request again later."
+    default_code = "database_unavailable"
+    wait = RETRY_AFTER_SECONDS  # REST framework makes a Retry-After header of it.
+
+
+class BadRequest(exceptions.APIException):
+    """The request cannot be understood."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "bad_request"
+
+
+class ContentTooLarge(exceptions.APIException):
+    """The body is longer than allowed."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+
+
+# What each of the application's own exceptions means in HTTP.
+MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
+    SignatureRefused: exceptions.AuthenticationFailed,
+    PayloadMalformed: BadRequest,
+    BodyUnreadable: BadRequest,
+    BodyTooLarge: ContentTooLarge,
+}
+
+
+def http_error(error: WebhookLogError) -> exceptions.APIException:
+    """Return what an exception of the application's means in HTTP."""
+    return MEANINGS[type(error)](str(error), error.code)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer what a REST view raised; None leaves it to Django, which answers 500."""
+    if isinstance(error, WebhookLogError):
+        error = http_error(error)
+    elif isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database failed: %s", error)
+        error = DatabaseUnavailable()
+    response = rest_framework_handler(error, context)
+    if response is not None and isinstance(error, exceptions.APIException):
+        response.data = {"detail": error.detail, "code": error.get_codes()}
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django itself refuses, such as a host that ALLOWED_HOSTS does not hold."""
+    if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")
+        detail = f"This site does not answer to the host {host!r}: add it to ALLOWED_HOSTS."
+        return JsonResponse({"detail": detail, "code": "disallowed_host"}, status=400)
+    return JsonResponse({"detail": "The request cannot be understood.", "code": "bad_request"}, status=400)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an unknown address: a page to browsers, JSON to everybody else."""
+    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
+        return defaults.page_not_found(request, exception)
+    return JsonResponse({"detail": f"There is nothing at {request.path}.", "code": "not_found"}, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a defect of webhooklog's own, telling nothing of its insides."""
+    return JsonResponse(
+        {"detail": "Something is wrong with this site; its log says what.", "code": "error"}, status=500
+    )

@@ -1,0 +1,80 @@
+"""The endpoints: CircleCI's on one side, its readers' on the other."""
+
+from typing import Any, cast
+
+from rest_framework.exceptions import MethodNotAllowed, UnsupportedMediaType
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from logs.api.authentication import AuthenticDelivery, CircleCISignatureAuthentication, IsAuthenticDelivery
+from logs.api.errors import BadRequest
+from logs.api.negotiation import FirstRenderer
+from logs.api.pagination import KeysetPagination
+from logs.api.permissions import MayReadEvents
+from logs.api.serializers import WorkflowEventSerializer
+from logs.ingest.pipeline import record
+from logs.models import Outcome, WorkflowEvent
+
+# What the receiving endpoint answers: the status and the words.
+# fmt: off
+ANSWERS = {
+    Outcome.LOGGED:    (201, "Webhook Event successfully logged"),
+    Outcome.UPDATED:   (200, "Webhook Event updated to its newer version"),
+    Outcome.DUPLICATE: (200, "Webhook Event was already logged"),
+    Outcome.PING:      (200, "Ping received"),
+}
+# fmt: on
+
+
+class ReceiveWebhookView(APIView):
+    """Receives CircleCI's webhooks: answers 2xx to whatever is authentic and in the log, once it is committed."""
+
+    http_method_names = ["post"]
+    authentication_classes = [CircleCISignatureAuthentication]
+    permission_classes = [IsAuthenticDelivery]
+    content_negotiation_class = FirstRenderer
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse by method and content type before anything of the body is read."""
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method or "")
+        # A missing content type is read as JSON.
+        if request._request.content_type not in ("application/json", ""):
+            raise UnsupportedMediaType(request.content_type)
+        super().initial(request, *args, **kwargs)
+
+    def post(self, request: Request, webhook: str | None = None) -> Response:
+        """Log the delivery."""
+        delivery = cast("AuthenticDelivery", request.auth)
+        receipt = record(delivery.arrival, delivery.sender)
+        status, message = ANSWERS[receipt.outcome]
+        return Response({"message": message, "id": receipt.event_id, "outcome": receipt.outcome}, status=status)
+
+
+class EventListView(ListAPIView[WorkflowEvent]):
+    """Lists events, newest first."""
+
+    queryset = WorkflowEvent.objects.all()
+    serializer_class = WorkflowEventSerializer
+    permission_classes = [MayReadEvents]
+    pagination_class = KeysetPagination
+    content_negotiation_class = FirstRenderer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page; an unknown parameter is an error, since ignoring it would answer another question."""
+        unknown = sorted(set(request.query_params) - {"limit", "cursor"})
+        if unknown:
+            raise BadRequest(f"Unknown parameter {unknown[0]!r}; there are: cursor, limit.", "unknown_parameter")
+        return super().list(request, *args, **kwargs)
+
+
+class EventDetailView(RetrieveAPIView[WorkflowEvent]):
+    """Shows one event by CircleCI's id."""
+
+    queryset = WorkflowEvent.objects.all()
+    serializer_class = WorkflowEventSerializer
+    permission_classes = [MayReadEvents]
+    lookup_field = "event_id"
+    content_negotiation_class = FirstRenderer

@@ -1,0 +1,68 @@
+"""The documentation says what the code does."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from logs.api.serializers import WorkflowEventSerializer
+from webhooklog.env import Environment, read_environment
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+VARIABLES = [field.name.upper() for field in dataclasses.fields(Environment)]
+
+
+def page(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def rows_of(name):
+    """Return the first two cells of each table row whose first cell is a code word."""
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page(name), re.MULTILINE))
+
+
+def test_configuration_lists_every_variable_in_the_order_of_the_code():
+    assert list(rows_of("docs/configuration.md")) == VARIABLES
+
+
+def test_configuration_tells_the_defaults(monkeypatch):
+    for name in ("CIRCLECI_WEBHOOK_SECRETS", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    environment = read_environment()
+    for variable, default in rows_of("docs/configuration.md").items():
+        if default.startswith("`") and variable != "DATA_DIR":
+            assert default == f"`{getattr(environment, variable.lower())}`", variable
+
+
+def test_the_example_environment_holds_every_variable():
+    assert re.findall(r"^(\w+)=$", page(".env.example"), re.MULTILINE) == VARIABLES
+
+
+def test_configuration_lists_every_system_check():
+    code = page("logs/checks.py")
+    documented = re.findall(r"^\| `(logs\.\w+)` \|", page("docs/configuration.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(re.findall(r'id="(logs\.\w+)"', code))
+
+
+def test_api_lists_every_name_of_an_event_in_its_order():
+    names = list(WorkflowEventSerializer.Meta.fields)
+    documented = [name for name in rows_of("docs/api.md") if name not in ("limit", "cursor")]
+    assert documented == names
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_inside_the_repository_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_it_names_exists(path):
+    text = path.read_text(encoding="utf-8")
+    commands = set(re.findall(r"manage\.py (\w+)", text))
+    assert commands <= set(get_commands())
+    targets = set(re.findall(r"(?:^ {4}|`)make (\w+)", text, re.MULTILINE))
+    assert targets <= set(re.findall(r"^(\w+):", page("Makefile"), re.MULTILINE))
