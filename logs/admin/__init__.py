@@ -1,0 +1,12 @@
+"""The admin: an inspector of deliveries and events."""
+
+from django.contrib import admin
+
+from logs.admin.deliveries import DeliveryAdmin
+from logs.admin.events import WorkflowEventAdmin
+
+__all__ = ["DeliveryAdmin", "WorkflowEventAdmin"]
+
+admin.site.site_header = "webhooklog"
+admin.site.site_title = "webhooklog"
+admin.site.index_title = "CircleCI webhooks"

@@ -1,0 +1,163 @@
+"""What ops see in the admin, and what nobody can do there."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from logs.models import Delivery, WorkflowEvent
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = "<script>alert(1)</script>{{ 7*7 }}\u202e'\""
+EVENTS = reverse("admin:logs_workflowevent_changelist")
+DELIVERIES = reverse("admin:logs_delivery_changelist")
+
+
+def page_of(row):
+    return reverse(f"admin:logs_{row._meta.model_name}_change", args=[row.pk])
+
+
+def read(client, url):
+    answer = client.get(url)
+    assert answer.status_code == 200, url
+    return answer.content.decode()
+
+
+@pytest.fixture
+def admin_site(admin_client, deliver, workflow_document):
+    """The admin of a log that holds an event, a duplicate of it, and one refused delivery of each kind."""
+    document = workflow_document(status="failed")
+    deliver(document)
+    deliver(document)
+    deliver(b"[1, 2]")
+    deliver(b"\xff\x00", secret="a wrong one")
+    return admin_client
+
+
+def test_lists_events_with_what_one_looks_for_first(admin_site, workflow_document):
+    document = workflow_document(status="failed")
+    page = read(admin_site, EVENTS)
+    assert '<span class="pill pill-bad">failed</span>' in page
+    for text in (
+        document["project"]["name"],
+        document["workflow"]["name"],
+        document["pipeline"]["vcs"]["branch"],
+        document["pipeline"]["vcs"]["revision"][:7],
+        f'href="{document["workflow"]["url"]}"',
+    ):
+        assert text in page
+
+
+def test_shows_an_event_with_its_payload_and_its_deliveries(admin_site, workflow_document):
+    event = WorkflowEvent.objects.get()
+    page = read(admin_site, page_of(event))
+    assert f"&quot;id&quot;: &quot;{event.event_id}&quot;" in page
+    assert [page.count(f'href="{page_of(delivery)}"') for delivery in event.deliveries.all()] == [1, 1]
+    assert "the same version of a known event" in page
+
+
+def test_says_so_when_retention_has_removed_the_payload(admin_site):
+    Delivery.objects.all().delete()
+    page = read(admin_site, page_of(WorkflowEvent.objects.get()))
+    assert "Retention has removed the delivery that held it." in page
+    assert "Retention has removed them." in page
+
+
+def test_lists_deliveries_with_outcome_and_reason(admin_site):
+    page = read(admin_site, DELIVERIES)
+    assert '<span class="pill pill-good">logged</span>' in page
+    assert '<span class="pill pill-bad">unverified</span>' in page
+    assert "not a JSON object but a JSON array" in page
+    assert page_of(WorkflowEvent.objects.get()) in page
+
+
+def test_shows_a_delivery_with_its_headers_and_body(admin_site):
+    page = read(admin_site, page_of(Delivery.objects.get(outcome="malformed")))
+    assert "circleci-signature: v1=" in page
+    assert "[1, 2]" in page
+
+
+def test_shows_a_body_that_is_no_text_in_hexadecimal(admin_site):
+    assert "ff 00" in read(admin_site, page_of(Delivery.objects.get(outcome="unverified")))
+
+
+@pytest.mark.parametrize(
+    "query", ["status=failed", "event_type=workflow-completed", "verified__exact=1", "q=no-such-id"]
+)
+def test_filters_and_searches_events(admin_site, query):
+    found = EVENTS in read(admin_site, f"{EVENTS}?{query}")
+    assert found
+    assert ("0 events" in read(admin_site, f"{EVENTS}?{query}")) == query.startswith("q=")
+
+
+def test_finds_an_event_by_its_commit(admin_site):
+    event = WorkflowEvent.objects.get()
+    assert page_of(event) in read(admin_site, f"{EVENTS}?q={event.revision}")
+
+
+@pytest.mark.parametrize("url", [EVENTS, DELIVERIES])
+def test_a_page_costs_the_same_number_of_queries_however_many_rows_it_shows(
+    admin_client, deliver, workflow_document, django_assert_max_num_queries, url
+):
+    for seed in range(20):
+        deliver(workflow_document(seed))
+    with django_assert_max_num_queries(5):  # session, user, two counts of the page's, the rows
+        read(admin_client, url)
+
+
+def test_the_list_of_deliveries_never_reads_bodies(admin_site, django_assert_max_num_queries):
+    with django_assert_max_num_queries(5) as captured:
+        read(admin_site, DELIVERIES)
+    assert not [query["sql"] for query in captured.captured_queries if '"body"' in query["sql"]]
+
+
+@pytest.mark.parametrize("action", ["add", "delete"])
+def test_nobody_adds_or_deletes_rows(admin_site, action):
+    for row in (WorkflowEvent.objects.get(), Delivery.objects.first()):
+        args = [row.pk] if action == "delete" else []
+        url = reverse(f"admin:logs_{row._meta.model_name}_{action}", args=args)
+        assert admin_site.get(url).status_code == 403
+        assert admin_site.post(url, {"post": "yes"}).status_code == 403
+
+
+def test_nobody_changes_rows(admin_site):
+    event = WorkflowEvent.objects.get()
+    assert admin_site.post(page_of(event), {"status": "success"}).status_code == 403
+    assert WorkflowEvent.objects.get().status == "failed"
+
+
+def test_there_is_no_bulk_deletion(admin_site):
+    assert "delete_selected" not in read(admin_site, EVENTS)
+
+
+def test_staff_without_the_permission_see_nothing(client, admin_site):
+    user = get_user_model().objects.create_user("staff", is_staff=True)
+    client.force_login(user)
+    assert client.get(EVENTS).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_workflowevent"))
+    assert client.get(EVENTS).status_code == 200
+    assert client.get(DELIVERIES).status_code == 403
+
+
+def test_strangers_are_sent_to_the_login(client):
+    assert client.get(EVENTS).headers["Location"].startswith("/admin/login/")
+
+
+def test_hostile_texts_are_escaped_and_only_web_addresses_are_linked(admin_client, deliver, workflow_document):
+    document = workflow_document()
+    document["workflow"] |= {"name": HOSTILE, "status": HOSTILE, "url": "javascript:alert(1)"}
+    document["project"]["name"] = HOSTILE
+    document["pipeline"]["vcs"] |= {"branch": HOSTILE, "revision": HOSTILE}
+    document["pipeline"]["vcs"]["commit"] |= {"subject": HOSTILE, "author": {"name": HOSTILE}}
+    document[HOSTILE] = "a lone surrogate: \ud800"
+    deliver(document, headers={"user-agent": HOSTILE.encode("utf-8").decode("latin-1")})
+    for url in (EVENTS, DELIVERIES, page_of(WorkflowEvent.objects.get()), page_of(Delivery.objects.get())):
+        page = read(admin_client, url)
+        assert "<script>alert(1)" not in page
+        assert "&lt;script&gt;alert(1)" in page
+        assert 'href="javascript:' not in page
+
+
+def test_the_root_leads_to_the_admin(client):
+    assert client.get("/").headers["Location"] == "/admin/"
