@@ -1,0 +1,1 @@
+"""One module per verb, found by manage.py through its name."""
