@@ -46,7 +46,7 @@ def _check_webhook(webhook: Webhook) -> Iterator[CheckMessage]:
             hint="Set a secret token in CircleCI, and the same in CIRCLECI_WEBHOOK_SECRETS.",
             id="logs.W003",
         )
-    if any(not secret for secret in webhook.secrets):
+    if any(not secret.strip("\0") for secret in webhook.secrets):
         yield Error(
             f"A secret of the webhook {webhook.name!r} is empty; it never matches.",
             hint="Write null in CIRCLECI_WEBHOOK_SECRETS for a webhook that has no secret token.",

@@ -87,11 +87,14 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
         secret = "as configured in CIRCLECI_WEBHOOK_SECRETS"  # noqa: S105 - words
     else:
         secret = str(environment.circleci_webhook_secrets.get(WEBHOOK_NAME))
+    python = Path(sys.executable)
+    if python.is_relative_to(BASE_DIR):
+        python = python.relative_to(BASE_DIR)
     lines = {
         "Receiving URL": f"{site}/log-circleci-webhook",
         "Secret token": secret,
         "Admin": f"{site}/admin/   {account}",
-        "Try it": f"PORT={environment.port} {Path(sys.executable).relative_to(BASE_DIR)} manage.py send_test_webhook",
+        "Try it": f"PORT={environment.port} {python} manage.py send_test_webhook",
     }
     return "\n".join(["", *(f"  {name:<14} {value}" for name, value in lines.items()), ""])
 

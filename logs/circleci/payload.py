@@ -5,8 +5,9 @@ any block may be missing, new ones may come, and the shape under ``pipeline`` de
 """
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -64,7 +65,8 @@ class Event:
 def parse_payload(body: bytes) -> dict[str, object]:
     """Return the JSON object that a body holds.
 
-    Integers too long for a database are returned as strings of digits.
+    Numbers beyond what a column holds (integers of 19 digits and more, floats beyond all bounds) are returned as the
+    text they were written in.
 
     Raises:
         PayloadMalformed: the body is not strict UTF-8, not strict JSON (NaN and duplicate keys are refused too),
@@ -75,6 +77,7 @@ def parse_payload(body: bytes) -> dict[str, object]:
             body.decode("utf-8"),
             object_pairs_hook=_object_without_duplicates,
             parse_int=_integer_or_digits,
+            parse_float=_float_or_digits,
             parse_constant=_refuse_constant,
         )
     except UnicodeDecodeError as error:
@@ -110,7 +113,7 @@ def read_event(body: bytes) -> Event:
         status=_text(document, f"{subject}.status"),
         duration_seconds=_duration_seconds(_moment(document, f"{subject}.{started}"), stopped_at),
         tag=_text(document, *TAG_PATHS) or _tag_of_ref(document),
-        commit_subject=_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH),
+        commit_subject=_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
         url=_web_address(document, "workflow.url"),
         job_number=_integer(document, "job.number"),
         pipeline_number=_integer(document, "pipeline.number"),
@@ -138,14 +141,16 @@ TEXT_PATHS = {
     "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha",
                      f"{_GITLAB}.commit_sha", f"{_GITHUB_APP}.commit_sha"),
     "author":       ("pipeline.vcs.commit.author.name",
-                     f"{_GITLAB}.commit_author_name", f"{_GITHUB_APP}.commit_author_name"),
+                     f"{_GITLAB}.commit_author_name", f"{_GITHUB_APP}.commit_author_name",
+                     f"{_GIT}.commit_author_name"),
     "pipeline_id":  ("pipeline.id",),
     "trigger":      ("pipeline.trigger.type",),
 }
+# A subject may have to be taken from a whole message, of which it is the first line.
 COMMIT_SUBJECT_PATHS = (
-    "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title",
+    "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title", f"{_GIT}.commit_message",
 )
-TAG_PATHS     = ("pipeline.vcs.tag", f"{_GIT}.tag")
+TAG_PATHS     = ("pipeline.vcs.tag", f"{_GIT}.tag", f"{_GITLAB}.tag")
 TAG_REF_PATHS = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref", f"{_GITLAB}.ref")
 # fmt: on
 
@@ -241,7 +246,13 @@ def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, obj
 
 def _integer_or_digits(digits: str) -> int | str:
     # int() raises ValueError on more than 4,300 digits.
-    return int(digits) if len(digits) <= 20 else digits
+    return int(digits) if len(digits) < 19 else digits
+
+
+def _float_or_digits(digits: str) -> float | str:
+    # 1e999 would become infinity, which is no JSON.
+    number = float(digits)
+    return number if math.isfinite(number) else digits
 
 
 def _refuse_constant(word: str) -> NoReturn:
@@ -249,18 +260,16 @@ def _refuse_constant(word: str) -> NoReturn:
 
 
 def _refuse_deep_nesting(document: dict[str, object]) -> None:
-    level: list[object] = [document]
+    level: list[dict[str, object] | list[object]] = [document]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
+        level = [child for node in level for child in _values(node) if isinstance(child, dict | list)]
         if not level:
             return
     raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _children(node: object) -> Iterator[object]:
-    if isinstance(node, dict):
-        return iter(node.values())
-    return iter(node) if isinstance(node, list) else iter(())
+def _values(node: dict[str, object] | list[object]) -> Iterable[object]:
+    return node.values() if isinstance(node, dict) else node
 
 
 def _json_type(value: object) -> str:

@@ -32,17 +32,20 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
     Args:
         body: the raw bytes as received.
         header: the value of ``circleci-signature``; None where there is no such header.
-        secrets: the secrets that may have signed; an empty one never matches, since anybody could use it.
+        secrets: the secrets that may have signed. One that is empty, or of NUL alone, never matches: anybody could use
+            it, since HMAC fills a short key up with NUL.
 
     Raises:
         SignatureRefused: the header is missing or malformed, or no secret matches. The message never holds a digest.
     """
     claimed = _claimed_digests(header)
     matching = [
-        position for position, secret in enumerate(secrets) if secret and _is_claimed(_digest(body, secret), claimed)
+        position
+        for position, secret in enumerate(secrets)
+        if secret.strip("\0") and _is_claimed(_digest(body, secret), claimed)
     ]
     if not matching:
-        raise SignatureRefused(f"the circleci-signature matches none of the {len(secrets)} secrets of this address")
+        raise SignatureRefused(f"the circleci-signature matches no secret of this address ({len(secrets)} configured)")
     return matching[0]
 
 

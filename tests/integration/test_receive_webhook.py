@@ -84,11 +84,11 @@ def test_takes_the_type_from_the_signed_body_not_from_the_header(deliver, workfl
     ("headers", "code", "reason"),
     [
         ({"circleci-signature": None}, "unverified", "there is no circleci-signature header"),
-        ({"circleci-signature": "v1=" + "0" * 64}, "unverified", "matches none of the 1 secrets"),
-        ({"circleci-signature": "v1="}, "unverified", "matches none"),
+        ({"circleci-signature": "v1=" + "0" * 64}, "unverified", "matches no secret of this address (1 configured)"),
+        ({"circleci-signature": "v1="}, "unverified", "matches no secret"),
         ({"circleci-signature": "nonsense"}, "unverified", "holds no v1=... entry"),
         ({"circleci-signature": ""}, "unverified", "holds no v1=... entry"),
-        ({"circleci-signature": "v1=\u00e9"}, "unverified", "matches none"),
+        ({"circleci-signature": "v1=\u00e9"}, "unverified", "matches no secret"),
     ],
 )
 def test_refuses_and_keeps_what_is_not_signed_by_circleci(deliver, workflow_document, headers, code, reason):

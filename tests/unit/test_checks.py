@@ -18,6 +18,8 @@ def ids():
         ({}, ["logs.W001"]),
         ({"payments": ""}, ["logs.E001"]),
         ({"payments": [GOOD, ""]}, ["logs.E001"]),
+        # As a key of HMAC it is the same as an empty one.
+        ({"payments": "\0\0"}, ["logs.E001", "logs.W002"]),
         ({"платежи": GOOD}, ["logs.E002"]),
         ({"!!!": GOOD}, ["logs.E002"]),
         ({"n" * 256: GOOD}, ["logs.E002"]),

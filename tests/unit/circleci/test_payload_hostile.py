@@ -99,6 +99,11 @@ def test_nesting_is_read_down_to_its_limit_and_refused_below():
             read_event(nested(levels))
 
 
+@pytest.mark.parametrize("digits", ["1e999", "-1e999", "9" * 19, "9" * 5_000, "-" + "9" * 5_000])
+def test_keeps_a_number_that_no_column_holds_as_it_was_written(digits):
+    assert parse_payload(b"{" + IDENTITY + f',"a":{digits}}}'.encode())["a"] == digits
+
+
 @pytest.mark.parametrize("key", ["id", "type"])
 @pytest.mark.parametrize("value", [None, 5, True, "", " ", "\n\t", [], ["e"], {}, {"id": "e"}])
 def test_refuses_a_payload_without_a_usable_identity(payload, key, value):

@@ -38,6 +38,7 @@ def test_branch_comes_from_vcs_then_git_then_the_provider(sources, branch):
         ({"vcs": {"tag": ""}, "git": {"tag": "b", "ref": "refs/tags/c"}}, "b"),
         ({"git": {"tag": "", "ref": "refs/tags/c"}, "github_app": {"full_ref": "refs/tags/d"}}, "c"),
         ({"git": {"ref": "refs/heads/c"}, "github_app": {"full_ref": "refs/tags/d"}}, "d"),
+        ({"git": {"tag": ""}, "gitlab": {"tag": "e", "ref": "refs/tags/f"}}, "e"),
         ({"git": {"ref": "refs/tags/releases/8"}}, "releases/8"),
         ({"git": {"ref": "refs/heads/main"}, "github_app": {"full_ref": "refs/heads/main"}}, ""),
         ({"git": {"ref": "refs/heads/refs/tags/e"}}, ""),
@@ -70,6 +71,11 @@ def test_commit_comes_from_vcs_then_the_provider(provider):
     event = read_pipeline(vcs={"commit": commit}, **{provider: block})
     assert (event.commit_subject, event.author) == ("Prune", "Wilma Quince")
     event = read_pipeline(vcs={"commit": {"subject": None, "author": {"name": None}}}, **{provider: block})
+    assert (event.commit_subject, event.author) == ("Tidy up", "Ama Mensah")
+
+
+def test_commit_comes_from_git_where_the_provider_tells_nothing():
+    event = read_pipeline(git={"commit_message": "Tidy up\n\nAll of it.", "commit_author_name": "Ama Mensah"})
     assert (event.commit_subject, event.author) == ("Tidy up", "Ama Mensah")
 
 

@@ -123,6 +123,14 @@ def test_refuses_a_secret_that_is_only_similar(secret):
         verify(BODY, f"v1={DIGEST}", [secret])
 
 
+@pytest.mark.parametrize("secret", ["", "\0", "\0" * 64])
+def test_a_secret_that_anybody_could_use_never_matches(secret):
+    # HMAC fills a short key up with NUL, so that all of these sign alike.
+    assert sign(BODY, secret) == sign(BODY, "")
+    with pytest.raises(SignatureRefused):
+        verify(BODY, sign(BODY, ""), [secret])
+
+
 def test_names_the_position_of_the_secret_that_signed():
     header = sign(BODY, "old")
     assert verify(BODY, header, ["new", "newer", "old"]) == 2
