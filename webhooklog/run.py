@@ -7,6 +7,7 @@ keeps it below DATA_DIR. Then it hands its process over to gunicorn.
 import json
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -87,16 +88,28 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
         secret = "as configured in CIRCLECI_WEBHOOK_SECRETS"  # noqa: S105 - words
     else:
         secret = str(environment.circleci_webhook_secrets.get(WEBHOOK_NAME))
-    python = Path(sys.executable)
-    if python.is_relative_to(BASE_DIR):
-        python = python.relative_to(BASE_DIR)
+    receiving_url = f"{site}/log-circleci-webhook"
     lines = {
-        "Receiving URL": f"{site}/log-circleci-webhook",
+        "Receiving URL": receiving_url,
         "Secret token": secret,
         "Admin": f"{site}/admin/   {account}",
-        "Try it": f"PORT={environment.port} {python} manage.py send_test_webhook",
+        "Try it": test_command(receiving_url),
     }
     return "\n".join(["", *(f"  {name:<14} {value}" for name, value in lines.items()), ""])
+
+
+def test_command(receiving_url: str) -> str:
+    """Return the command that sends a test webhook, as it works in another terminal that knows no variable of this."""
+    python = Path(sys.executable)
+    variables = [f"{name}={os.environ[name]}" for name in ("ENV_FILE", "DATA_DIR") if os.environ.get(name)]
+    command = [
+        *variables,
+        str(python.relative_to(BASE_DIR) if python.is_relative_to(BASE_DIR) else python),
+        "manage.py",
+        "send_test_webhook",
+        receiving_url,
+    ]
+    return shlex.join(command)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
 
 INSTALLED_APPS = [
+    "logs",  # First, so that its templates overrule the admin's.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,7 +42,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "logs",
 ]
 
 MIDDLEWARE = [
@@ -123,6 +123,7 @@ REST_FRAMEWORK = {
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "webhooklog.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = environment.static_root

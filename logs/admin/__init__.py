@@ -10,3 +10,5 @@ __all__ = ["DeliveryAdmin", "WorkflowEventAdmin"]
 admin.site.site_header = "webhooklog"
 admin.site.site_title = "webhooklog"
 admin.site.index_title = "CircleCI webhooks"
+# The tables need its room.
+admin.site.enable_nav_sidebar = False

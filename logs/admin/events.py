@@ -62,8 +62,7 @@ class WorkflowEventAdmin(InspectorAdmin):
         "commit",
         "author",
         "duration",
-        "pipeline_number",
-        "in_circleci",
+        "pipeline",
     ]
     list_display_links = ["received_at", "subject"]
     list_filter = [StatusFilter, EventTypeFilter, "verified"]
@@ -72,10 +71,10 @@ class WorkflowEventAdmin(InspectorAdmin):
     search_help_text = "A whole id (event, workflow, pipeline), a whole commit hash, or a project's name."
     ordering = ["-received_at", "-pk"]
     fieldsets = [
-        (None, {"fields": ["status_pill", "subject", "project", "branch_or_tag", "duration", "in_circleci"]}),
+        (None, {"fields": ["status_pill", "subject", "project", "branch_or_tag", "duration", "pipeline"]}),
         ("Commit", {"fields": ["revision", "commit_subject", "author"]}),
         ("When", {"fields": ["happened_at", "stopped_at", "received_at"]}),
-        ("Run", {"fields": ["event_type", "pipeline_number", "trigger", "job_number", "name", "verified"]}),
+        ("Run", {"fields": ["event_type", "trigger", "job_number", "name", "verified"]}),
         (
             "Ids",
             {
@@ -119,12 +118,15 @@ class WorkflowEventAdmin(InspectorAdmin):
             return EMPTY
         return str(timedelta(seconds=round(event.duration_seconds)))
 
-    @admin.display(description="CircleCI")
-    def in_circleci(self, event: WorkflowEvent) -> SafeString | str:
-        """Link to the workflow; its address is http(s) only, whatever the payload said."""
+    @admin.display(description="pipeline", ordering="pipeline_number")
+    def pipeline(self, event: WorkflowEvent) -> SafeString | str:
+        """Show the pipeline's number, which opens the workflow in CircleCI; its address is http(s) only."""
+        number = EMPTY if event.pipeline_number is None else f"#{event.pipeline_number}"
         if not event.url:
-            return EMPTY
-        return format_html('<a href="{}" rel="noopener noreferrer" target="_blank">open</a>', event.url)
+            return number
+        return format_html(
+            '<a href="{}" rel="noopener noreferrer" target="_blank">{} in CircleCI</a>', event.url, number
+        )
 
     @admin.display(description="deliveries")
     def deliveries(self, event: WorkflowEvent) -> str:

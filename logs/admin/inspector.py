@@ -21,10 +21,8 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
     empty_value_display = EMPTY
     # Counting all rows beside the filtered ones would read the whole table.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
-
-    class Media:
-        css = {"all": ["logs/admin.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds rows by hand."""

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
@@ -81,7 +81,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an unknown address: a page to browsers, JSON to everybody else."""
     if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
-        return defaults.page_not_found(request, exception)
+        return render(request, "404.html", {"site_header": "webhooklog"}, status=404)
     return JsonResponse({"detail": f"There is nothing at {request.path}.", "code": "not_found"}, status=404)
 
 
