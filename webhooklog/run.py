@@ -101,15 +101,11 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
 def test_command(receiving_url: str) -> str:
     """Return the command that sends a test webhook, as it works in another terminal that knows no variable of this."""
     python = Path(sys.executable)
-    variables = [f"{name}={os.environ[name]}" for name in ("ENV_FILE", "DATA_DIR") if os.environ.get(name)]
-    command = [
-        *variables,
-        str(python.relative_to(BASE_DIR) if python.is_relative_to(BASE_DIR) else python),
-        "manage.py",
-        "send_test_webhook",
-        receiving_url,
-    ]
-    return shlex.join(command)
+    if python.is_relative_to(BASE_DIR):
+        python = python.relative_to(BASE_DIR)
+    variables = {name: os.environ[name] for name in ("ENV_FILE", "DATA_DIR") if os.environ.get(name)}
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return " ".join([*assignments, shlex.join([str(python), "manage.py", "send_test_webhook", receiving_url])])
 
 
 if __name__ == "__main__":
