@@ -48,6 +48,10 @@ def _read_body(request: HttpRequest) -> bytes:
         raise BodyUnreadable("the body did not arrive whole") from error
     if len(body) > limit:
         raise BodyTooLarge(f"the body is longer than {limit} bytes; see MAX_BODY_BYTES")
+    promised = request.META.get("CONTENT_LENGTH") or ""
+    # Of a body cut short, the signature would be blamed.
+    if promised.isdecimal() and len(body) < int(promised):
+        raise BodyUnreadable(f"the body did not arrive whole: {len(body)} of {promised} bytes")
     return body
 
 

@@ -70,6 +70,13 @@ def test_says_when_the_body_breaks_off():
         read_arrival(chunked_request(BrokenStream()), None)
 
 
+def test_notices_a_body_that_is_shorter_than_promised():
+    environ = {"wsgi.input": io.BytesIO(b"12345"), "CONTENT_LENGTH": "6"}
+    request = RequestFactory().generic("POST", "/", **environ)
+    with pytest.raises(BodyUnreadable, match="5 of 6 bytes"):
+        read_arrival(request, None)
+
+
 def test_takes_its_time_in_utc():
     arrival = read_arrival(RequestFactory().post("/"), "payments")
     assert arrival.received_at.utcoffset().total_seconds() == 0

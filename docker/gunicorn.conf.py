@@ -1,0 +1,170 @@
+"""How gunicorn serves webhooklog, in the container, under systemd and by ``make run`` alike.
+
+Run from the project's folder: ``gunicorn -c docker/gunicorn.conf.py webhooklog.wsgi``.
+"""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from socket import SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from gunicorn import glogging
+
+from webhooklog.env import BASE_DIR, Environment, read_environment
+
+# A client that neither sends nor takes a byte for so long is given up. CircleCI itself gives up after 10 seconds.
+STALLED_CLIENT_SECONDS = 15
+# How much of what a client has said stands in the access log, in characters. JSON writes up to 6 bytes for one, and a
+# line of more than 4,096 bytes could be torn apart by another worker that writes to the same pipe.
+MAX_LOGGED_LENGTHS = {"remote_address": 50, "forwarded_for": 100, "method": 20, "path": 255, "user_agent": 150}
+
+
+class Logger(glogging.Logger):
+    """Writes the access log as one JSON object a line; everything else in the shape of Django's own lines."""
+
+    error_fmt = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    datefmt = None
+
+    def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta) -> None:
+        """Log an answered request.
+
+        In place of gunicorn's own method, whose format can be escaped but not be made JSON, and which first copies all
+        headers and variables of the request.
+        """
+        if self.access_log_enabled:
+            self.access_log.info(access_line(resp, environ, request_time))
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Log an exception; a stalled client is none of ours, and not worth its traceback."""
+        if isinstance(sys.exc_info()[1], BlockingIOError):
+            self.info("gave up a client that stalled for %d seconds", STALLED_CLIENT_SECONDS)
+        else:
+            super().exception(msg, *args, **kwargs)
+
+
+def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) -> str:
+    """Return the access log's line for a request: JSON in ASCII, which nothing in a request can end early or forge.
+
+    The query is left out: a log is read by more people than the pages are. ``forwarded_for`` is what the request
+    claims; only a proxy that overwrites the header makes it true.
+    """
+    said_by_client = {
+        "remote_address": environ.get("REMOTE_ADDR"),
+        "forwarded_for": environ.get("HTTP_X_FORWARDED_FOR"),
+        "method": environ.get("REQUEST_METHOD"),
+        "path": (environ.get("RAW_URI") or "").partition("?")[0],
+        "user_agent": environ.get("HTTP_USER_AGENT"),
+    }
+    return json.dumps(
+        {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            **{name: text and text[: MAX_LOGGED_LENGTHS[name]] for name, text in said_by_client.items()},
+            "status": int(str(resp.status).split(maxsplit=1)[0]),
+            "bytes": resp.sent,
+            "milliseconds": round(request_time.total_seconds() * 1000, 1),
+        }
+    )
+
+
+def read_settings() -> Environment:
+    """Return the environment's settings, or end the start with what is wrong with them instead of a traceback."""
+    try:
+        return read_environment()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"webhooklog does not start. {error}") from None
+
+
+def on_starting(server: Any) -> None:
+    """Run Django's system checks: errors end the start, warnings are printed once instead of once for each worker.
+
+    In a process of their own, because workers forked from one that has read Django's settings would keep them on a
+    reload (SIGHUP), old secrets among them, and would share its database connections.
+    """
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "check"]
+    if environment.https_only:
+        command.append("--deploy")
+    try:
+        # On stderr, since each line of stdout is JSON; in a session of its own, or Ctrl-C would print its traceback.
+        checks = subprocess.run(command, stdout=sys.stderr, start_new_session=True, check=False)  # noqa: S603 - no input
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    if checks.returncode:
+        raise SystemExit("webhooklog does not start: the checks above have found errors.")
+
+
+def when_ready(server: Any) -> None:
+    """Bound how long clients may stall, and let Ctrl-C stop the server as gently as SIGTERM does."""
+    bound_stalling(server.LISTENERS)
+    signal.signal(signal.SIGINT, lambda *_: stop_gently(server))
+
+
+def bound_stalling(listeners: Sequence[Any]) -> None:
+    """Give accepted sockets a time limit for each read and write; Linux hands the listener's options down to them.
+
+    gunicorn's threads read and write without one: each client that vanishes in the middle of a request, without a word
+    from the network, would take a thread for ever, until none is left.
+    """
+    timeout = struct.pack("@ll", STALLED_CLIENT_SECONDS, 0)
+    for listener in listeners:
+        listener.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
+        listener.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeout)
+
+
+def stop_gently(server: Any) -> None:
+    """Make the first Ctrl-C a SIGTERM; the next ones are gunicorn's own, and quick.
+
+    gunicorn's quick stop takes, in a signal's handler, a lock of the thread pool's. A worker that holds it at that
+    moment, since it is accepting a request, waits for itself until it is killed.
+    """
+    signal.signal(signal.SIGINT, server.signal)
+    server.signal(signal.SIGTERM, None)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Leave Ctrl-C to the master: the terminal sends it to the workers too, which would stop quickly."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+environment = read_settings()
+
+proc_name = "webhooklog"
+host = f"[{environment.bind_address}]" if ":" in environment.bind_address else environment.bind_address
+bind = f"{host}:{environment.port}"
+
+worker_class = "gthread"
+workers = environment.web_concurrency
+threads = environment.web_threads
+# Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection.
+preload_app = False
+
+# Of a worker's main loop, which serves no request itself: one that is silent for so long is broken, and replaced.
+timeout = 30
+graceful_timeout = environment.graceful_timeout_seconds
+# Longer than a proxy keeps an idle connection (docker/Caddyfile: 30 seconds). Were it shorter, a delivery could meet a
+# connection that is being closed, and fail.
+keepalive = 75
+# A worker proves that it lives by touching a file; on a disk, that would wait for the disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes a private file
+
+limit_request_line = 4094
+limit_request_fields = 100
+# Less than 10,000 characters, where Django's parsing of a header's parameters raises ValueError and answers 500.
+limit_request_field_size = 8190
+
+# Nobody's X-Forwarded-* or SCRIPT_NAME is believed here, not even a local proxy's: HTTPS_ONLY and TRUSTED_PROXIES
+# decide that in the application, at one place. FORWARDED_ALLOW_IPS, which gunicorn would read, is without effect.
+forwarded_allow_ips = ""
+# Otherwise gunicorn opens a socket below the home folder through which it can be steered.
+control_socket_disable = True
+
+logger_class = Logger
+loglevel = environment.log_level.lower()
+errorlog = "-"
+accesslog = "-" if environment.log_level in ("DEBUG", "INFO") else None

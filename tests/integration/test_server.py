@@ -1,0 +1,430 @@
+"""Real gunicorn processes, configured as they are in production, meet clients that are slow, odd or broken."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from logs.circleci import samples
+from logs.circleci.signature import sign
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
+SECRET = "a-secret-of-the-server-tests"
+WAIT_SECONDS = 20
+MAX_BODY_BYTES = 10_000
+GRACEFUL_TIMEOUT_SECONDS = 10
+
+
+class Server:
+    """A gunicorn of a test's own: its port, its process, and what it has written so far."""
+
+    def __init__(self, folder, environment, configuration=CONFIGURATION):
+        self.port = free_port()
+        self.folder = folder
+        self.environment = environment | {"PORT": str(self.port)}
+        self.stdout_path, self.stderr_path = folder / "stdout", folder / "stderr"
+        with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", str(configuration), "webhooklog.wsgi"],
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=stdout,
+                stderr=stderr,
+                # A process group, to which a test can send what a terminal sends on Ctrl-C.
+                start_new_session=True,
+            )
+
+    @property
+    def stdout(self):
+        return self.stdout_path.read_text()
+
+    @property
+    def stderr(self):
+        return self.stderr_path.read_text()
+
+    def access_log(self, count=1):
+        """Wait until at least `count` requests are logged, and return the lines as objects."""
+        wait_until(lambda: self.stdout.count("\n") >= count)
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def request(self, method, path, body=None, headers=None, **options):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
+        try:
+            connection.request(method, path, body, headers or {}, **options)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def is_ready(self):
+        assert self.process.poll() is None, self.stderr
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_SECONDS)
+
+    def exchange(self, data):
+        """Send bytes as they are, and return the status line of the answer."""
+        with self.connect() as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            return client.makefile("rb").readline()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} seconds"
+        time.sleep(0.05)
+
+
+def settings_of(folder, **overrides):
+    """Return a whole environment: nothing of the machine's own reaches the server."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "ENV_FILE": str(folder / "no.env"),
+        "DATA_DIR": str(folder / "data"),
+        "SECRET_KEY": "a-key-of-the-server-tests-" + "0123456789" * 4,
+        "CIRCLECI_WEBHOOK_SECRETS": json.dumps({"My CircleCI Webhook": SECRET}),
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        "WEB_CONCURRENCY": "1",
+        "WEB_THREADS": "2",
+        "GRACEFUL_TIMEOUT_SECONDS": str(GRACEFUL_TIMEOUT_SECONDS),
+    } | overrides
+
+
+@contextmanager
+def running(folder, configuration=CONFIGURATION, **overrides):
+    environment = settings_of(folder, **overrides)
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    subprocess.run(migrate, cwd=PROJECT, env=environment, check=True, timeout=60)
+    server = Server(folder, environment, configuration)
+    try:
+        wait_until(server.is_ready)
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that no test stops."""
+    with running(tmp_path_factory.mktemp("server")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server for one test, which may stop it."""
+    with running(tmp_path) as own:
+        yield own
+
+
+def delivery(seed=1):
+    """Return a signed delivery of an event that only this seed makes: its body and its headers."""
+    document = samples.workflow_completed(random=random.Random(seed))
+    body = json.dumps(document).encode()
+    return body, {"content-type": "application/json", "circleci-signature": sign(body, SECRET)}
+
+
+def head_of(headers, *extra):
+    lines = [
+        "POST /log-circleci-webhook HTTP/1.1",
+        "Host: 127.0.0.1",
+        *(f"{k}: {v}" for k, v in headers.items()),
+        *extra,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_answers_probes_by_any_host_name(server):
+    assert server.request("GET", "/healthz") == (200, b'{"status": "ok"}')
+    assert server.request("GET", "/readyz", headers={"Host": "10.0.0.7"}) == (200, b'{"status": "ready"}')
+
+
+def test_logs_a_signed_delivery(server):
+    body, headers = delivery(seed=10)
+    status, answer = server.request("POST", "/log-circleci-webhook", body, headers)
+    assert (status, json.loads(answer)["outcome"]) == (201, "logged")
+
+
+def test_verifies_and_logs_a_delivery_that_comes_in_chunks(server):
+    body, headers = delivery(seed=11)
+    chunks = [body[:100], body[100:101], body[101:]]
+    status, answer = server.request("POST", "/log-circleci-webhook", iter(chunks), headers, encode_chunked=True)
+    assert (status, json.loads(answer)["outcome"]) == (201, "logged")
+
+
+def test_refuses_a_chunked_delivery_that_was_changed_after_signing(server):
+    body, headers = delivery(seed=12)
+    status, _ = server.request("POST", "/log-circleci-webhook", iter([body, b" "]), headers, encode_chunked=True)
+    assert status == 401
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(b"zz\r\nhello\r\n0\r\n\r\n", id="size is no number"),
+        pytest.param(b"-5\r\nhello\r\n0\r\n\r\n", id="size is negative"),
+        pytest.param(b"\r\nhello\r\n0\r\n\r\n", id="size is missing"),
+        pytest.param(b"5\r\nhelloXX0\r\n\r\n", id="no end after a chunk"),
+        pytest.param(b"ffffffffffffffff\r\nhello\r\n0\r\n\r\n", id="size is beyond all bounds"),
+        pytest.param(b"5\r\nhel", id="ends inside a chunk"),
+        pytest.param(b"5\r\nhello\r\n", id="ends before the last chunk"),
+        pytest.param(b"0\r\nbroken trailer\r\n\r\n", id="trailer is no header"),
+        pytest.param(b"1;" + b"x" * 30_000 + b"\r\nh\r\n0\r\n\r\n", id="extension is too long"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_answers_broken_chunks_with_400(server, broken):
+    _, headers = delivery()
+    status_line = server.exchange(head_of(headers, "Transfer-Encoding: chunked") + broken)
+    assert status_line.startswith(b"HTTP/1.1 400 ")
+
+
+def test_refuses_a_body_that_is_cut_off(server):
+    body, headers = delivery()
+    status_line = server.exchange(head_of(headers, f"Content-Length: {len(body)}") + body[:-1])
+    assert status_line.startswith(b"HTTP/1.1 400 ")
+
+
+def test_refuses_a_request_with_both_a_length_and_chunks(server):
+    # A proxy and a server that read it differently could be made to see two requests in it.
+    _, headers = delivery()
+    smuggled = head_of(headers, "Content-Length: 4", "Transfer-Encoding: chunked") + b"0\r\n\r\n"
+    assert server.exchange(smuggled).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_refuses_a_body_longer_than_the_limit(server, is_chunked):
+    body = b"x" * (MAX_BODY_BYTES + 1)
+    headers = {"content-type": "application/json", "circleci-signature": sign(body, SECRET)}
+    sent = iter([body]) if is_chunked else body
+    status, answer = server.request("POST", "/log-circleci-webhook", sent, headers, encode_chunked=is_chunked)
+    assert status == 413, answer
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"X-Large: " + b"x" * 8_300, b"431"),
+        (b"Content-Type: application/json; " + b"a=b; " * 1_600, b"401"),
+        (b"Host: 127.0.0.1\r\nbroken header", b"400"),
+    ],
+)
+def test_never_answers_500_to_an_odd_header(server, header, status):
+    request = (
+        b"POST /log-circleci-webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n" + header + b"\r\n\r\n{}"
+    )
+    assert server.exchange(request).startswith(b"HTTP/1.1 " + status)
+
+
+def test_writes_one_json_object_for_each_request_whatever_it_holds(server):
+    before = len(server.access_log(0))
+    hostile = [
+        (b'/"},{"status":"200', b'"quotes" and \\backslashes\\'),
+        (b"/%0a%0d%22%00", b'%s %(message)s {0} \\n"}'),
+        (b"/gr%C3%B6%C3%9Fe%FF", "Mozilla 😀 \x85 \u2028".encode()),
+        (b"/" + b'"' * 3_000, b"\x80" * 3_000),
+    ]
+    for path, user_agent in hostile:
+        server.exchange(b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: " + user_agent + b"\r\n\r\n")
+    lines = server.access_log(before + len(hostile))[before:]
+    logged = {(line["path"].encode(), line["user_agent"].encode("latin-1")) for line in lines}
+    assert logged == {(path[:255], user_agent[:150]) for path, user_agent in hostile}
+    assert all(len(line) < 4_096 for line in server.stdout.splitlines())
+
+
+@pytest.mark.parametrize("hostile", [b"/\xff", "/größe".encode(), b"/\x1b[31m", b"/ HTTP/1.1\rforged"])
+def test_writes_one_line_for_what_is_no_request_at_all(server, hostile):
+    before = server.stderr.count("\n")
+    assert server.exchange(b"GET " + hostile + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    wait_until(lambda: server.stderr.count("\n") > before)
+    (line,) = server.stderr.splitlines()[before:]
+    assert "WARNING gunicorn.error: Invalid request" in line
+    assert "\x1b" not in line
+
+
+def test_logs_what_an_operator_asks_for_and_no_query(server):
+    before = len(server.access_log(0))
+    headers = {"User-Agent": "a browser", "X-Forwarded-For": "203.0.113.7"}
+    server.request("GET", "/nothing-here?token=private", headers=headers)
+    line = server.access_log(before + 1)[before]
+    assert "private" not in server.stdout
+    assert {name: line[name] for name in line if name not in ("time", "bytes", "milliseconds")} == {
+        "remote_address": "127.0.0.1",
+        "forwarded_for": "203.0.113.7",
+        "method": "GET",
+        "path": "/nothing-here",
+        "user_agent": "a browser",
+        "status": 404,
+    }
+    assert line["bytes"] > 0
+    assert line["milliseconds"] > 0
+    assert line["time"].endswith("+00:00")
+
+
+def test_believes_no_forwarding_header_itself(server):
+    headers = {"X-Forwarded-Proto": "https", "SCRIPT_NAME": "/elsewhere", "X-Forwarded-SSL": "off"}
+    assert server.request("GET", "/healthz", headers=headers)[0] == 200
+
+
+def test_opens_no_control_socket(server):
+    assert [path for path in server.folder.rglob("*") if path.is_socket()] == []
+    unix_sockets = Path("/proc/net/unix").read_text()
+    assert f"{server.folder}" not in unix_sockets
+    assert "gunicorn" not in unix_sockets
+
+
+@pytest.mark.parametrize("to_group", [False, True], ids=["the master alone", "the group, as a terminal does"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_finishes_a_delivery_when_it_is_told_to_stop(own_server, number, to_group):
+    body, headers = delivery()
+    with own_server.connect() as client, client.makefile("rb") as answers:
+        client.sendall(head_of(headers, f"Content-Length: {len(body)}", "Expect: 100-continue") + body[:50])
+        # Sent by the thread that serves the request, which from now on waits for the rest of the body.
+        assert [answers.readline(), answers.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
+        (os.killpg if to_group else os.kill)(own_server.process.pid, number)
+        wait_until(lambda: "Handling signal" in own_server.stderr)
+        time.sleep(0.5)
+        client.sendall(body[50:])
+        assert answers.readline().startswith(b"HTTP/1.1 201 ")
+    assert own_server.process.wait(WAIT_SECONDS) == 0
+    assert not any(word in own_server.stderr for word in ("Traceback", "Exception", "SIGKILL")), own_server.stderr
+
+
+def test_a_repeated_ctrl_c_does_not_wait_for_a_request_and_prints_no_traceback(own_server):
+    body, headers = delivery()
+    with own_server.connect() as client, client.makefile("rb") as answers:
+        client.sendall(head_of(headers, f"Content-Length: {len(body)}", "Expect: 100-continue") + body[:50])
+        assert answers.readline() == b"HTTP/1.1 100 Continue\r\n"
+        for _ in range(3):
+            os.killpg(own_server.process.pid, signal.SIGINT)
+            time.sleep(0.3)
+        assert own_server.process.wait(GRACEFUL_TIMEOUT_SECONDS / 2) == 0
+    assert "Traceback" not in own_server.stderr
+    assert "Exception" not in own_server.stderr
+
+
+def test_reads_new_secrets_on_a_reload_without_refusing_a_connection(tmp_path):
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({"My CircleCI Webhook": "another-secret-for-now"}))
+    overrides = {"CIRCLECI_WEBHOOK_SECRETS": "", "CIRCLECI_WEBHOOK_SECRETS_FILE": str(secrets)}
+    body, headers = delivery()
+    with running(tmp_path, **overrides) as server:
+        statuses = {server.request("POST", "/log-circleci-webhook", body, headers)[0]}
+        secrets.write_text(json.dumps({"My CircleCI Webhook": [SECRET, "another-secret-for-now"]}))
+        server.process.send_signal(signal.SIGHUP)
+
+        def is_logged():
+            statuses.add(server.request("POST", "/log-circleci-webhook", body, headers)[0])
+            return 201 in statuses
+
+        wait_until(is_logged)
+    assert statuses == {401, 201}
+
+
+def test_gives_up_a_client_that_stalls(tmp_path):
+    configuration = tmp_path / "impatient.conf.py"
+    configuration.write_text(f"exec(open({str(CONFIGURATION)!r}).read())\nSTALLED_CLIENT_SECONDS = 1\n")
+    body, headers = delivery()
+    with running(tmp_path, configuration, WEB_THREADS="1") as server:
+        with server.connect() as in_head, server.connect() as in_body:
+            in_head.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+            in_body.sendall(head_of(headers, f"Content-Length: {len(body)}") + body[:50])
+            time.sleep(0.2)
+            # The only thread is taken twice, and free again after both have been given up.
+            assert server.request("GET", "/healthz")[0] == 200
+            assert in_body.makefile("rb").readline().startswith(b"HTTP/1.1 400 ")
+            assert in_head.makefile("rb").read() == b""
+        assert "gave up a client that stalled for 1 seconds" in server.stderr
+        assert "Traceback" not in server.stderr
+
+
+def run_to_its_end(folder, **overrides):
+    server = Server(folder, settings_of(folder, **overrides))
+    try:
+        return server.process.wait(WAIT_SECONDS), server
+    finally:
+        server.end()
+
+
+def test_ends_the_start_with_every_error_of_the_environment(tmp_path):
+    status, server = run_to_its_end(tmp_path, SECRET_KEY="", PORT="", MAX_BODY_BYTES="many")
+    assert status == 1
+    assert "SECRET_KEY" in server.stderr
+    assert "MAX_BODY_BYTES" in server.stderr
+    assert "Traceback" not in server.stderr
+
+
+def test_ends_the_start_with_the_errors_of_the_system_checks(tmp_path):
+    status, server = run_to_its_end(tmp_path, CIRCLECI_WEBHOOK_SECRETS='{"a b": "x", "a-b": "y"}')
+    assert status == 1
+    assert "logs.E003" in server.stderr
+    assert "webhooklog does not start" in server.stderr
+    assert "Traceback" not in server.stderr
+    assert server.stdout == ""
+
+
+def test_prints_a_warning_of_the_system_checks_once(tmp_path):
+    with running(tmp_path, CIRCLECI_WEBHOOK_SECRETS='{"unsigned": null}', WEB_CONCURRENCY="2") as server:
+        assert server.stderr.count("logs.W003") == 1
+
+
+def check_health(port):
+    return subprocess.run(
+        [sys.executable, PROJECT / "docker" / "healthcheck.py"],
+        env={"PATH": os.environ["PATH"], "PORT": str(port), "http_proxy": "http://127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+
+
+def test_the_health_check_of_the_container_follows_readiness(server):
+    dead_port = free_port()
+    healthy, dead = check_health(server.port), check_health(dead_port)
+    assert (healthy.returncode, dead.returncode) == (0, 1)
+    assert f"no answer on port {dead_port}" in dead.stderr
+
+
+def test_the_health_check_of_the_container_fails_before_the_migrations(tmp_path):
+    server = Server(tmp_path, settings_of(tmp_path))
+    try:
+        wait_until(lambda: "Listening at" in server.stderr)
+        unready = check_health(server.port)
+        assert unready.returncode == 1
+        assert "migrations are not applied" in unready.stderr
+    finally:
+        server.end()
