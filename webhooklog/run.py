@@ -81,7 +81,8 @@ def create_first_admin() -> str | None:
 
 def banner(environment: Environment, reader: EnvironmentReader, password: str | None) -> str:
     """Return what the person who has just started webhooklog needs next."""
-    host = environment.bind_address if environment.bind_address != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - compared
+    everywhere = environment.bind_address in ("0.0.0.0", "::")  # noqa: S104 - only compared
+    host = "127.0.0.1" if everywhere else environment.bind_address
     site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}"
     account = f"{ADMIN_NAME} / {password}  (shown this once)" if password else "your account"
     if reader.is_set("CIRCLECI_WEBHOOK_SECRETS"):
@@ -93,12 +94,12 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
         "Receiving URL": receiving_url,
         "Secret token": secret,
         "Admin": f"{site}/admin/   {account}",
-        "Try it": test_command(receiving_url),
+        "Try it": trial_command(receiving_url),
     }
     return "\n".join(["", *(f"  {name:<14} {value}" for name, value in lines.items()), ""])
 
 
-def test_command(receiving_url: str) -> str:
+def trial_command(receiving_url: str) -> str:
     """Return the command that sends a test webhook, as it works in another terminal that knows no variable of this."""
     python = Path(sys.executable)
     if python.is_relative_to(BASE_DIR):
