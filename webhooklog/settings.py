@@ -1,6 +1,9 @@
 """Django's settings: what is the same everywhere stands here, what differs between sites comes from the environment."""
 
+from datetime import timedelta
 from typing import Any
+
+from csp.constants import NONE, SELF
 
 from webhooklog.env import read_environment
 
@@ -24,6 +27,28 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",
 ]
 
+# Nothing of another origin, nothing inline: a payload's text that reached a page unescaped could still do nothing.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# Against guessing passwords: five failures lock that user at that address for a quarter of an hour, in all processes.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "logs.api.arrivals.client_address"  # Sees through TRUSTED_PROXIES.
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password there.
+
 # The application's own settings, described in docs/configuration.md.
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
 PUBLIC_READ = environment.public_read
@@ -42,12 +67,14 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "axes",
 ]
 
 MIDDLEWARE = [
     # First, so that a probe needs neither an allowed host nor HTTPS.
     "logs.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -55,6 +82,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Last, so that nothing behind it turns a lockout into another answer.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "webhooklog.urls"
@@ -140,5 +169,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": environment.log_level},
     # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
-    "loggers": {"django": {"handlers": [], "level": environment.log_level, "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "level": environment.log_level, "propagate": True},
+        "axes": {"level": "WARNING"},  # At INFO it tells of each sign-in four times.
+    },
 }

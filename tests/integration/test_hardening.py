@@ -1,0 +1,94 @@
+"""What browsers are told, and what guessing passwords leads to."""
+
+import base64
+import re
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+import time_machine
+from django.contrib.auth import get_user_model
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a good password"
+LOGIN = "/admin/login/"
+LIST = "/fetch-webhooks-logs"
+
+
+@pytest.fixture
+def user():
+    return get_user_model().objects.create_superuser("operator", password=PASSWORD)
+
+
+def sign_in(client, password=PASSWORD, **extra):
+    """Return whether the admin's login lets the operator in."""
+    answer = client.post(LOGIN, {"username": "operator", "password": password, "next": "/admin/"}, **extra)
+    client.logout()
+    return answer.status_code == 302
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/", LIST, "/nowhere", "/log-circleci-webhook"])
+def test_every_answer_forbids_what_is_not_its_own(client, path):
+    headers = client.get(path).headers
+    policy = dict(directive.strip().split(" ", 1) for directive in headers["Content-Security-Policy"].split(";"))
+    assert policy == {
+        "default-src": "'self'",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_no_page_holds_scripts_or_styles_of_its_own(admin_client, deliver, workflow_document):
+    deliver(workflow_document())
+    for path in (
+        "/admin/",
+        "/admin/logs/workflowevent/",
+        "/admin/logs/workflowevent/1/change/",
+        "/admin/logs/delivery/",
+    ):
+        page = admin_client.get(path, follow=True).content.decode()
+        assert " style=" not in page
+        assert "<style" not in page
+        assert " onclick=" not in page
+        scripts = re.findall(r"<script[^>]*>", page)
+        assert scripts
+        assert all(" src=" in script for script in scripts)
+
+
+def test_five_wrong_passwords_lock_that_user_at_that_address_for_a_quarter_of_an_hour(client, user):
+    with time_machine.travel("2026-05-04 10:00", tick=False) as clock:
+        assert sign_in(client)
+        for _ in range(5):
+            assert not sign_in(client, "wrong")
+        assert not sign_in(client)
+        assert sign_in(client, REMOTE_ADDR="192.0.2.9")
+        clock.shift(timedelta(minutes=16))
+        assert sign_in(client)
+
+
+def test_http_basic_counts_too(client, user):
+    def answer_to(password):
+        credentials = base64.b64encode(f"operator:{password}".encode()).decode()
+        return client.get(LIST, headers={"authorization": f"Basic {credentials}"}).status_code
+
+    assert answer_to(PASSWORD) == 200
+    for _ in range(5):
+        assert answer_to("wrong") == 401
+    assert answer_to(PASSWORD) == 401
+    assert not sign_in(client)
+
+
+def test_behind_a_proxy_the_clients_address_is_locked_and_not_the_proxys(client, user, settings):
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+    for _ in range(5):
+        assert not sign_in(client, "wrong", headers={"x-forwarded-for": "192.0.2.66"})
+    assert not sign_in(client, headers={"x-forwarded-for": "192.0.2.66"})
+    assert sign_in(client, headers={"x-forwarded-for": "192.0.2.7"})
+    # An address that the client has invented itself unlocks nothing.
+    assert not sign_in(client, headers={"x-forwarded-for": "192.0.2.7, 192.0.2.66"})
