@@ -12,7 +12,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 .PHONY: help run test check format lock clean
 
 help: ## list what make can do
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/python -m webhooklog.run

@@ -74,14 +74,15 @@ def _check_shared_addresses(configured: Sequence[Webhook]) -> Iterator[CheckMess
 
 
 def _check_shared_secrets(configured: Sequence[Webhook]) -> Iterator[CheckMessage]:
-    names = defaultdict(list)
+    names = defaultdict(set)
     for webhook in configured:
         for secret in webhook.secrets:
-            names[secret].append(webhook.name)
+            names[secret].add(webhook.name)
     for sharing in names.values():
         if len(sharing) > 1:
+            told = ", ".join(map(repr, sorted(sharing)))
             yield CheckWarning(
-                f"The webhooks {', '.join(map(repr, sharing))} share a secret, so one cannot be told from the other.",
+                f"The webhooks {told} share a secret, so one cannot be told from the other.",
                 hint="Give each webhook a secret of its own in CIRCLECI_WEBHOOK_SECRETS.",
                 id="logs.W004",
             )

@@ -1,7 +1,8 @@
 """The configured webhooks, read when asked for, so that nothing keeps an old secret."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -9,10 +10,13 @@ from django.utils.text import slugify
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A webhook as configured: the name it has in CircleCI and the secrets that may sign for it."""
+    """A webhook as configured: the name it has in CircleCI, who may sign for it, and what it may speak for."""
 
     name: str
-    secrets: tuple[str, ...]  # Several while one is being rotated; none for a webhook without a secret token.
+    secrets: tuple[str, ...] = field(
+        repr=False
+    )  # Several while one is being replaced, the newest first; none for an unsigned webhook.
+    projects: tuple[str, ...] = ()  # Patterns of project slugs, such as "github/acme/*"; none allows every project.
 
     @property
     def slug(self) -> str:
@@ -24,15 +28,23 @@ class Webhook:
         """Whether CircleCI signs this webhook's deliveries."""
         return bool(self.secrets)
 
+    def may_speak_for(self, project_slug: str) -> bool:
+        """Whether an event of a project may come by this webhook."""
+        return not self.projects or any(fnmatchcase(project_slug, pattern) for pattern in self.projects)
+
 
 def webhooks() -> tuple[Webhook, ...]:
     """Return the webhooks of CIRCLECI_WEBHOOK_SECRETS, in its order."""
-    return tuple(
-        Webhook(name=name, secrets=_secrets(value)) for name, value in settings.CIRCLECI_WEBHOOK_SECRETS.items()
-    )
+    return tuple(_webhook(name, value) for name, value in settings.CIRCLECI_WEBHOOK_SECRETS.items())
 
 
-def _secrets(value: str | Sequence[str] | None) -> tuple[str, ...]:
+def _webhook(name: str, value: Any) -> Webhook:
+    if not isinstance(value, dict):
+        return Webhook(name=name, secrets=_texts(value))
+    return Webhook(name=name, secrets=_texts(value.get("secrets")), projects=_texts(value.get("projects")))
+
+
+def _texts(value: str | list[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)

@@ -23,6 +23,18 @@ class PayloadMalformed(WebhookLogError):
     code = "malformed"
 
 
+class ProjectRefused(WebhookLogError):
+    """The delivery is authentic, but its webhook may not speak for that project."""
+
+    code = "forbidden_project"
+
+
+class ContentTypeRefused(WebhookLogError):
+    """The body is declared to be something else than JSON."""
+
+    code = "unsupported_media_type"
+
+
 class BodyTooLarge(WebhookLogError):
     """The body is longer than a webhook may be."""
 

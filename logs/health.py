@@ -1,10 +1,13 @@
 """Answer probes: is the process up, and can it log?"""
 
+import logging
 from collections.abc import Callable
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+logger = logging.getLogger(__name__)
 
 
 class HealthMiddleware:
@@ -32,12 +35,22 @@ def readyz() -> HttpResponse:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+        if connection.vendor == "postgresql" and _is_read_only():
+            return _unready("the database is read-only; see DATABASE_URL")
+    except Error as error:
         # The driver's own words may name hosts and users; they stand in the server's log, not in the answer.
+        logger.warning("not ready: %s", error)
         return _unready("the database cannot be reached; see DATABASE_URL")
     if pending:
         return _unready(f"{len(pending)} migrations are not applied; run `manage.py migrate`")
     return JsonResponse({"status": "ready"})
+
+
+def _is_read_only() -> bool:
+    # A stand-by that was not promoted, say: it answers every question and takes no event.
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone() == ("on",))
 
 
 def _unready(detail: str) -> HttpResponse:

@@ -6,15 +6,19 @@ An empty variable counts as not set. ``docs/configuration.md`` lists all of them
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import dotenv_values
 from environs import Env, EnvError, EnvValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # What `make run` generates and keeps below DATA_DIR, for variables that nobody has set.
@@ -34,12 +38,15 @@ class Environment:
     https_only: bool  # The site is reached through a proxy that ends TLS.
     trusted_proxies: list[IPv4Network | IPv6Network]
     public_read: bool  # Everybody may read the list, without signing in.
-    circleci_webhook_secrets: dict[str, str | list[str] | None] = field(repr=False)
+    circleci_webhook_secrets: dict[str, Any] = field(repr=False)
     data_dir: Path
     static_root: Path | None  # Where `collectstatic` puts files; None serves them from the packages themselves.
     database_url: dict[str, Any] = field(repr=False)  # As an entry of Django's DATABASES.
     database_pool_size: int  # 0: one persistent connection for each thread instead of a pool.
     max_body_bytes: int
+    delivery_retention_days: int  # 0: for ever.
+    delivery_retention_count: int  # 0: any number.
+    event_retention_days: int  # 0: for ever.
     refused_body_max_bytes: int
     refused_deliveries_max: int
     refused_deliveries_per_minute: int  # For each client address.
@@ -56,13 +63,14 @@ class EnvironmentReader(Env):
 
     def __init__(self) -> None:
         super().__init__(eager=False)
-        self.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
+        # Not environs' own read_env, which replaces ${x} and so changes secrets.
+        self.file_values = dotenv_values(os.environ.get("ENV_FILE") or BASE_DIR / ".env", interpolate=False)
         self.data_dir = Path(self.value("DATA_DIR") or BASE_DIR / "var").resolve()
         self.file_errors: dict[str, list[str]] = {}
 
     def value(self, name: str) -> str:
         """Return a variable as it stands in the environment or the ``.env`` file; ``""`` where it is not set."""
-        return os.environ.get(name) or self._environ.get(name) or ""
+        return os.environ.get(name) or self.file_values.get(name) or ""
 
     def is_set(self, name: str) -> bool:
         """Tell whether somebody has set a variable, directly or by its file."""
@@ -107,23 +115,41 @@ class EnvironmentReader(Env):
             )
 
 
-def parse_secrets(value: str) -> dict[str, str | list[str] | None]:
+def parse_secrets(text: str) -> dict[str, Any]:
     """Read CIRCLECI_WEBHOOK_SECRETS: JSON, from a webhook's name to its secret, a list of secrets, or null.
+
+    To bind a webhook to projects, an object with ``secrets`` and ``projects`` stands in place of the secret.
 
     Raises:
         EnvError: it is anything else. The message never holds a secret.
     """
     try:
-        secrets = json.loads(value)
-    except ValueError as error:
+        webhooks = json.loads(text, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
         raise EnvError('Not valid JSON; it must look like {"My CircleCI Webhook": "its secret token"}.') from error
-    if not isinstance(secrets, dict):
+    if not isinstance(webhooks, dict):
         raise EnvError('Must be a JSON object such as {"My CircleCI Webhook": "its secret token"}.')
-    for name, secret in secrets.items():
-        is_list_of_text = isinstance(secret, list) and secret and all(isinstance(item, str) for item in secret)
-        if not (secret is None or isinstance(secret, str) or is_list_of_text):
-            raise EnvError(f"The value of {name!r} must be a text, a list of texts, or null.")
-    return secrets
+    for name, value in webhooks.items():
+        bound = value if isinstance(value, dict) else {"secrets": value, "projects": ["*"]}
+        if bound.keys() != {"secrets", "projects"} or not _is_list_of_text(bound["projects"]):
+            raise EnvError(f'The object of {name!r} must hold "secrets" and "projects", a list of texts.')
+        secret = bound["secrets"]
+        if not (secret is None or isinstance(secret, str) or _is_list_of_text(secret)):
+            raise EnvError(f"The secret of {name!r} must be a text, a list of texts, or null.")
+        if _UNUSABLE.search("".join([name, *(secret or [])])):
+            raise EnvError(f"{name!r} or its secret holds a NUL or a lone surrogate.")
+    return webhooks
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise EnvError(f"A name stands twice: {max(names, key=names.count)!r}.")
+    return dict(pairs)
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
@@ -148,11 +174,11 @@ def read_environment() -> Environment:
     env.add_parser("secrets", parse_secrets)
     env.add_parser("networks", parse_networks)
     at_least = {number: validate.Range(min=number) for number in (0, 1)}
-    sqlite_url = f"sqlite:///{env.data_dir / 'webhooklog.sqlite3'}"
+    sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"
     environment = Environment(
         secret_key=env.str("SECRET_KEY"),
         debug=env.bool("DEBUG", False),
-        allowed_hosts=env.list("ALLOWED_HOSTS", [], subcast=str.strip),
+        allowed_hosts=[host for host in env.list("ALLOWED_HOSTS", [], subcast=str.strip) if host],
         https_only=env.bool("HTTPS_ONLY", False),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.bool("PUBLIC_READ", False),
@@ -162,6 +188,9 @@ def read_environment() -> Environment:
         database_url=env.dj_db_url("DATABASE_URL", sqlite_url),
         database_pool_size=env.int("DATABASE_POOL_SIZE", 0, validate=at_least[0]),
         max_body_bytes=env.int("MAX_BODY_BYTES", 1_048_576, validate=at_least[1]),
+        delivery_retention_days=env.int("DELIVERY_RETENTION_DAYS", 90, validate=at_least[0]),
+        delivery_retention_count=env.int("DELIVERY_RETENTION_COUNT", 0, validate=at_least[0]),
+        event_retention_days=env.int("EVENT_RETENTION_DAYS", 0, validate=at_least[0]),
         refused_body_max_bytes=env.int("REFUSED_BODY_MAX_BYTES", 65_536, validate=at_least[0]),
         refused_deliveries_max=env.int("REFUSED_DELIVERIES_MAX", 1_000, validate=at_least[0]),
         refused_deliveries_per_minute=env.int("REFUSED_DELIVERIES_PER_MINUTE", 60, validate=at_least[0]),

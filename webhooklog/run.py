@@ -9,13 +9,14 @@ import os
 import secrets
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 import django
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import DatabaseError
 
 from webhooklog.env import BASE_DIR, Environment, EnvironmentReader, read_environment
 
@@ -26,15 +27,18 @@ ADMIN_NAME = "admin"
 
 def main() -> None:
     """Prepare what is missing, say where everything is, and serve."""
+    os.umask(0o077)  # The database holds payloads, which are nobody else's business.
     try:
         reader = EnvironmentReader()
+        # Absolute from now on, since gunicorn runs in the project's own folder.
+        os.environ["DATA_DIR"] = str(reader.data_dir)
         generate_missing(reader)
         if not reader.is_set("ALLOWED_HOSTS"):
             os.environ["ALLOWED_HOSTS"] = LOCAL_HOSTS
         environment = read_environment()
         prepare_database()
         password = create_first_admin()
-    except (ImproperlyConfigured, OperationalError, OSError) as error:
+    except (ImproperlyConfigured, DatabaseError, OSError) as error:
         sys.exit(f"webhooklog cannot start: {error}")
     print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's words to its user
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
@@ -56,10 +60,14 @@ def generate_missing(reader: EnvironmentReader) -> None:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{text}\n")
+    """Write a file that only its owner may read; it appears whole or not at all, and never in place of another."""
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+        os.link(unfinished, path)
+    finally:
+        Path(unfinished).unlink()
 
 
 def prepare_database() -> None:
@@ -85,10 +93,9 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
     host = "127.0.0.1" if everywhere else environment.bind_address
     site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}"
     account = f"{ADMIN_NAME} / {password}  (shown this once)" if password else "your account"
-    if reader.is_set("CIRCLECI_WEBHOOK_SECRETS"):
-        secret = "as configured in CIRCLECI_WEBHOOK_SECRETS"  # noqa: S105 - words
-    else:
-        secret = str(environment.circleci_webhook_secrets.get(WEBHOOK_NAME))
+    secret = environment.circleci_webhook_secrets.get(WEBHOOK_NAME)
+    if reader.is_set("CIRCLECI_WEBHOOK_SECRETS") or not isinstance(secret, str):
+        secret = "as you have configured it"  # noqa: S105 - words
     receiving_url = f"{site}/log-circleci-webhook"
     lines = {
         "Receiving URL": receiving_url,
@@ -100,12 +107,13 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
 
 
 def trial_command(receiving_url: str) -> str:
-    """Return the command that sends a test webhook, as it works in another terminal that knows no variable of this."""
+    """Return the command that sends a test webhook from the project's folder in another terminal."""
     python = Path(sys.executable)
     if python.is_relative_to(BASE_DIR):
         python = python.relative_to(BASE_DIR)
-    variables = {name: os.environ[name] for name in ("ENV_FILE", "DATA_DIR") if os.environ.get(name)}
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    variables = {"ENV_FILE": os.environ.get("ENV_FILE"), "DATA_DIR": os.environ.get("DATA_DIR")}
+    unusual = {name: value for name, value in variables.items() if value and Path(value) != BASE_DIR / "var"}
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in unusual.items()]
     return " ".join([*assignments, shlex.join([str(python), "manage.py", "send_test_webhook", receiving_url])])
 
 

@@ -38,22 +38,28 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# Against guessing passwords: five failures lock that user at that address for a quarter of an hour, in all processes.
+# Against guessing passwords: ten failures lock that address for a quarter of an hour, in all processes, and before a
+# password is hashed, so that guessing neither fills the table of failures nor takes the processor from deliveries.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AXES_FAILURE_LIMIT = 5
+AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_CLIENT_IP_CALLABLE = "logs.api.arrivals.client_address"  # Sees through TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Nothing more is recorded, and so written, during a lockout.
 AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password there.
 
 # The application's own settings, described in docs/configuration.md.
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
+PORT = environment.port
 PUBLIC_READ = environment.public_read
 TRUSTED_PROXIES = environment.trusted_proxies
 MAX_BODY_BYTES = environment.max_body_bytes
+DELIVERY_RETENTION_DAYS = environment.delivery_retention_days
+DELIVERY_RETENTION_COUNT = environment.delivery_retention_count
+EVENT_RETENTION_DAYS = environment.event_retention_days
 REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
@@ -75,6 +81,7 @@ MIDDLEWARE = [
     "logs.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "logs.api.errors.DatabaseErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -110,9 +117,18 @@ sqlite_options = {
     "timeout": 5,  # Seconds a writer waits for another one; CircleCI gives up after 10.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
-postgresql_options: dict[str, Any] = {"connect_timeout": 2}  # Seconds until "unreachable" is known and answered.
+postgresql_options: dict[str, Any] = {
+    "connect_timeout": 2,  # Seconds until "unreachable" is known and answered.
+    # A row that somebody else keeps locked, or a network that swallows packets, must not take all threads for ever.
+    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s",
+    "tcp_user_timeout": 5000,  # Milliseconds.
+}
 if environment.database_pool_size:
-    postgresql_options["pool"] = {"max_size": environment.database_pool_size, "timeout": 2}
+    postgresql_options["pool"] = {
+        "min_size": min(4, environment.database_pool_size),
+        "max_size": environment.database_pool_size,
+        "timeout": 2,
+    }
 
 database = environment.database_url
 if database["ENGINE"] == "django.db.backends.sqlite3":
@@ -171,6 +187,9 @@ LOGGING = {
     # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
     "loggers": {
         "django": {"handlers": [], "level": environment.log_level, "propagate": True},
+        # The access log tells of each 4xx already, and logs.api.errors of a wrong host without a traceback.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "axes": {"level": "WARNING"},  # At INFO it tells of each sign-in four times.
     },
 }

@@ -1,9 +1,33 @@
 """The WSGI application that gunicorn serves."""
 
 import os
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
 
-application = get_wsgi_application()
+
+class Request(WSGIRequest):
+    """A request whose content type may be anything.
+
+    Django reads its parameters while it makes the request, ahead of all middleware; a charset that it cannot decode
+    raises ValueError there, which would be answered 500.
+    """
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        try:
+            super()._set_content_type_params(meta)  # type: ignore[misc]  # Django's stubs leave it out.
+        except ValueError:
+            self.content_type, self.content_params = "unreadable", {}
+
+
+class Application(WSGIHandler):
+    """Django's application, with those requests."""
+
+    request_class = Request
+
+
+django.setup(set_prefix=False)
+application = Application()

@@ -1,13 +1,17 @@
 """Deliveries in the admin."""
 
-from django.contrib import admin
+from collections import Counter
+
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from logs.admin.inspector import InspectorAdmin, link_to, pill, pretty_body
 from logs.circleci.vocabulary import Tone
+from logs.ingest.replay import replay
 from logs.models import Delivery, Outcome
 
 # fmt: off
@@ -16,8 +20,11 @@ OUTCOME_TONES = {
     Outcome.UPDATED:    Tone.GOOD,
     Outcome.DUPLICATE:  Tone.STOPPED,
     Outcome.PING:       Tone.STOPPED,
+    Outcome.EXPIRED:    Tone.STOPPED,
     Outcome.UNVERIFIED: Tone.BAD,
     Outcome.MALFORMED:  Tone.BAD,
+    Outcome.FORBIDDEN:  Tone.BAD,
+    Outcome.REJECTED:   Tone.BAD,
 }
 # fmt: on
 
@@ -32,14 +39,36 @@ class DeliveryAdmin(InspectorAdmin):
     ordering = ["-pk"]
     fieldsets = [
         (None, {"fields": ["outcome_pill", "reason", "event_link"]}),
-        ("Sender", {"fields": ["webhook", "verified", "client_address", "path", "received_at"]}),
+        (
+            "Sender",
+            {"fields": ["webhook", "verified", "secret_position", "client_address", "webhook_slug", "received_at"]},
+        ),
         ("Headers", {"fields": ["header_lines"]}),
         ("Body", {"fields": ["body_text"]}),
+        ("Attempts", {"fields": ["attempts"]}),
     ]
+    actions = ["verify_again"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Leave the bodies out: only a single delivery's page shows one."""
         return super().get_queryset(request).defer("body")
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may replay deliveries."""
+        return request.user.has_perm("logs.replay_delivery")
+
+    @admin.action(description="Verify again and log", permissions=["replay"])
+    def verify_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Replay the chosen deliveries, the oldest first, and tell what became of them."""
+        results = [
+            replay(pk, actor=request.user.get_username()) for pk in sorted(queryset.values_list("pk", flat=True))
+        ]
+        counts = Counter(f"{result.before} → {result.verdict.outcome}" for result in results)
+        for result in results:
+            self.log_change(request, result.delivery, f"Replayed: {result.before} → {result.verdict.outcome}.")
+        told = ", ".join(f"{count} × {change}" for change, count in sorted(counts.items()))
+        level = messages.SUCCESS if any(result.mended for result in results) else messages.WARNING
+        self.message_user(request, f"Replayed {len(results)} deliveries: {told}.", level)
 
     @admin.display(description="outcome", ordering="outcome")
     def outcome_pill(self, delivery: Delivery) -> SafeString | str:
@@ -50,6 +79,11 @@ class DeliveryAdmin(InspectorAdmin):
     def event_link(self, delivery: Delivery) -> SafeString | str:
         """Link to the event."""
         return link_to(delivery.event)
+
+    @admin.display(description="attempts")
+    def attempts(self, delivery: Delivery) -> str:
+        """List every verdict on the delivery, once it was replayed."""
+        return render_to_string("logs/admin/attempts.html", {"attempts": delivery.attempts.order_by("pk")})
 
     @admin.display(description="headers")
     def header_lines(self, delivery: Delivery) -> SafeString:

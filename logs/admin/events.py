@@ -68,7 +68,9 @@ class WorkflowEventAdmin(InspectorAdmin):
     list_filter = [StatusFilter, EventTypeFilter, "verified"]
     # Exact matches, because each of these columns has an index that serves them.
     search_fields = [f"{column}__exact" for column in ("event_id", "workflow_id", "pipeline_id", "revision", "project")]
-    search_help_text = "A whole id (event, workflow, pipeline), a whole commit hash, or a project's name."
+    search_help_text = (
+        "A whole id (event, workflow, pipeline), a whole commit hash, or a project's name (with a space: in quotes)."
+    )
     ordering = ["-received_at", "-pk"]
     fieldsets = [
         (None, {"fields": ["status_pill", "subject", "project", "branch_or_tag", "duration", "pipeline"]}),
@@ -131,8 +133,8 @@ class WorkflowEventAdmin(InspectorAdmin):
     @admin.display(description="deliveries")
     def deliveries(self, event: WorkflowEvent) -> str:
         """List the newest deliveries that told of the event."""
-        newest = event.deliveries.newest_first().defer("body")[: SHOWN_DELIVERIES + 1]
-        context = {"deliveries": newest[:SHOWN_DELIVERIES], "limit": SHOWN_DELIVERIES}
+        newest = list(event.deliveries.newest_first().defer("body")[: SHOWN_DELIVERIES + 1])
+        context = {"deliveries": newest[:SHOWN_DELIVERIES], "has_more": len(newest) > SHOWN_DELIVERIES}
         return render_to_string("logs/admin/deliveries.html", context)
 
     @admin.display(description="payload")

@@ -24,6 +24,11 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow the page's own filters only: any other could scan the table, or break on a regular expression."""
+        own = {getattr(choice, "parameter_name", choice) for choice in self.list_filter}
+        return lookup.removesuffix("__exact") in own
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds rows by hand."""
         return False

@@ -7,35 +7,37 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from logs.circleci.vocabulary import KEPT_HEADERS
-from logs.exceptions import BodyTooLarge, BodyUnreadable
+from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused
 from logs.ingest.pipeline import Arrival
 
 MAX_HEADER_LENGTH = 1000
-MAX_PATH_LENGTH = 255
+MAX_SLUG_LENGTH = 255
 
 
-def read_arrival(request: HttpRequest, webhook_slug: str | None) -> Arrival:
-    """Return what a request brings.
-
-    Raises:
-        BodyTooLarge: the body is longer than MAX_BODY_BYTES.
-        BodyUnreadable: the body did not arrive as its headers promised.
-    """
+def arrival_without_body(request: HttpRequest, webhook_slug: str | None) -> Arrival:
+    """Return what a request tells of itself before its body is read."""
     return Arrival(
         received_at=timezone.now(),
-        path=_storable(request.path)[:MAX_PATH_LENGTH],
-        webhook_slug=webhook_slug,
+        webhook_slug=(webhook_slug or "")[:MAX_SLUG_LENGTH],
         headers={
-            name: _storable(request.headers[name])[:MAX_HEADER_LENGTH]
+            name: request.headers[name][:MAX_HEADER_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}")
             for name in KEPT_HEADERS
             if name in request.headers
         },
         client_address=client_address(request),
-        body=_read_body(request),
     )
 
 
-def _read_body(request: HttpRequest) -> bytes:
+def read_body(request: HttpRequest) -> bytes:
+    """Return the raw body of a request.
+
+    Raises:
+        ContentTypeRefused: it is declared to be something else than JSON; without a declaration it counts as JSON.
+        BodyTooLarge: it is longer than MAX_BODY_BYTES.
+        BodyUnreadable: it did not arrive as the headers promised.
+    """
+    if request.content_type not in ("application/json", ""):
+        raise ContentTypeRefused("the content type is not application/json")
     # Django reads nothing without a Content-Length; a server that decodes chunks itself says so, and may be read to
     # the end. A proxy may have chunked what CircleCI sent with a length.
     is_chunked = "transfer-encoding" in request.headers and request.META.get("wsgi.input_terminated")
@@ -73,11 +75,8 @@ def client_address(request: HttpRequest) -> str | None:
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         # Without the scope of a link-local address, which PostgreSQL refuses.
-        return ip_address(text.strip().partition("%")[0])
+        address = ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
-
-
-def _storable(text: str) -> str:
-    """Replace what a column of text cannot hold; the server decodes headers as Latin-1 and paths as UTF-8."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    # A server that listens to both versions of IP sees 10.0.0.2 as ::ffff:10.0.0.2.
+    return getattr(address, "ipv4_mapped", None) or address

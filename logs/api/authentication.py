@@ -1,6 +1,6 @@
 """Authenticate CircleCI by the signature of what it sends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
@@ -8,11 +8,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from logs.api.arrivals import read_arrival
+from logs.api.arrivals import arrival_without_body, read_body
 from logs.api.errors import http_error
-from logs.exceptions import SignatureRefused
+from logs.exceptions import WebhookLogError
 from logs.ingest.pipeline import Arrival, Sender, authenticate, keep_refused
-from logs.models import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,19 +23,21 @@ class AuthenticDelivery:
 
 
 class CircleCISignatureAuthentication(BaseAuthentication):
-    """Accepts a request that one of the configured webhooks has signed, and keeps every other one as unverified."""
+    """Accepts a request that one of the configured webhooks has signed, and keeps every other one as refused."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, AuthenticDelivery]:
         """Return the delivery as ``auth``; there is no user behind it.
 
         Raises:
             AuthenticationFailed: nothing proves that CircleCI sent it.
+            APIException: its body is not JSON, too large, or not whole.
         """
-        arrival = read_arrival(request._request, request.parser_context["kwargs"].get("webhook"))
+        arrival = arrival_without_body(request._request, request.parser_context["kwargs"].get("webhook"))
         try:
+            arrival = replace(arrival, body=read_body(request._request))
             sender = authenticate(arrival)
-        except SignatureRefused as error:
-            keep_refused(arrival, Outcome.UNVERIFIED, str(error))
+        except WebhookLogError as error:
+            keep_refused(arrival, error)
             raise http_error(error) from error
         return AnonymousUser(), AuthenticDelivery(arrival=arrival, sender=sender)
 

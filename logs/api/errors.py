@@ -1,17 +1,27 @@
 """Every error as JSON: ``{"detail": words for people, "code": a word for programs}``."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
 
-from logs.exceptions import BodyTooLarge, BodyUnreadable, PayloadMalformed, SignatureRefused, WebhookLogError
+from logs.exceptions import (
+    BodyTooLarge,
+    BodyUnreadable,
+    ContentTypeRefused,
+    PayloadMalformed,
+    ProjectRefused,
+    SignatureRefused,
+    WebhookLogError,
+)
 
 RETRY_AFTER_SECONDS = 10
 
@@ -34,6 +44,12 @@ class BadRequest(exceptions.APIException):
     default_code = "bad_request"
 
 
+class UnsupportedContentType(exceptions.APIException):
+    """The body is not declared as JSON."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+
+
 class ContentTooLarge(exceptions.APIException):
     """The body is longer than allowed."""
 
@@ -44,6 +60,8 @@ class ContentTooLarge(exceptions.APIException):
 MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     SignatureRefused: exceptions.AuthenticationFailed,
     PayloadMalformed: BadRequest,
+    ProjectRefused: exceptions.PermissionDenied,
+    ContentTypeRefused: UnsupportedContentType,
     BodyUnreadable: BadRequest,
     BodyTooLarge: ContentTooLarge,
 }
@@ -60,19 +78,49 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = http_error(error)
     elif isinstance(error, Http404):
         error = exceptions.NotFound()
-    elif isinstance(error, OperationalError | InterfaceError):
-        logger.error("the database failed: %s", error)
-        error = DatabaseUnavailable()
+    elif isinstance(error, DatabaseError | InterfaceError):
+        error = _database_meaning(error) or error
     response = rest_framework_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         response.data = {"detail": error.detail, "code": error.get_codes()}
     return response
 
 
+def _database_meaning(error: Exception) -> exceptions.APIException | None:
+    if isinstance(error, DataError):
+        # A NUL, say, which PostgreSQL refuses even to look for.
+        return BadRequest("The request holds a text that the database cannot.", "unstorable_text")
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        logger.error("the database failed: %s", error)
+        return DatabaseUnavailable()
+    return None
+
+
+class DatabaseErrorMiddleware:
+    """Answers what the database makes of a request outside REST views, as `exception_handler` does inside."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass the request on."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a failure of the database; None leaves any other to Django."""
+        meaning = _database_meaning(exception)
+        if meaning is None:
+            return None
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(meaning, DatabaseUnavailable) else None
+        body = {"detail": meaning.detail, "code": meaning.get_codes()}
+        return JsonResponse(body, status=meaning.status_code, headers=headers)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django itself refuses, such as a host that ALLOWED_HOSTS does not hold."""
     if isinstance(exception, DisallowedHost):
         host = request.META.get("HTTP_HOST", "")
+        logger.warning("a request came for the host %r, which ALLOWED_HOSTS does not hold", host)
         detail = f"This site does not answer to the host {host!r}: add it to ALLOWED_HOSTS."
         return JsonResponse({"detail": detail, "code": "disallowed_host"}, status=400)
     return JsonResponse({"detail": "The request cannot be understood.", "code": "bad_request"}, status=400)
@@ -80,9 +128,16 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an unknown address: a page to browsers, JSON to everybody else."""
-    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
+    if _is_browser(request):
         return render(request, "404.html", {"site_header": "webhooklog"}, status=404)
     return JsonResponse({"detail": f"There is nothing at {request.path}.", "code": "not_found"}, status=404)
+
+
+def _is_browser(request: HttpRequest) -> bool:
+    try:
+        return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+    except ValueError:  # An Accept header with a parameter that cannot be decoded.
+        return False
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from rest_framework.exceptions import MethodNotAllowed, UnsupportedMediaType
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,6 +24,7 @@ ANSWERS = {
     Outcome.UPDATED:   (200, "Webhook Event updated to its newer version"),
     Outcome.DUPLICATE: (200, "Webhook Event was already logged"),
     Outcome.PING:      (200, "Ping received"),
+    Outcome.EXPIRED:   (200, "Webhook Event is older than the log keeps events"),
 }
 # fmt: on
 
@@ -37,20 +38,17 @@ class ReceiveWebhookView(APIView):
     content_negotiation_class = FirstRenderer
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse by method and content type before anything of the body is read."""
+        """Refuse other methods before anything is read or kept."""
         if request.method != "POST":
             raise MethodNotAllowed(request.method or "")
-        # A missing content type is read as JSON.
-        if request._request.content_type not in ("application/json", ""):
-            raise UnsupportedMediaType(request.content_type)
         super().initial(request, *args, **kwargs)
 
     def post(self, request: Request, webhook: str | None = None) -> Response:
         """Log the delivery."""
         delivery = cast("AuthenticDelivery", request.auth)
-        receipt = record(delivery.arrival, delivery.sender)
-        status, message = ANSWERS[receipt.outcome]
-        return Response({"message": message, "id": receipt.event_id, "outcome": receipt.outcome}, status=status)
+        verdict = record(delivery.arrival, delivery.sender)
+        status, message = ANSWERS[verdict.outcome]
+        return Response({"message": message, "id": verdict.event_id, "outcome": verdict.outcome}, status=status)
 
 
 class EventListView(ListAPIView[WorkflowEvent]):

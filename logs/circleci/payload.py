@@ -99,10 +99,8 @@ def read_event(body: bytes) -> Event:
         PayloadMalformed: the body holds no JSON object, or the object no usable ``id`` or ``type``.
     """
     document = parse_payload(body)
-    event_id = _required(document, "id")
-    if len(event_id) > MAX_ID_LENGTH:
-        raise PayloadMalformed(f'"id" is longer than {MAX_ID_LENGTH} characters')
-    event_type = _required(document, "type")[:MAX_TEXT_LENGTH]
+    event_id = _event_id(document)
+    event_type = _storable(_required(document, "type"))[:MAX_TEXT_LENGTH]
     subject, started = ("job", "started_at") if event_type == EventType.JOB_COMPLETED else ("workflow", "created_at")
     stopped_at = _moment(document, f"{subject}.stopped_at")
     return Event(
@@ -189,7 +187,17 @@ def _required(document: dict[str, object], key: str) -> str:
     value = document.get(key)
     if not isinstance(value, str) or not value.strip():
         raise PayloadMalformed(f'"{key}" must be a text that is not empty')
-    return _storable(value)
+    return value
+
+
+def _event_id(document: dict[str, object]) -> str:
+    event_id = _required(document, "id")
+    if len(event_id) > MAX_ID_LENGTH:
+        raise PayloadMalformed(f'"id" is longer than {MAX_ID_LENGTH} characters')
+    # Replacing them, as in any other text, could make two events one.
+    if _UNSTORABLE.search(event_id):
+        raise PayloadMalformed('"id" holds a NUL or a lone surrogate')
+    return event_id
 
 
 def _integer(document: dict[str, object], path: str) -> int | None:

@@ -1,26 +1,46 @@
-"""A delivery's way into the log: authenticate, read, record.
+"""A delivery's way into the log: authenticate, read, log, keep.
 
-Arrival and replay alike call `authenticate` and then `record`; what `authenticate` refuses goes to `keep_refused`.
+Arrival and replay alike call `authenticate` and then `log_event`; each refusal is an exception with a reason in words.
 """
 
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
 
 from logs import conf
 from logs.circleci import signature
 from logs.circleci.payload import Event, read_event
-from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
-from logs.exceptions import PayloadMalformed, SignatureRefused
+from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_AGENT, EventType
+from logs.exceptions import (
+    BodyTooLarge,
+    BodyUnreadable,
+    ContentTypeRefused,
+    PayloadMalformed,
+    ProjectRefused,
+    SignatureRefused,
+    WebhookLogError,
+)
 from logs.ingest.insertion import insert_event
+from logs.ingest.writing import durable_transaction
 from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.retention import oldest_kept_event
 
 logger = logging.getLogger(__name__)
+
+# What each refusal makes of a delivery.
+# fmt: off
+OUTCOMES: dict[type[WebhookLogError], Outcome] = {
+    SignatureRefused:   Outcome.UNVERIFIED,
+    PayloadMalformed:   Outcome.MALFORMED,
+    ProjectRefused:     Outcome.FORBIDDEN,
+    ContentTypeRefused: Outcome.REJECTED,
+    BodyTooLarge:       Outcome.REJECTED,
+    BodyUnreadable:     Outcome.REJECTED,
+}
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,27 +48,43 @@ class Arrival:
     """A request as it reached the receiving endpoint; nothing in it has been believed yet."""
 
     received_at: datetime
-    path: str
-    webhook_slug: str | None  # From the path; None where any configured webhook may have sent it.
+    webhook_slug: str  # The last part of its address; "" where any configured webhook may have sent it.
     headers: Mapping[str, str]  # The allow-listed ones, their names in lower case.
     client_address: str | None
-    body: bytes
+    body: bytes = b""
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it looks like CircleCI's. Anybody can make it so; it only tells noise from what deserves a look."""
+        return (
+            self.headers.get("user-agent", "").startswith(USER_AGENT.partition("/")[0])
+            and EVENT_TYPE_HEADER in self.headers
+            and self.body.lstrip()[:1] == b"{"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
     """Who sent an arrival, as far as it could be proved."""
 
-    webhook: str  # The configured name.
-    verified: bool  # False for a webhook without a secret, whose address anybody may use.
+    webhook: conf.Webhook
+    secret_position: int | None  # Which of the webhook's secrets signed; None for an unsigned webhook.
+
+    @property
+    def verified(self) -> bool:
+        """Whether CircleCI has signed; the address of an unsigned webhook may be used by anybody."""
+        return self.secret_position is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What became of an authentic arrival: LOGGED, UPDATED, DUPLICATE or PING."""
+class Verdict:
+    """What has become of an arrival."""
 
     outcome: Outcome
-    event_id: str  # CircleCI's.
+    reason: str = ""
+    sender: Sender | None = None  # None where nothing is proved.
+    event: WorkflowEvent | None = None
+    event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
 
 
 def authenticate(arrival: Arrival) -> Sender:
@@ -58,65 +94,88 @@ def authenticate(arrival: Arrival) -> Sender:
         SignatureRefused: none of the webhooks that its address allows has signed it.
     """
     candidates = _candidates(arrival.webhook_slug)
-    if arrival.webhook_slug is not None and not candidates[0].is_signed:
-        return Sender(webhook=candidates[0].name, verified=False)
-    secrets = [(webhook.name, secret) for webhook in candidates for secret in webhook.secrets]
-    position = signature.verify(arrival.body, arrival.headers.get(SIGNATURE_HEADER), [secret for _, secret in secrets])
-    return Sender(webhook=secrets[position][0], verified=True)
+    if arrival.webhook_slug and not any(webhook.is_signed for webhook in candidates):
+        return Sender(webhook=candidates[0], secret_position=None)
+    keys = [(webhook, position) for webhook in candidates for position in range(len(webhook.secrets))]
+    secrets = [webhook.secrets[position] for webhook, position in keys]
+    try:
+        webhook, position = keys[signature.verify(arrival.body, arrival.headers.get(SIGNATURE_HEADER), secrets)]
+    except SignatureRefused as error:
+        whose = f"webhook {candidates[0].name}" if arrival.webhook_slug else "any webhook"
+        raise SignatureRefused(f"{error}; secrets of {whose} configured: {len(secrets)}") from error
+    return Sender(webhook=webhook, secret_position=position)
 
 
-def _candidates(slug: str | None) -> list[conf.Webhook]:
-    if slug is None:
-        candidates = [webhook for webhook in conf.webhooks() if webhook.is_signed]
-    else:
+def _candidates(slug: str) -> list[conf.Webhook]:
+    if slug:
         candidates = [webhook for webhook in conf.webhooks() if webhook.slug == slug]
+    else:
+        candidates = [webhook for webhook in conf.webhooks() if webhook.is_signed]
     if not candidates:
         raise SignatureRefused("no webhook is configured for this address; see CIRCLECI_WEBHOOK_SECRETS")
     return candidates
 
 
-def record(arrival: Arrival, sender: Sender) -> Receipt:
+def record(arrival: Arrival, sender: Sender) -> Verdict:
     """Log an authentic arrival durably; when this returns, it is committed.
 
     Recording the same event again changes nothing but the list of its deliveries, and only a newer version of an event
     replaces an older one, in whatever order they arrive.
 
     Raises:
-        PayloadMalformed: no event can be read from it; the delivery is kept as malformed.
+        PayloadMalformed: no event can be read from it; the delivery is kept.
+        ProjectRefused: its webhook may not speak for the event's project; the delivery is kept.
     """
     try:
-        event = read_event(arrival.body)
-    except PayloadMalformed as error:
-        keep_refused(arrival, Outcome.MALFORMED, str(error), sender)
+        with durable_transaction():
+            verdict = log_event(arrival, sender)
+            _add_delivery(arrival, verdict)
+    except (PayloadMalformed, ProjectRefused) as error:
+        keep_refused(arrival, error, sender)
         raise
-    with transaction.atomic(durable=True):
-        verdict = _log_version(event, arrival, sender)
-        _add_delivery(arrival, sender, verdict)
-    return Receipt(outcome=verdict.outcome, event_id=event.event_id)
+    return verdict
 
 
-class _Verdict(NamedTuple):
-    outcome: Outcome
-    reason: str = ""
-    event: WorkflowEvent | None = None
+def log_event(arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
+    """Read an authentic arrival and log its event, without keeping a delivery; call it in a transaction.
 
+    Args:
+        arrival: what arrived.
+        sender: who sent it.
+        read_anew: replace the columns of the version that the log shows already by what is read now.
 
-def _log_version(event: Event, arrival: Arrival, sender: Sender) -> _Verdict:
+    Raises:
+        PayloadMalformed: no event can be read from it.
+        ProjectRefused: its webhook may not speak for the event's project.
+    """
+    event = read_event(arrival.body)
     if event.event_type == EventType.PING:
-        return _Verdict(Outcome.PING)
+        return Verdict(outcome=Outcome.PING, sender=sender, event_id=event.event_id)
+    if not sender.webhook.may_speak_for(event.project_slug):
+        raise ProjectRefused(f"webhook {sender.webhook.name} may not speak for the project {event.project_slug!r}")
+    outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
+    return Verdict(outcome=outcome, reason=reason, sender=sender, event=row, event_id=event.event_id)
+
+
+def _log_version(
+    event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
+) -> tuple[Outcome, str, WorkflowEvent | None]:
+    oldest = oldest_kept_event()
+    if oldest and event.happened_at and event.happened_at < oldest:
+        return Outcome.EXPIRED, "older than EVENT_RETENTION_DAYS", None
     row = WorkflowEvent(**asdict(event), received_at=arrival.received_at, verified=sender.verified)
     if insert_event(row):
-        return _Verdict(Outcome.LOGGED, event=row)
+        return Outcome.LOGGED, "", row
     # Locked, so that of two versions arriving at once the second sees what the first has written.
     known = WorkflowEvent.objects.select_for_update(no_key=True).filter(event_id=event.event_id).first()
-    if known is None:
-        return _Verdict(Outcome.DUPLICATE, "the event was removed while this delivery arrived")
-    if _version(row) > _version(known):
+    if known is None:  # Retention has removed it in between.
+        return _log_version(event, arrival, sender, read_anew=read_anew)
+    is_same = _version(row) == _version(known)
+    if _version(row) > _version(known) or (is_same and read_anew):
         row.pk, row.received_at = known.pk, known.received_at
         row.save(force_update=True)
-        return _Verdict(Outcome.UPDATED, "a newer version of a known event", row)
-    age = "the same" if _version(row) == _version(known) else "an older"
-    return _Verdict(Outcome.DUPLICATE, f"{age} version of a known event", known)
+        return Outcome.UPDATED, "the same version, read anew" if is_same else "a newer version of a known event", row
+    return Outcome.DUPLICATE, f"{'the same' if is_same else 'an older'} version of a known event", known
 
 
 def _version(row: WorkflowEvent) -> tuple[bool, datetime, datetime]:
@@ -128,21 +187,27 @@ def _version(row: WorkflowEvent) -> tuple[bool, datetime, datetime]:
     return (row.verified, row.happened_at or never, row.stopped_at or never)
 
 
-def keep_refused(arrival: Arrival, outcome: Outcome, reason: str, sender: Sender | None = None) -> None:
+def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None = None) -> None:
     """Keep a refused arrival for the operator, within bounds that a stranger cannot stretch.
 
     What nobody has signed is limited for each client address and minute, and its body is cut. The number of refused
-    deliveries kept is limited too, for verified and unverified ones apart, so that neither pushes out the other.
+    deliveries kept is limited too, for verified, plausible and other ones apart, so that none pushes out the others.
     """
-    verified = sender is not None and sender.verified
-    with transaction.atomic(durable=True):
+    verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
+    verified, plausible = sender is not None and sender.verified, arrival.is_plausible
+    with durable_transaction():
         is_kept = verified or not _is_flooding(arrival)
         if is_kept:
             kept = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
-            _add_delivery(kept, sender, _Verdict(outcome, reason))
-            Delivery.objects.refused().filter(verified=verified).drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
+            _add_delivery(kept, verdict)
+            group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
+            group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
     logger.warning(
-        "%s delivery from %s, %s: %s", outcome, arrival.client_address, "kept" if is_kept else "not kept", reason
+        "%s delivery from %s, %s: %s",
+        verdict.outcome,
+        arrival.client_address,
+        "kept" if is_kept else "not kept",
+        verdict.reason,
     )
 
 
@@ -152,16 +217,26 @@ def _is_flooding(arrival: Arrival) -> bool:
     return Delivery.objects.refused_from(arrival.client_address, since=since)[:limit].count() >= limit
 
 
-def _add_delivery(arrival: Arrival, sender: Sender | None, verdict: _Verdict) -> None:
-    Delivery.objects.create(
+def _add_delivery(arrival: Arrival, verdict: Verdict) -> None:
+    delivery = Delivery(
         received_at=arrival.received_at,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        webhook=sender.webhook if sender else "",
-        verified=sender is not None and sender.verified,
-        path=arrival.path,
+        webhook_slug=arrival.webhook_slug,
         headers=dict(arrival.headers),
         client_address=arrival.client_address,
+        plausible=arrival.is_plausible,
         body=arrival.body,
-        event=verdict.event,
     )
+    set_verdict(delivery, verdict, judged_at=arrival.received_at)
+    delivery.save(force_insert=True)
+
+
+def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
+    """Write a verdict into a delivery's columns, without saving it."""
+    sender = verdict.sender
+    delivery.judged_at = judged_at
+    delivery.outcome = verdict.outcome
+    delivery.reason = verdict.reason
+    delivery.webhook = sender.webhook.name if sender else ""
+    delivery.secret_position = sender.secret_position if sender else None
+    delivery.verified = sender is not None and sender.verified
+    delivery.event = verdict.event

@@ -1,10 +1,15 @@
 """Argument types for commands, each with a message that says what was wanted."""
 
 import math
+import re
 from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
 
+from django.utils import timezone
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def web_address(text: str) -> str:
@@ -45,3 +50,17 @@ def filled_text(text: str) -> str:
     if not text:
         raise ArgumentTypeError("must not be empty")
     return text
+
+
+def moment(text: str) -> datetime:
+    """Return a moment from ISO 8601 (UTC where no offset stands), or so long ago: 30m, 24h, 7d."""
+    ago = re.fullmatch(r"(\d{1,5})([mhd])", text, re.ASCII)
+    if ago:
+        return timezone.now() - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is no moment: write 2026-05-04T10:00Z, or 30m, 24h, 7d for so long ago"
+        ) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

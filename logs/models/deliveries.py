@@ -15,12 +15,15 @@ class Outcome(models.TextChoices):
     UPDATED = "updated", "updated"  # A newer version of a known event.
     DUPLICATE = "duplicate", "duplicate"  # A known event again, or an older version of it.
     PING = "ping", "ping"
+    EXPIRED = "expired", "expired"  # An event older than the log keeps them; acknowledged, not logged.
     UNVERIFIED = "unverified", "unverified"
     MALFORMED = "malformed", "malformed"
+    FORBIDDEN = "forbidden", "forbidden"  # Of a project that its webhook may not speak for.
+    REJECTED = "rejected", "rejected"  # Too large, cut off, or of another content type: not read.
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
-REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED]
+REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -32,7 +35,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def of_shown_version(self) -> "Delivery | None":
         """Return, of one event's deliveries, the one that its columns were read from; None once it was removed."""
-        return self.filter(outcome__in=BRINGING_VERSIONS).newest_first().first()
+        return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()
 
     def refused(self) -> Self:
         """Keep the deliveries that were answered with an error."""
@@ -42,6 +45,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Keep the refused deliveries of one client since a moment."""
         return self.refused().filter(client_address=client_address, received_at__gte=since)
 
+    def last_accepted(self, webhook: str, secret_position: int | None) -> "Delivery | None":
+        """Return the newest delivery that a secret of a webhook has signed; of an unsigned webhook, by None, any."""
+        signed = self.filter(webhook=webhook, secret_position=secret_position)
+        return signed.newest_first().defer("body").first()
+
     def drop_oldest(self, *, keep: int) -> int:
         """Delete all but the newest rows and return how many were deleted."""
         surplus = list(self.newest_first().values_list("pk", flat=True)[keep : keep + 1])
@@ -49,9 +57,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One HTTP request that claimed to be a webhook of CircleCI's. Rows are added, never changed."""
+    """One HTTP request that claimed to be a webhook of CircleCI's.
+
+    What arrived never changes. The verdict (outcome, reason, webhook, secret, event) does only where a replay mends a
+    refused delivery; its attempts keep every verdict.
+    """
 
     received_at = models.DateTimeField()
+    judged_at = models.DateTimeField(help_text="When the verdict was given: at its arrival, or by a replay.")
     outcome = models.CharField(max_length=20, choices=Outcome)
     reason = models.TextField(blank=True, help_text="Why it was refused, or not logged as a new event.")
     webhook = models.CharField(
@@ -60,7 +73,18 @@ class Delivery(models.Model):
         help_text="The name, in CIRCLECI_WEBHOOK_SECRETS, of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    path = models.CharField(max_length=255, help_text="The path it was sent to.")
+    secret_position = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Which of the webhook's secrets matched; 0 is the first of the list.",
+    )
+    webhook_slug = models.CharField(
+        "address",
+        max_length=255,
+        blank=True,
+        help_text="The last part of the address it was sent to; empty for the one of all webhooks.",
+    )
+    plausible = models.BooleanField(help_text="Whether it looks like CircleCI's: its headers, and a JSON object.")
     headers = models.JSONField(help_text="The headers that matter, their names in lower case.")
     client_address = models.GenericIPAddressField(null=True, blank=True)
     body = models.BinaryField(help_text="The raw bytes.")
@@ -77,6 +101,7 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
+        permissions = [("replay_delivery", "Can replay deliveries")]
         constraints = [
             models.CheckConstraint(
                 condition=~models.Q(outcome=Outcome.UNVERIFIED, verified=True),
@@ -84,9 +109,11 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["received_at"], name="delivery_received_at"),
             models.Index(fields=["outcome", "-id"], name="delivery_outcome_newest"),
+            models.Index(fields=["webhook", "secret_position", "-id"], name="delivery_secret_newest"),
             models.Index(
-                fields=["verified", "-id"],
+                fields=["verified", "plausible", "-id"],
                 name="delivery_refused",
                 condition=models.Q(outcome__in=REFUSED),
             ),

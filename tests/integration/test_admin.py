@@ -168,3 +168,36 @@ def test_hostile_texts_are_escaped_and_only_web_addresses_are_linked(admin_clien
 
 def test_the_root_leads_to_the_admin(client):
     assert client.get("/").headers["Location"] == "/admin/"
+
+
+def test_both_lists_show_the_newest_first(admin_client, deliver, workflow_document):
+    for seed in range(3):
+        deliver(workflow_document(seed))
+    for url, model in ((EVENTS, WorkflowEvent), (DELIVERIES, Delivery)):
+        page = read(admin_client, url)
+        places = [page.index(f'href="{page_of(row)}') for row in model.objects.order_by("-pk")]
+        assert places == sorted(places)
+
+
+def test_shows_durations_tags_and_letters_as_people_write_them(admin_client, deliver, workflow_document):
+    document = workflow_document(tag="v1.2.3", author="Zoë Größe", project="сад")
+    document["workflow"] |= {"created_at": "2026-05-04T10:00:00Z", "stopped_at": "2026-05-04T11:02:03Z"}
+    deliver(document)
+    document["pipeline"]["vcs"]["tag"] = "v1.2.3"
+    deliver(document | {"id": "with-a-tag"})
+    page = read(admin_client, EVENTS)
+    assert "1:02:03" in page
+    assert "v1.2.3" in page
+    assert "Zoë Größe" in page
+    assert "Zoë Größe" in read(admin_client, page_of(WorkflowEvent.objects.get(event_id="with-a-tag")))
+
+
+def test_says_when_an_event_has_more_deliveries_than_it_shows(admin_client, deliver, workflow_document):
+    for _ in range(51):
+        deliver(workflow_document())
+    assert "Only the newest are shown here." in read(admin_client, page_of(WorkflowEvent.objects.get()))
+
+
+def test_an_event_without_an_address_in_circleci_has_no_link(admin_client, deliver):
+    deliver(b'{"id": "bare", "type": "job-completed"}')
+    assert "in CircleCI" not in read(admin_client, EVENTS)

@@ -236,3 +236,26 @@ def plan_of(queryset):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
     return queryset.explain()
+
+
+def test_the_first_page_has_no_prev_and_the_last_no_next(reader):
+    log_events(10)
+    first = reader.get(f"{URL}?limit=5")
+    assert set(links_of(first)) == {"first", "next"}
+    last = reader.get(links_of(first)["next"])
+    assert set(links_of(last)) == {"first", "prev"}
+    assert set(links_of(reader.get(links_of(last)["prev"]))) == {"first", "next"}
+    assert set(links_of(reader.get(f"{URL}?limit=10"))) == {"first"}
+
+
+def test_a_cursor_behind_all_events_gives_an_empty_page(reader):
+    log_events(4)
+    last = links_of(reader.get(f"{URL}?limit=3"))["next"]
+    WorkflowEvent.objects.all().delete()
+    assert ids_of(reader.get(last)) == []
+    assert set(links_of(reader.get(last))) == {"first"}
+
+
+def test_answers_json_to_a_browser_too(reader):
+    answer = reader.get(URL, headers={"accept": "text/html"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")

@@ -19,8 +19,8 @@ def test_keeps_the_newest_and_drops_the_oldest(deliver, settings):
     settings.REFUSED_DELIVERIES_MAX = 3
     for number in range(5):
         refuse(deliver, path=f"/log-circleci-webhook/number-{number}")
-    kept = Delivery.objects.newest_first().values_list("path", flat=True)
-    assert list(kept) == [f"/log-circleci-webhook/number-{number}" for number in (4, 3, 2)]
+    kept = Delivery.objects.newest_first().values_list("webhook_slug", flat=True)
+    assert list(kept) == [f"number-{number}" for number in (4, 3, 2)]
 
 
 def test_strangers_push_out_neither_events_nor_authentic_refusals(deliver, workflow_document, settings):
@@ -71,10 +71,10 @@ def test_limits_what_is_malformed_at_an_unsigned_webhook_like_strangers(deliver,
     assert Delivery.objects.filter(outcome=Outcome.MALFORMED, verified=False).count() == 1
 
 
-def test_cuts_headers_and_paths_of_any_length(deliver):
+def test_cuts_headers_and_addresses_of_any_length(deliver):
     refuse(deliver, path=f"/log-circleci-webhook/{'p' * 3_000}", headers={"user-agent": "u" * 5_000})
     delivery = Delivery.objects.get()
-    assert len(delivery.path) == 255
+    assert len(delivery.webhook_slug) == 255
     assert len(delivery.headers["user-agent"]) == 1_000
 
 
@@ -82,3 +82,60 @@ def test_writes_the_reason_but_nothing_of_the_request_into_the_log(deliver, capl
     deliver(b"forged\nline", secret=None, headers={"user-agent": "forged\nline", "circleci-signature": "v1=\nforged"})
     assert "the circleci-signature matches no secret" in caplog.text
     assert "forged" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "reason"),
+    [
+        ({"content-type": "text/plain"}, 415, "the content type is not application/json"),
+        ({}, 413, "the body is longer than 10 bytes; see MAX_BODY_BYTES"),
+    ],
+)
+def test_keeps_a_trace_of_what_it_does_not_even_read(deliver, workflow_document, settings, headers, status, reason):
+    settings.MAX_BODY_BYTES = 10
+    assert deliver(workflow_document(), headers=headers).status_code == status
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.reason, bytes(delivery.body)) == (Outcome.REJECTED, reason, b"")
+
+
+def test_noise_does_not_push_out_what_looks_like_circleci(deliver, workflow_document, settings):
+    settings.REFUSED_DELIVERIES_MAX = 2
+    deliver(workflow_document(1), secret="the secret of yesterday")
+    deliver(workflow_document(2), secret="the secret of yesterday")
+    for _ in range(5):
+        refuse(deliver)
+        refuse(deliver, headers={"user-agent": "curl/8"})
+    kept = Delivery.objects.order_by("pk").values_list("plausible", flat=True)
+    assert list(kept) == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers", "plausible"),
+    [
+        (b'{"id": 1}', {}, True),
+        (b' \n{"id": 1}', {}, True),
+        (b"[]", {}, False),
+        (b"", {}, False),
+        (b'{"id": 1}', {"user-agent": "curl/8"}, False),
+        (b'{"id": 1}', {"circleci-event-type": None}, False),
+    ],
+)
+def test_tells_noise_from_what_deserves_a_look(deliver, payload, headers, plausible):
+    deliver(payload, secret=None, headers=headers)
+    assert Delivery.objects.get().plausible is plausible
+
+
+def test_a_lowered_maximum_is_enforced_at_the_next_refusal(deliver, settings):
+    for _ in range(6):
+        refuse(deliver)
+    settings.REFUSED_DELIVERIES_MAX = 2
+    refuse(deliver)
+    assert Delivery.objects.count() == 2
+
+
+def test_the_log_tells_whether_a_delivery_was_kept(deliver, settings, caplog):
+    settings.REFUSED_DELIVERIES_PER_MINUTE = 1
+    refuse(deliver)
+    refuse(deliver)
+    told = [record.getMessage().split(":")[0] for record in caplog.records if record.name == "logs.ingest.pipeline"]
+    assert told == ["unverified delivery from 127.0.0.1, kept", "unverified delivery from 127.0.0.1, not kept"]

@@ -200,9 +200,9 @@ def test_without_a_seed_every_run_sends_other_events(receiver, send):
     assert len({document["id"] for document in documents(receiver)}) == 6
 
 
-@pytest.mark.parametrize(("port", "address"), [("", "127.0.0.1:8000"), ("8123", "127.0.0.1:8123")])
-def test_sends_to_the_local_server_unless_told_otherwise(monkeypatch, capsys, port, address):
-    monkeypatch.setenv("PORT", port)
+@pytest.mark.parametrize(("port", "address"), [(8000, "127.0.0.1:8000"), (8123, "127.0.0.1:8123")])
+def test_sends_to_the_local_server_unless_told_otherwise(settings, capsys, port, address):
+    settings.PORT = port
     with pytest.raises(SystemExit):
         call_command("send_test_webhook", "--help")
     assert f"default: http://{address}/log-circleci-webhook" in " ".join(capsys.readouterr().out.split())

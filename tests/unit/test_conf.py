@@ -16,6 +16,11 @@ def test_reads_one_secret_several_or_none(settings):
     assert (none.secrets, none.is_signed) == ((), False)
 
 
+def test_its_representation_shows_no_secret(settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"payments": {"secrets": ["hunter2"], "projects": ["github/acme/*"]}}
+    assert "hunter2" not in repr(conf.webhooks())
+
+
 def test_reads_the_setting_each_time(settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"before": "x"}
     assert [webhook.name for webhook in conf.webhooks()] == ["before"]

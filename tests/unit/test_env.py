@@ -159,3 +159,67 @@ def test_reads_a_env_file_which_the_environment_overrules(environ, tmp_path):
     (tmp_path / "env").write_text("PORT=9000\nWEB_THREADS=3\n")
     environ(ENV_FILE=str(tmp_path / "env"), PORT="9001")
     assert (read_environment().port, read_environment().web_threads) == (9001, 3)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": "x", "a": "y"}',
+        '{"a": "\\ud800"}',
+        '{"a\\u0000b": null}',
+        '{"a": ["good", "b\\u0000d"]}',
+        '{"a": {"secrets": ["x"]}}',
+        '{"a": {"secrets": ["x"], "projects": []}}',
+        '{"a": {"secrets": ["x"], "projects": "github/acme/*"}}',
+        '{"a": {"secrets": 5, "projects": ["*"]}}',
+        '{"a": {"secrets": "x", "projects": ["*"], "colour": 1}}',
+        "[" * 100_000,
+    ],
+)
+def test_refuses_webhooks_that_could_not_work(environ, value):
+    environ(CIRCLECI_WEBHOOK_SECRETS=value)
+    with pytest.raises(ImproperlyConfigured, match="CIRCLECI_WEBHOOK_SECRETS: "):
+        read_environment()
+
+
+def test_reads_a_webhook_that_is_bound_to_projects(environ):
+    environ(CIRCLECI_WEBHOOK_SECRETS='{"a": {"secrets": ["x"], "projects": ["github/acme/*"]}, "b": "y"}')
+    assert read_environment().circleci_webhook_secrets["a"]["projects"] == ["github/acme/*"]
+
+
+def test_an_error_in_the_json_does_not_echo_it(environ):
+    environ(CIRCLECI_WEBHOOK_SECRETS='{"a": "hunter2"')
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("""CIRCLECI_WEBHOOK_SECRETS={"a": "pa${HOME}ss$y"}""", "pa${HOME}ss$y"),
+        ("""CIRCLECI_WEBHOOK_SECRETS='{"a": "pa${HOME} #ss"}'""", "pa${HOME} #ss"),
+    ],
+)
+def test_a_env_file_changes_nothing_in_a_secret(environ, tmp_path, line, secret):
+    (tmp_path / "env").write_text(f"{line}\n")
+    environ(ENV_FILE=str(tmp_path / "env"))
+    assert read_environment().circleci_webhook_secrets == {"a": secret}
+
+
+@pytest.mark.parametrize("name", ["en#vd", "en%41vd", "en?v=d", "e nvd"])
+def test_the_database_stands_in_the_data_folder_whatever_its_name(environ, tmp_path, name):
+    environ(DATA_DIR=str(tmp_path / name))
+    assert read_environment().database_url["NAME"] == str(tmp_path / name / "webhooklog.sqlite3")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1"])
+def test_refuses_a_port_that_there_is_not(environ, port):
+    environ(PORT=port)
+    with pytest.raises(ImproperlyConfigured, match="PORT: "):
+        read_environment()
+
+
+def test_leaves_out_empty_hosts(environ):
+    environ(ALLOWED_HOSTS="a.example.org,,b.example.org,")
+    assert read_environment().allowed_hosts == ["a.example.org", "b.example.org"]

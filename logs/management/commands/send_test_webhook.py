@@ -1,6 +1,5 @@
 """Act as CircleCI towards an installation: ``manage.py send_test_webhook``."""
 
-import os
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import track
@@ -97,7 +97,7 @@ class Command(BaseCommand):
 
 
 def _default_url() -> str:
-    return f"http://127.0.0.1:{os.environ.get('PORT') or 8000}/log-circleci-webhook"
+    return f"http://127.0.0.1:{settings.PORT}/log-circleci-webhook"
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:

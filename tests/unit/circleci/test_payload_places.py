@@ -38,6 +38,8 @@ def test_branch_comes_from_vcs_then_git_then_the_provider(sources, branch):
         ({"vcs": {"tag": ""}, "git": {"tag": "b", "ref": "refs/tags/c"}}, "b"),
         ({"git": {"tag": "", "ref": "refs/tags/c"}, "github_app": {"full_ref": "refs/tags/d"}}, "c"),
         ({"git": {"ref": "refs/heads/c"}, "github_app": {"full_ref": "refs/tags/d"}}, "d"),
+        ({"github_app": {"ref": "refs/tags/g"}}, "g"),
+        ({"gitlab": {"ref": "refs/tags/h"}}, "h"),
         ({"git": {"tag": ""}, "gitlab": {"tag": "e", "ref": "refs/tags/f"}}, "e"),
         ({"git": {"ref": "refs/tags/releases/8"}}, "releases/8"),
         ({"git": {"ref": "refs/heads/main"}, "github_app": {"full_ref": "refs/heads/main"}}, ""),

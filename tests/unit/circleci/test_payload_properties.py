@@ -46,7 +46,8 @@ SHAPE = {
 blocks = {
     block: any_json | st.fixed_dictionaries({}, optional=dict.fromkeys(keys, any_json)) for block, keys in SHAPE.items()
 }
-identities = any_text.map(lambda text: f"e{text}"[:MAX_ID_LENGTH])
+storable_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+identities = storable_text.map(lambda text: f"e{text}"[:MAX_ID_LENGTH])
 types = st.sampled_from(["workflow-completed", "job-completed", "ping"]) | any_text.map("t{}".format)
 documents = st.fixed_dictionaries({"id": identities, "type": types}, optional=blocks | {"happened_at": any_json})
 

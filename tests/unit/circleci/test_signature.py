@@ -196,3 +196,13 @@ def test_whatever_was_signed_verifies(body, secrets, data):
 def test_no_header_raises_anything_but_a_refusal(body, header, secret):
     with pytest.raises(SignatureRefused):
         verify(body, header, [secret])
+
+
+def test_compares_in_constant_time_with_every_secret_and_every_claim(monkeypatch):
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda ours, theirs: compared.append(ours) or compare(ours, theirs))
+    header = f"{sign(BODY, 'first')},v1={FALSE_DIGEST}"
+    assert verify(BODY, header, ["first", "second", "third"]) == 0
+    # Three secrets times two claims: an early match shortens nothing.
+    assert len(compared) == 6

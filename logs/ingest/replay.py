@@ -1,0 +1,81 @@
+"""Pass a kept delivery through the pipeline again, under today's code and settings."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from logs.exceptions import WebhookLogError
+from logs.ingest.pipeline import OUTCOMES, Arrival, Sender, Verdict, authenticate, log_event, set_verdict
+from logs.ingest.writing import durable_transaction
+from logs.models import Attempt, Delivery, Outcome
+from logs.models.deliveries import REFUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay has changed, or would change."""
+
+    delivery: Delivery
+    before: Outcome
+    verdict: Verdict
+
+    @property
+    def mended(self) -> bool:
+        """Whether a refused delivery is accepted now."""
+        return self.before in REFUSED and self.verdict.outcome not in REFUSED
+
+
+def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
+    """Judge a kept delivery again by its original bytes and headers, and log its event where that is due.
+
+    A refused delivery takes the new verdict; its event keeps the time at which the delivery arrived. Of any other
+    delivery the verdict stays, but the columns of its event are read anew if it holds the version that the log shows.
+    Replaying twice changes nothing more. The delivery is locked meanwhile.
+
+    Args:
+        delivery_id: the primary key.
+        actor: who replays; kept with the attempt.
+        dry_run: judge, but write nothing.
+
+    Raises:
+        Delivery.DoesNotExist: there is no such delivery, or retention has just removed it.
+    """
+    with durable_transaction():
+        delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
+        before = Outcome(delivery.outcome)
+        verdict = _judge(delivery)
+        now = timezone.now()
+        if not delivery.attempts.exists():
+            _add_attempt(delivery, at=delivery.received_at, outcome=before, reason=delivery.reason, actor="")
+        _add_attempt(delivery, at=now, outcome=verdict.outcome, reason=verdict.reason, actor=actor)
+        if before in REFUSED:
+            set_verdict(delivery, verdict, judged_at=now)
+            delivery.save(force_update=True)
+        transaction.set_rollback(dry_run)
+    return Replay(delivery=delivery, before=before, verdict=verdict)
+
+
+def _judge(delivery: Delivery) -> Verdict:
+    body, promised = bytes(delivery.body), delivery.headers.get("content-length", "")
+    if promised.isdecimal() and len(body) < int(promised):
+        reason = f"cannot be judged again: only {len(body)} of {promised} bytes of its body are kept"
+        return Verdict(outcome=Outcome(delivery.outcome), reason=reason)
+    arrival = Arrival(
+        received_at=delivery.received_at,
+        webhook_slug=delivery.webhook_slug,
+        headers=delivery.headers,
+        client_address=delivery.client_address,
+        body=body,
+    )
+    sender: Sender | None = None
+    try:
+        sender = authenticate(arrival)
+        return log_event(arrival, sender, read_anew=True)
+    except WebhookLogError as error:
+        return Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
+
+
+def _add_attempt(delivery: Delivery, *, at: datetime, outcome: Outcome, reason: str, actor: str) -> None:
+    Attempt.objects.create(delivery=delivery, attempted_at=at, outcome=outcome, reason=reason, actor=actor)

@@ -1,0 +1,84 @@
+"""Delete what is older than the log keeps: ``manage.py prune``."""
+
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import Progress
+
+from logs.management.arguments import positive_integer
+from logs.retention import Rule, delete_in_batches, rules
+
+MAX_BATCH_SIZE = 10_000
+EXIT_CODE_OF_CTRL_C = 130
+
+
+class Command(BaseCommand):
+    """Apply the rules of retention in short transactions; what is deleted stays deleted, whenever it is stopped."""
+
+    help = (
+        "Delete deliveries and events beyond DELIVERY_RETENTION_DAYS, DELIVERY_RETENTION_COUNT and "
+        "EVENT_RETENTION_DAYS, while webhooklog runs. Run it once a day. Try --dry-run first."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--dry-run", action="store_true", help="tell what would go, but delete nothing")
+        parser.add_argument(
+            "--batch-size",
+            type=positive_integer,
+            default=1_000,
+            metavar="N",
+            help=f"how many rows a transaction deletes, at most {MAX_BATCH_SIZE} (default: %(default)s)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete, or tell, what is beyond each rule.
+
+        Raises:
+            CommandError: the batch size is too large.
+            SystemExit: with 130, after Ctrl-C.
+        """
+        if options["batch_size"] > MAX_BATCH_SIZE:
+            raise CommandError(f"--batch-size is at most {MAX_BATCH_SIZE}: deliveries wait while a batch is deleted")
+        applicable = [rule for rule in rules() if rule.limit]
+        if not applicable:
+            names = ", ".join(rule.setting for rule in rules())
+            self.stdout.write(f"Nothing is deleted: every rule is off ({names}), so everything is kept for ever.")
+        elif options["dry_run"]:
+            self.stdout.write("\n".join(map(_forecast, applicable)))
+            self.stdout.write("Nothing was deleted: this was a dry run.")
+        else:
+            self._prune(applicable, options["batch_size"])
+
+    def _prune(self, applicable: list[Rule], batch_size: int) -> None:
+        started, deleted = time.monotonic(), Counter[str]()
+        console = Console(stderr=True)
+        try:
+            with Progress(console=console, disable=not console.is_terminal) as progress:
+                for rule in applicable:
+                    # Counted for the bar alone.
+                    total = None if progress.disable else rule.extent()[0]
+                    task = progress.add_task(rule.setting, total=total)
+                    for count in delete_in_batches(rule.rows, size=batch_size):
+                        deleted[rule.setting] += count
+                        progress.advance(task, count)
+        except KeyboardInterrupt:
+            self.stdout.write("\n".join(_account(applicable, deleted)))
+            self.stdout.write("Stopped. What was deleted stays deleted; run it again for the rest.")
+            raise SystemExit(EXIT_CODE_OF_CTRL_C) from None
+        self.stdout.write("\n".join(_account(applicable, deleted)))
+        self.stdout.write(f"Done in {time.monotonic() - started:.1f} s.")
+
+
+def _forecast(rule: Rule) -> str:
+    count, oldest, newest = rule.extent()
+    line = f"{rule.setting}={rule.limit}: {count} {rule.subject} would go"
+    return f"{line}, received from {oldest:%Y-%m-%d %H:%M:%S} to {newest:%Y-%m-%d %H:%M:%S} UTC" if count else line
+
+
+def _account(applicable: list[Rule], deleted: Counter[str]) -> list[str]:
+    return [f"{rule.setting}={rule.limit}: {deleted[rule.setting]} {rule.subject} deleted" for rule in applicable]

@@ -1,0 +1,33 @@
+"""Both databases keep what they have committed, and neither makes a client wait for ever."""
+
+import pytest
+from django.db import connection
+
+pytestmark = pytest.mark.django_db
+
+
+def value_of(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0]
+
+
+def test_sqlite_syncs_each_commit_to_disk_and_waits_for_its_turn():
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+    assert value_of("PRAGMA journal_mode") == "wal"
+    assert value_of("PRAGMA synchronous") == 2  # FULL
+    assert value_of("PRAGMA busy_timeout") == 5_000
+    assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long():
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    assert value_of("SHOW fsync") == "on"
+    assert value_of("SHOW synchronous_commit") == "on"
+    assert value_of("SHOW lock_timeout") == "5s"
+    assert value_of("SHOW idle_in_transaction_session_timeout") == "10s"
+    assert connection.settings_dict["CONN_HEALTH_CHECKS"] is True
+    assert connection.settings_dict["CONN_MAX_AGE"] is None
+    assert connection.settings_dict["OPTIONS"]["connect_timeout"] == 2
