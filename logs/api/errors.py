@@ -32,7 +32,7 @@ class DatabaseUnavailable(exceptions.APIException):
     """The database is unreachable, locked or full: nothing was written, so the client may send again."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The database is unavailable and nothing was written; send the request again later."
+    default_detail = "The database is unavailable; send the request again later, nothing is doubled by that."
     default_code = "database_unavailable"
     wait = RETRY_AFTER_SECONDS  # REST framework makes a Retry-After header of it.
 
