@@ -33,6 +33,16 @@ def test_readyz_names_missing_migrations(client):
     }
 
 
+@pytest.mark.django_db
+def test_readyz_is_red_on_a_database_that_takes_no_event(client):
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL's stand-by servers")
+    with connection.cursor() as cursor:
+        cursor.execute("SET transaction_read_only = on")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the database is read-only; see DATABASE_URL")
+
+
 def test_readyz_says_that_the_database_is_away_but_not_where_it_is(client, monkeypatch):
     def unreachable(*args, **kwargs):
         raise OperationalError("connection to db.internal refused for user webhooklog")

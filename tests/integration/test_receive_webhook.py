@@ -7,6 +7,8 @@ from django.db import OperationalError
 
 from logs.circleci import samples
 from logs.circleci.signature import sign
+from logs.ingest import pipeline
+from logs.ingest.insertion import insert_event
 from logs.models import Delivery, Outcome, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +131,24 @@ def test_refuses_everything_while_no_webhook_is_configured(deliver, workflow_doc
     answer = deliver(workflow_document())
     assert answer.status_code == 401
     assert "CIRCLECI_WEBHOOK_SECRETS" in answer.json()["detail"]
+
+
+def test_the_bare_address_refuses_everything_while_only_unsigned_webhooks_are_configured(
+    deliver, workflow_document, settings
+):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"lab": None}
+    answer = deliver(workflow_document())
+    assert (answer.status_code, "no webhook is configured" in answer.json()["detail"]) == (401, True)
+
+
+def test_an_event_that_retention_removes_while_it_arrives_again_is_logged_after_all(
+    deliver, workflow_document, monkeypatch
+):
+    # The insert meets a row that is gone when the pipeline looks for it.
+    answers = iter([False])
+    monkeypatch.setattr(pipeline, "insert_event", lambda row: next(answers, None) is None and insert_event(row))
+    assert deliver(workflow_document()).json()["outcome"] == "logged"
+    assert WorkflowEvent.objects.count() == 1
 
 
 def test_an_empty_secret_lets_nobody_in(deliver, workflow_document, settings):

@@ -206,3 +206,11 @@ def test_who_may_only_view_cannot_replay(operator, mended):
     replay_in_admin(operator, mended)
     assert not WorkflowEvent.objects.exists()
     assert Delivery.objects.get().outcome == Outcome.UNVERIFIED
+
+
+def test_replays_at_the_address_it_was_sent_to(deliver, workflow_document, webhook_secrets):
+    deliver(workflow_document(1), "/log-circleci-webhook/lab", secret=None)
+    deliver(workflow_document(2), secret=None)
+    webhook_secrets |= {"lab": None}
+    assert run() == "1 x unverified -> logged\n1 x unverified -> unverified\n"
+    assert WorkflowEvent.objects.get().event_id == workflow_document(1)["id"]
