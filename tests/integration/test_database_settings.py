@@ -1,7 +1,11 @@
 """Both databases keep what they have committed, and neither makes a client wait for ever."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.db import connection
+
+from logs.ingest import writing
 
 pytestmark = pytest.mark.django_db
 
@@ -31,3 +35,13 @@ def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long(
     assert connection.settings_dict["CONN_HEALTH_CHECKS"] is True
     assert connection.settings_dict["CONN_MAX_AGE"] is None
     assert connection.settings_dict["OPTIONS"]["connect_timeout"] == 2
+
+
+def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch):
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+    monkeypatch.setattr(writing, "TURN_TIMEOUT_SECONDS", 0.01)
+    with writing.durable_transaction(), ThreadPoolExecutor(1) as other:
+        refused = other.submit(deliver, workflow_document()).result()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert deliver(workflow_document()).status_code == 201
