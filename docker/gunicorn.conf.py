@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from gunicorn import glogging
 
 from webhooklog.env import BASE_DIR, Environment, read_environment
+from webhooklog.log_format import FORMATTERS
 
 # A client that neither sends nor takes a byte for so long is given up. CircleCI itself gives up after 10 seconds.
 STALLED_CLIENT_SECONDS = 15
@@ -26,11 +27,28 @@ STALLED_CLIENT_SECONDS = 15
 MAX_LOGGED_LENGTHS = {"remote_address": 50, "forwarded_for": 100, "method": 20, "path": 255, "user_agent": 150}
 
 
+def read_settings() -> Environment:
+    """Return the environment's settings, or end the start with what is wrong with them instead of a traceback."""
+    try:
+        return read_environment()
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"webhooklog does not start. {error}") from None
+
+
+environment = read_settings()
+
+
 class Logger(glogging.Logger):
     """Writes the access log as one JSON object a line; everything else in the shape of Django's own lines."""
 
-    error_fmt = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    datefmt = None
+    make_formatter = FORMATTERS[environment.log_format]
+
+    def setup(self, cfg: Any) -> None:
+        """Open both logs, and write the error log as LOG_FORMAT says."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            # Of the class that this configuration names: on a reload the logger itself is still one of the old class.
+            handler.setFormatter(cfg.logger_class.make_formatter())
 
     def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta) -> None:
         """Log an answered request.
@@ -65,20 +83,13 @@ def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) 
     return json.dumps(
         {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "request_id": next((value for name, value in resp.headers if name.lower() == "x-request-id"), None),
             **{name: text and text[: MAX_LOGGED_LENGTHS[name]] for name, text in said_by_client.items()},
             "status": int(str(resp.status).split(maxsplit=1)[0]),
             "bytes": resp.sent,
             "milliseconds": round(request_time.total_seconds() * 1000, 1),
         }
     )
-
-
-def read_settings() -> Environment:
-    """Return the environment's settings, or end the start with what is wrong with them instead of a traceback."""
-    try:
-        return read_environment()
-    except ImproperlyConfigured as error:
-        raise SystemExit(f"webhooklog does not start. {error}") from None
 
 
 def on_starting(server: Any) -> None:
@@ -91,12 +102,17 @@ def on_starting(server: Any) -> None:
     if environment.https_only:
         command.append("--deploy")
     try:
-        # On stderr, since each line of stdout is JSON; in a session of its own, or Ctrl-C would print its traceback.
-        checks = subprocess.run(command, stdout=sys.stderr, start_new_session=True, check=False)  # noqa: S603 - no input
+        # In a session of its own, or Ctrl-C would print its traceback.
+        checks = subprocess.run(  # noqa: S603 - no input
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, check=False
+        )
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     if checks.returncode:
-        raise SystemExit("webhooklog does not start: the checks above have found errors.")
+        raise SystemExit(f"{checks.stdout}\nwebhooklog does not start: the checks above have found errors.")
+    log = server.log.info if "identified no issues" in checks.stdout else server.log.warning
+    for line in filter(None, map(str.strip, checks.stdout.splitlines())):
+        log("%s", line)
 
 
 def when_ready(server: Any) -> None:
@@ -131,8 +147,6 @@ def post_worker_init(worker: Any) -> None:
     """Leave Ctrl-C to the master: the terminal sends it to the workers too, which would stop quickly."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-
-environment = read_settings()
 
 proc_name = "webhooklog"
 host = f"[{environment.bind_address}]" if ":" in environment.bind_address else environment.bind_address

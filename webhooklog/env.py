@@ -20,6 +20,7 @@ from environs import Env, EnvError, EnvValidationError, validate
 BASE_DIR = Path(__file__).resolve().parent.parent
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = ("line", "json")
 
 # What `make run` generates and keeps below DATA_DIR, for variables that nobody has set.
 GENERATED_FILES = {
@@ -51,6 +52,7 @@ class Environment:
     refused_deliveries_max: int
     refused_deliveries_per_minute: int  # For each client address.
     log_level: str
+    log_format: str
     bind_address: str
     port: int
     web_concurrency: int  # Worker processes.
@@ -195,6 +197,7 @@ def read_environment() -> Environment:
         refused_deliveries_max=env.int("REFUSED_DELIVERIES_MAX", 1_000, validate=at_least[0]),
         refused_deliveries_per_minute=env.int("REFUSED_DELIVERIES_PER_MINUTE", 60, validate=at_least[0]),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
+        log_format=env.str("LOG_FORMAT", "line", validate=validate.OneOf(LOG_FORMATS)),
         bind_address=env.str("BIND_ADDRESS", "127.0.0.1"),
         port=env.int("PORT", 8000, validate=validate.Range(min=1, max=65_535)),
         web_concurrency=env.int("WEB_CONCURRENCY", 2, validate=at_least[1]),

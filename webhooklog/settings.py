@@ -6,6 +6,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from webhooklog.env import read_environment
+from webhooklog.log_format import FORMATTERS
 
 # In lower case, so that it is no setting itself and its secrets never stand on an error page.
 environment = read_environment()
@@ -44,7 +45,7 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-AXES_CLIENT_IP_CALLABLE = "logs.api.arrivals.client_address"  # Sees through TRUSTED_PROXIES.
+AXES_CLIENT_IP_CALLABLE = "logs.proxies.client_address"  # Sees through TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Nothing more is recorded, and so written, during a lockout.
 AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.
@@ -77,7 +78,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that a probe needs neither an allowed host nor HTTPS.
+    # First, so that every answer tells its id, a probe's too.
+    "logs.request_id.RequestIdMiddleware",
+    # Before the others, so that a probe needs neither an allowed host nor HTTPS.
     "logs.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -181,8 +184,9 @@ WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"chosen": {"()": FORMATTERS[environment.log_format]}},
+    "filters": {"request_id": {"()": "logs.request_id.RequestIdFilter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": environment.log_level},
     # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
     "loggers": {

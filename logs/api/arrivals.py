@@ -1,7 +1,5 @@
 """Read an HTTP request into an arrival, bytes first."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
-
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
@@ -9,6 +7,7 @@ from django.utils import timezone
 from logs.circleci.vocabulary import KEPT_HEADERS
 from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused
 from logs.ingest.pipeline import Arrival
+from logs.proxies import client_address
 
 MAX_HEADER_LENGTH = 1000
 MAX_SLUG_LENGTH = 255
@@ -55,28 +54,3 @@ def read_body(request: HttpRequest) -> bytes:
     if promised.isdecimal() and len(body) < int(promised):
         raise BodyUnreadable(f"the body did not arrive whole: {len(body)} of {promised} bytes")
     return body
-
-
-def client_address(request: HttpRequest) -> str | None:
-    """Return the address of the client, seen through the proxies of TRUSTED_PROXIES; None on a Unix socket.
-
-    X-Forwarded-For is read from its end, where the trusted proxies have written; what stands before the first address
-    that is not trusted may be the client's invention.
-    """
-    address = _address(request.META.get("REMOTE_ADDR", ""))
-    for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
-        through_proxy = address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
-        if not through_proxy or _address(hop) is None:
-            break
-        address = _address(hop)
-    return str(address) if address else None
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        # Without the scope of a link-local address, which PostgreSQL refuses.
-        address = ip_address(text.strip().partition("%")[0])
-    except ValueError:
-        return None
-    # A server that listens to both versions of IP sees 10.0.0.2 as ::ffff:10.0.0.2.
-    return getattr(address, "ipv4_mapped", None) or address

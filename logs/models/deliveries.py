@@ -50,10 +50,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         signed = self.filter(webhook=webhook, secret_position=secret_position)
         return signed.newest_first().defer("body").first()
 
-    def drop_oldest(self, *, keep: int) -> int:
-        """Delete all but the newest rows and return how many were deleted."""
+    def drop_oldest(self, *, keep: int) -> None:
+        """Delete all but the newest rows."""
         surplus = list(self.newest_first().values_list("pk", flat=True)[keep : keep + 1])
-        return self.filter(pk__lte=surplus[0]).delete()[0] if surplus else 0
+        if surplus:
+            # Without only(), Django would load whole rows to see what depends on them, bodies included.
+            self.filter(pk__lte=surplus[0]).only("pk").delete()
 
 
 class Delivery(models.Model):

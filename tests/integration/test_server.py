@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -52,10 +54,17 @@ class Server:
     def stderr(self):
         return self.stderr_path.read_text()
 
-    def access_log(self, count=1):
-        """Wait until at least `count` requests are logged, and return the lines as objects."""
-        wait_until(lambda: self.stdout.count("\n") >= count)
-        return [json.loads(line) for line in self.stdout.splitlines()]
+    def logged(self, **wanted):
+        """Wait for a request in the access log by what is logged about it, and return its line as an object."""
+        found = []
+
+        def is_logged():
+            lines = [json.loads(line) for line in self.stdout.splitlines(keepends=True) if line.endswith("\n")]
+            found[:] = [line for line in lines if wanted.items() <= line.items()]
+            return found
+
+        wait_until(is_logged)
+        return found[0]
 
     def request(self, method, path, body=None, headers=None, **options):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
@@ -250,7 +259,6 @@ def test_never_answers_500_to_an_odd_header(server, header, status):
 
 
 def test_writes_one_json_object_for_each_request_whatever_it_holds(server):
-    before = len(server.access_log(0))
     hostile = [
         (b'/"},{"status":"200', b'"quotes" and \\backslashes\\'),
         (b"/%0a%0d%22%00", b'%s %(message)s {0} \\n"}'),
@@ -259,9 +267,9 @@ def test_writes_one_json_object_for_each_request_whatever_it_holds(server):
     ]
     for path, user_agent in hostile:
         server.exchange(b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: " + user_agent + b"\r\n\r\n")
-    lines = server.access_log(before + len(hostile))[before:]
-    logged = {(line["path"].encode(), line["user_agent"].encode("latin-1")) for line in lines}
-    assert logged == {(path[:255], user_agent[:150]) for path, user_agent in hostile}
+    for path, user_agent in hostile:
+        line = server.logged(path=path[:255].decode())
+        assert line["user_agent"].encode("latin-1") == user_agent[:150]
     assert all(len(line) < 4_096 for line in server.stdout.splitlines())
 
 
@@ -276,12 +284,11 @@ def test_writes_one_line_for_what_is_no_request_at_all(server, hostile):
 
 
 def test_logs_what_an_operator_asks_for_and_no_query(server):
-    before = len(server.access_log(0))
     headers = {"User-Agent": "a browser", "X-Forwarded-For": "203.0.113.7"}
     server.request("GET", "/nothing-here?token=private", headers=headers)
-    line = server.access_log(before + 1)[before]
+    line = server.logged(path="/nothing-here")
     assert "private" not in server.stdout
-    assert {name: line[name] for name in line if name not in ("time", "bytes", "milliseconds")} == {
+    assert {name: line[name] for name in line if name not in ("time", "request_id", "bytes", "milliseconds")} == {
         "remote_address": "127.0.0.1",
         "forwarded_for": "203.0.113.7",
         "method": "GET",
@@ -292,6 +299,91 @@ def test_logs_what_an_operator_asks_for_and_no_query(server):
     assert line["bytes"] > 0
     assert line["milliseconds"] > 0
     assert line["time"].endswith("+00:00")
+
+
+def test_the_access_log_tells_the_id_that_the_answer_has_told(server):
+    head = "GET /asked-once HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: chosen\r\nConnection: close\r\n\r\n"
+    with server.connect() as client:
+        client.sendall(head.encode())
+        answer = client.makefile("rb").read().decode()
+    told = server.logged(path="/asked-once")["request_id"]
+    assert re.fullmatch("[0-9a-f]{32}", told)
+    assert f"\r\nX-Request-ID: {told}\r\n" in answer
+
+
+FORGED = "2026-05-04T10:00:00.000+00:00 CRITICAL logs: forged"
+
+
+def hostile_requests(forged):
+    """Yield requests that try to write a line of their own, each by another way into the log."""
+    body, headers = delivery()
+    changed = [
+        {"circleci-signature": f"v1={forged}"},
+        {"user-agent": forged},
+        {"x-forwarded-for": forged},
+        {"x-request-id": forged},
+        {"content-type": forged},
+        {"host": forged},
+        {f"odd{forged}": "header"},
+    ]
+    for change in changed:
+        yield head_of(headers | change, f"Content-Length: {len(body)}") + body
+    escaped = quote(forged)
+    for path in (
+        escaped,
+        f"log-circleci-webhook/{escaped}",
+        f"admin/{escaped}/",
+        f"fetch-webhooks-logs?cursor={escaped}",
+    ):
+        yield f"GET /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    for request_line in (f"GET /{forged} HTTP/1.1", f"{forged} / HTTP/1.1", f"GET / {forged}"):
+        yield f"{request_line}\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("log_format", ["line", "json"])
+def test_no_request_can_forge_a_line_or_make_the_log_tell_a_secret(tmp_path, log_format):
+    body, headers = delivery(seed=2)
+    with running(tmp_path, LOG_FORMAT=log_format, LOG_LEVEL="DEBUG") as server:
+        for line_break in ("\n", "\r", "\r\n", "\x0b", "\x1b[2K", "\x85", "\u2028", "%0a", "\\n"):
+            for request in hostile_requests(f"{line_break}{FORGED}"):
+                server.exchange(request)
+        assert server.request("POST", "/log-circleci-webhook", body, headers)[0] == 201
+        assert server.request("POST", "/log-circleci-webhook", body[:-1] + b" }", headers)[0] == 401
+        basic = {"Authorization": "Basic b3BlcmF0b3I6aHVudGVyMg=="}
+        assert server.request("GET", "/fetch-webhooks-logs", headers=basic)[0] == 401
+    records = server.stderr.splitlines()
+    assert len(records) > 100
+    assert [line for line in server.stdout.splitlines() if not json.loads(line)["time"]] == []
+    if log_format == "json":
+        assert {tuple(json.loads(line))[:5] for line in records} == {
+            ("time", "level", "logger", "message", "request_id")
+        }
+        assert not any(json.loads(line)["level"] == "CRITICAL" for line in records)
+    assert [line for line in records if line.startswith(FORGED) or not line.isprintable()] == []
+    written = server.stdout + server.stderr
+    signature = headers["circleci-signature"].removeprefix("v1=")
+    secrets = [SECRET, server.environment["SECRET_KEY"], signature, "hunter2", "b3BlcmF0b3I6aHVudGVyMg"]
+    assert [secret for secret in secrets if secret in written] == []
+    assert json.loads(body)["id"] not in written
+
+
+def test_the_log_of_a_start_and_a_stop_is_json_where_that_is_asked_for(tmp_path):
+    with running(tmp_path, LOG_FORMAT="json", CIRCLECI_WEBHOOK_SECRETS='{"unsigned": null}') as server:
+        pass
+    records = [json.loads(line) for line in server.stderr.splitlines()]
+    messages = [record["message"] for record in records]
+    assert any("logs.W003" in message for message in messages)
+    assert any(message.startswith("Listening at") for message in messages)
+    assert {record["logger"] for record in records} == {"gunicorn.error"}
+
+
+def test_a_refusal_is_logged_with_the_id_that_the_access_log_tells(tmp_path):
+    body, headers = delivery()
+    with running(tmp_path, LOG_FORMAT="json") as server:
+        server.request("POST", "/log-circleci-webhook", body + b" ", headers)
+        told = server.logged(status=401)["request_id"]
+        refusals = [json.loads(line) for line in server.stderr.splitlines() if "unverified delivery" in line]
+    assert [refusal["request_id"] for refusal in refusals] == [told]
 
 
 def test_believes_no_forwarding_header_itself(server):

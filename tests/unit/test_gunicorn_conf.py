@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 import runpy
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
+
+from webhooklog.log_format import FORMATTERS
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "docker" / "gunicorn.conf.py"
 DJANGO_HEADER_PARAMETERS_LENGTH = 10_000
@@ -21,7 +24,7 @@ def configure(monkeypatch, tmp_path):
     """Run the file with these variables only, and return its names."""
 
     def run(**variables):
-        for name in ("BIND_ADDRESS", "PORT", "WEB_CONCURRENCY", "WEB_THREADS", "LOG_LEVEL", "HTTPS_ONLY"):
+        for name in ("BIND_ADDRESS", "PORT", "WEB_CONCURRENCY", "WEB_THREADS", "LOG_LEVEL", "LOG_FORMAT", "HTTPS_ONLY"):
             monkeypatch.delenv(name, raising=False)
         for name, value in {
             "SECRET_KEY": "a-key-of-the-tests",
@@ -35,8 +38,8 @@ def configure(monkeypatch, tmp_path):
     return run
 
 
-def line_of(configuration, status="200 OK", sent=2, **environ):
-    response = SimpleNamespace(status=status, sent=sent)
+def line_of(configuration, status="200 OK", sent=2, headers=(), **environ):
+    response = SimpleNamespace(status=status, sent=sent, headers=list(headers))
     return configuration.access_line(response, environ, timedelta(seconds=1, microseconds=234_567))
 
 
@@ -94,6 +97,7 @@ def test_ends_with_every_error_of_the_environment_instead_of_a_traceback(configu
 def test_an_access_line_holds_what_an_operator_asks_for(configure):
     line = line_of(
         configure(),
+        headers=[("Content-Type", "text/html"), ("X-Request-ID", "0123456789abcdef")],
         REMOTE_ADDR="172.31.250.2",
         HTTP_X_FORWARDED_FOR="203.0.113.7",
         REQUEST_METHOD="POST",
@@ -103,6 +107,7 @@ def test_an_access_line_holds_what_an_operator_asks_for(configure):
     record = json.loads(line)
     assert abs(datetime.fromisoformat(record.pop("time")) - datetime.now(UTC)) < timedelta(minutes=1)
     assert record == {
+        "request_id": "0123456789abcdef",
         "remote_address": "172.31.250.2",
         "forwarded_for": "203.0.113.7",
         "method": "POST",
@@ -119,7 +124,8 @@ def test_an_access_line_holds_what_an_operator_asks_for(configure):
 )
 def test_an_access_line_stays_one_short_line_of_ascii(configure, hostile):
     names = ("REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "REQUEST_METHOD", "RAW_URI", "HTTP_USER_AGENT")
-    line = line_of(configure(), **dict.fromkeys(names, hostile * 9_000))
+    headers = [("x-request-id", "x" * 64)]
+    line = line_of(configure(), headers=headers, **dict.fromkeys(names, hostile * 9_000))
     assert line.isascii()
     assert line.isprintable()
     assert len(line.splitlines()) == 1
@@ -132,26 +138,89 @@ def test_an_access_line_stays_one_short_line_of_ascii(configure, hostile):
 def test_an_access_line_does_without_what_a_broken_request_lacks(configure):
     record = json.loads(line_of(configure(), status=400, sent=0))
     assert (record["status"], record["path"], record["method"], record["user_agent"]) == (400, "", None, None)
+    assert record["request_id"] is None
+
+
+class LogDouble:
+    """Stands for the server's log and keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def info(self, message, *args):
+        self.told.append(("INFO", message % args))
+
+    def warning(self, message, *args):
+        self.told.append(("WARNING", message % args))
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """Stand in for the system checks: what they print and how they end, and the commands that were to be run."""
+    double = SimpleNamespace(returncode=0, stdout="System check identified no issues (0 silenced).\n", commands=[])
+
+    def run(command, **_):
+        double.commands.append(command)
+        return double
+
+    monkeypatch.setattr("subprocess.run", run)
+    return double
+
+
+@pytest.fixture
+def error_log():
+    """Gunicorn's error log, as it was afterwards."""
+    logger = logging.getLogger("gunicorn.error")
+    handlers, propagate = logger.handlers[:], logger.propagate
+    yield logger
+    logger.handlers, logger.propagate = handlers, propagate
+
+
+def formats_of(logger):
+    return [type(handler.formatter) for handler in logger.handlers if getattr(handler, "_gunicorn", False)]
+
+
+@pytest.mark.parametrize("log_format", ["line", "json"])
+def test_the_error_log_is_written_as_the_environment_says(configure, error_log, log_format):
+    configuration = configure(LOG_FORMAT=log_format)
+    settings = Config()
+    settings.set("logger_class", configuration.logger_class)
+    configuration.logger_class(settings)
+    assert formats_of(error_log) == [FORMATTERS[log_format]]
+
+
+def test_a_reload_changes_the_format_of_the_error_log(configure, error_log):
+    settings = Config()
+    settings.set("logger_class", configure(LOG_FORMAT="line").logger_class)
+    log = settings.logger_class(settings)
+    settings.set("logger_class", configure(LOG_FORMAT="json").logger_class)
+    log.setup(settings)
+    assert formats_of(error_log) == [FORMATTERS["json"]]
 
 
 @pytest.mark.parametrize(("https_only", "options"), [("true", ["--deploy"]), ("false", [])])
-def test_checks_more_where_the_site_declares_https(configure, monkeypatch, https_only, options):
-    commands = []
-
-    def run(command, **_):
-        commands.append(command)
-        return SimpleNamespace(returncode=0)
-
-    configuration = configure(HTTPS_ONLY=https_only)
-    monkeypatch.setattr("subprocess.run", run)
-    configuration.on_starting(None)
-    assert [command[2:] for command in commands] == [["check", *options]]
-    assert commands[0][0] == sys.executable
+def test_checks_more_where_the_site_declares_https(configure, checks, https_only, options):
+    log = LogDouble()
+    configure(HTTPS_ONLY=https_only).on_starting(SimpleNamespace(log=log))
+    assert [command[2:] for command in checks.commands] == [["check", *options]]
+    assert checks.commands[0][0] == sys.executable
+    assert log.told == [("INFO", "System check identified no issues (0 silenced).")]
 
 
-def test_does_not_start_when_the_checks_find_errors(configure, monkeypatch):
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(returncode=1))
-    with pytest.raises(SystemExit, match="does not start"):
+def test_logs_the_warnings_of_the_checks_line_by_line(configure, checks):
+    checks.stdout = "System check identified some issues:\n\nWARNINGS:\n?: (logs.W001) 100% of all.\n\tHINT: None.\n"
+    configure().on_starting(SimpleNamespace(log=(log := LogDouble())))
+    assert log.told == [
+        ("WARNING", "System check identified some issues:"),
+        ("WARNING", "WARNINGS:"),
+        ("WARNING", "?: (logs.W001) 100% of all."),
+        ("WARNING", "HINT: None."),
+    ]
+
+
+def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):
+    checks.returncode, checks.stdout = 1, "ERRORS:\n?: (logs.E001) A secret is empty.\n"
+    with pytest.raises(SystemExit, match=r"(?s)logs\.E001.*does not start"):
         configure().on_starting(None)
 
 

@@ -1,0 +1,43 @@
+"""See the client through the proxies that TRUSTED_PROXIES names."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return the address of the client, seen through the proxies of TRUSTED_PROXIES; None on a Unix socket.
+
+    X-Forwarded-For is read from its end, where the trusted proxies have written; what stands before the first address
+    that is not trusted may be the client's invention.
+    """
+    address = _peer(request)
+    for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+        if not _is_trusted(address) or _address(hop) is None:
+            break
+        address = _address(hop)
+    return str(address) if address else None
+
+
+def comes_from_proxy(request: HttpRequest) -> bool:
+    """Whether a proxy of TRUSTED_PROXIES has sent the request, so that what it adds may be believed."""
+    return _is_trusted(_peer(request))
+
+
+def _peer(request: HttpRequest) -> IPv4Address | IPv6Address | None:
+    return _address(request.META.get("REMOTE_ADDR", ""))
+
+
+def _is_trusted(address: IPv4Address | IPv6Address | None) -> bool:
+    return address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        # Without the scope of a link-local address, which PostgreSQL refuses.
+        address = ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    # A server that listens to both versions of IP sees 10.0.0.2 as ::ffff:10.0.0.2.
+    return getattr(address, "ipv4_mapped", None) or address
