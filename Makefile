@@ -9,7 +9,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test torture fuzz check format lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,15 @@ run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:800
 test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest --database=sqlite --cov --cov-report=
 	$(BIN)/python -m pytest --database=postgresql --cov --cov-append --cov-fail-under=95
+
+torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
+	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
+
+fuzz: $(BIN)/dev.installed ## try 10,000 hostile bodies in each property test, on both databases: a quarter of an hour
+	@for database in sqlite postgresql; do \
+		PYTEST_HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest --database=$$database \
+			tests/integration/test_hostile_bodies.py tests/unit/circleci || exit 1; \
+	done
 
 check: $(BIN)/dev.installed ## check style, types, imports, migrations, deployment, container files
 	$(BIN)/ruff check

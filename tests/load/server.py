@@ -1,0 +1,110 @@
+"""Run gunicorn as it runs in production, and end it as roughly as a scenario asks for."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tests.load.wire import Broken, Connection, free_port, wait_until
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
+WORKERS = 2
+THREADS = 8  # Of each worker.
+
+
+class Server:
+    """A gunicorn master with its workers, on a port of its own."""
+
+    def __init__(self, folder, environment):
+        self.port = free_port()
+        self.log_path = folder / "server.log"
+        self.environment = environment | {
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(WORKERS),
+            "WEB_THREADS": str(THREADS),
+            # The access log would be most of what is written here; the other lines are what a failure needs.
+            "LOG_LEVEL": "WARNING",
+        }
+        self.process = None
+
+    def start(self):
+        """Start the server; it serves a moment later."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.wsgi"],
+                cwd=PROJECT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                # A process group of its own, so that one signal reaches the master and the workers at once.
+                start_new_session=True,
+            )
+
+    def wait_until_serving(self):
+        """Wait for the first answer.
+
+        Raises:
+            RuntimeError: the server ended instead.
+        """
+        wait_until(self._is_serving, "the server answers")
+
+    def _is_serving(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the server ended with status {self.process.returncode}:\n{self.log[-2000:]}")
+        with suppress(Broken), Connection(self.port, timeout_seconds=5) as connection:
+            return connection.get("/healthz").status == 200
+        return False
+
+    @property
+    def log(self):
+        """What the server has written so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def tracebacks(self):
+        """Return the last line of each traceback that the server has written.
+
+        Without DisallowedHost: Django writes one whenever ALLOWED_HOSTS refuses a request, and answers it well.
+        """
+        ends = re.findall(r"^Traceback .*\n(?:[ \n].*\n?)*(\S.*)", self.log, re.MULTILINE)
+        return [end for end in ends if "DisallowedHost" not in end]
+
+    def worker_pids(self):
+        """Return the workers' process ids."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def worker_memory_mib(self):
+        """Return the resident memory of each worker, in MiB, by its process id."""
+        return {pid: _resident_bytes(pid) / 2**20 for pid in self.worker_pids()}
+
+    def limit_file_size(self, limit_bytes):
+        """Make the workers' writes beyond so many bytes of a file fail, as on a full disk; None gives room again."""
+        for pid in self.worker_pids():
+            soft = resource.RLIM_INFINITY if limit_bytes is None else limit_bytes
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    def kill_worker(self, random):
+        """Kill one worker with SIGKILL; the master starts another."""
+        # The worker may be gone between being listed and being killed, when another one has just died.
+        with suppress(ProcessLookupError):
+            os.kill(random.choice(self.worker_pids() or [self.process.pid]), signal.SIGKILL)
+
+    def kill(self):
+        """Kill master and workers with SIGKILL, as the kernel does when memory runs out."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self):
+        """End the server, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+
+def _resident_bytes(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
