@@ -21,8 +21,8 @@ CIRCLECI_WAITS_SECONDS = 10.0
 def run(stage):
     """Flood from few and from many addresses while honest senders go on."""
     # In the short form too the bound must be reached, or it would prove nothing.
-    kept_max = stage.choose(short=200, full=1_000)
-    count = stage.choose(short=2_000, full=50_000)
+    kept_max = stage.choose(short=100, full=1_000)
+    count = stage.choose(short=1_000, full=50_000)
     report = stage.report
     overrides = {"TRUSTED_PROXIES": "127.0.0.1", "REFUSED_DELIVERIES_MAX": str(kept_max)}
     with stage.site(**overrides) as site:

@@ -10,7 +10,7 @@ from tests.load.wire import Broken, Connection
 CONNECTIONS = 6
 SLOW_SECONDS = 1.0
 SLOW_SECONDS_OF_SHORT_FORM = 5.0  # It runs wherever the checks run, beside whatever else that machine does.
-GROWTH_MAX_MIB = 16.0  # Of a worker, after the warm-up.
+GROWTH_MAX_MIB = 16.0  # Of the largest worker, after the warm-up.
 SHOWN = 5  # Requests that broke a promise, as remarks.
 # What HTTP itself prescribes, for an unknown transfer coding and an unknown version.
 # Source: RFC 9112, section 6.1, and RFC 9110, section 15.6.6.
@@ -19,7 +19,7 @@ PRESCRIBED = {501, 505}
 
 def run(stage):
     """Send the mutants; what code and caches take for good, the workers take in a warm-up."""
-    count, warm_up_count = stage.choose(short=(3_000, 1_500), full=(100_000, 10_000))
+    count, warm_up_count = stage.choose(short=(3_000, 1_500), full=(100_000, 20_000))
     report = stage.report
     # The list is public, so that its parameters are reached, and addresses differ, so that refusals are kept.
     with stage.site(TRUSTED_PROXIES="127.0.0.1", PUBLIC_READ="true") as site:
@@ -33,8 +33,9 @@ def run(stage):
         report.require("workers that died", len(before.keys() - after.keys()), equal=0)
         for name, memory in {"before": before, "after the warm-up": warm, "after": after}.items():
             report.note(f"memory of the workers {name}, MiB", " / ".join(f"{mib:.0f}" for mib in memory.values()))
-        growth = max((after[pid] - warm[pid] for pid in after.keys() & warm.keys()), default=0.0)
-        report.require("growth of a worker after the warm-up, MiB", growth, at_most=GROWTH_MAX_MIB)
+        # Of the largest: the kernel gives one worker more requests than the other, so one may warm up later.
+        growth = max(after.values()) - max(warm.values())
+        report.require("growth of the largest worker after the warm-up, MiB", growth, at_most=GROWTH_MAX_MIB)
         report.require("tracebacks in the server's log", len(site.server.tracebacks()), equal=0)
         for line in site.server.tracebacks()[:SHOWN]:
             report.remark(f"in the server's log: {line}")
