@@ -159,7 +159,7 @@ AUTH_PASSWORD_VALIDATORS = [
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # Basic stands first: its WWW-Authenticate header makes a refusal a 401 instead of a 403.
-        "rest_framework.authentication.BasicAuthentication",
+        "logs.api.passwords.CountedBasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

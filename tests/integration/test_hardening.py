@@ -100,3 +100,17 @@ def test_guessing_at_ever_other_names_does_not_fill_the_table_of_failures(client
         credentials = base64.b64encode(f"user-{number}:wrong".encode()).decode()
         assert client.get(LIST, headers={"authorization": f"Basic {credentials}"}).status_code == 401
     assert AccessAttempt.objects.count() == 10
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_body_beside_a_wrong_password_makes_no_guess_free(client, user, method, content_type):
+    def answer_to(password):
+        credentials = base64.b64encode(f"operator:{password}".encode()).decode()
+        headers = {"authorization": f"Basic {credentials}"}
+        return client.generic(method, LIST, b"{}", content_type, headers=headers).status_code
+
+    assert [answer_to("wrong") for _ in range(10)] == [401] * 10
+    assert answer_to(PASSWORD) == 401
