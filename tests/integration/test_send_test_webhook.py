@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime
-from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,8 +14,6 @@ from logs.circleci.vocabulary import JOB_STATUSES, WORKFLOW_STATUSES
 from logs.exceptions import SignatureRefused
 
 SECRET = "a secret of the harbour"
-PATH = "/log-circleci-webhook"
-CREATED = json.dumps({"message": "Webhook Event successfully logged", "outcome": "logged"})
 
 
 @pytest.fixture(autouse=True)
@@ -26,25 +23,6 @@ def configured_webhooks(settings):
         "My CircleCI Webhook": SECRET,
         "boats": ["new", "old"],
     }
-
-
-@pytest.fixture
-def receiver(httpserver):
-    """A server that accepts every webhook."""
-    httpserver.expect_request(PATH, method="POST").respond_with_data(CREATED, 201, content_type="application/json")
-    return httpserver
-
-
-@pytest.fixture
-def send(httpserver):
-    """Run the command towards the server and return the lines that it writes."""
-
-    def run(*arguments, url=None):
-        out = StringIO()
-        call_command("send_test_webhook", url or httpserver.url_for(PATH), *arguments, stdout=out)
-        return out.getvalue().splitlines()
-
-    return run
 
 
 def documents(httpserver):

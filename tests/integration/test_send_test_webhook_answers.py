@@ -24,25 +24,6 @@ def configured_webhooks(settings, monkeypatch):
 
 
 @pytest.fixture
-def receiver(httpserver):
-    """A server that accepts every webhook."""
-    httpserver.expect_request(PATH, method="POST").respond_with_data(CREATED, 201, content_type="application/json")
-    return httpserver
-
-
-@pytest.fixture
-def send(httpserver):
-    """Run the command towards the server and return the lines that it writes."""
-
-    def run(*arguments, url=None):
-        out = StringIO()
-        call_command("send_test_webhook", url or httpserver.url_for(PATH), *arguments, stdout=out)
-        return out.getvalue().splitlines()
-
-    return run
-
-
-@pytest.fixture
 def unused_url():
     """Return an address where nothing listens."""
     with socket.socket() as unused:
