@@ -195,10 +195,11 @@ def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
-    with durable_transaction():
-        is_kept = verified or not _is_flooding(arrival)
-        if is_kept:
-            kept = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
+    # Asked before the transaction: a flood that nothing is kept of must not make honest writers wait for SQLite's lock.
+    is_kept = verified or not _is_flooding(arrival)
+    if is_kept:
+        kept = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
+        with durable_transaction():
             _add_delivery(kept, verdict)
             group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
             group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)

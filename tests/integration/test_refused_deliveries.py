@@ -46,6 +46,13 @@ def test_keeps_so_many_of_one_address_in_a_minute_and_refuses_the_rest_unkept(de
     assert Delivery.objects.filter(client_address="192.0.2.1").count() == 3
 
 
+def test_what_is_not_kept_of_a_flood_costs_one_look_and_no_transaction(deliver, settings, django_assert_num_queries):
+    settings.REFUSED_DELIVERIES_PER_MINUTE = 1
+    refuse(deliver)
+    with django_assert_num_queries(1):
+        refuse(deliver)
+
+
 def test_a_flood_does_not_hinder_authentic_deliveries(deliver, workflow_document, settings):
     settings.REFUSED_DELIVERIES_PER_MINUTE = 1
     for _ in range(3):
