@@ -42,6 +42,7 @@ CONTENT_SECURITY_POLICY = {
 # Against guessing passwords: ten failures lock that address for a quarter of an hour, in all processes, and before a
 # password is hashed, so that guessing neither fills the table of failures nor takes the processor from deliveries.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]

@@ -9,6 +9,8 @@ import pytest
 import time_machine
 from axes.models import AccessAttempt
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +85,19 @@ def test_http_basic_counts_too(client, user):
         assert answer_to("wrong") == 401
     assert answer_to(PASSWORD) == 401
     assert not sign_in(client)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counting_a_failure_takes_the_turn_to_write_once(client, user):
+    with CaptureQueriesContext(connection) as captured:
+        client.post(LOGIN, {"username": "operator", "password": "a bad password"})
+    statements = [query["sql"].split()[0] for query in captured]
+    assert statements.count("BEGIN") == 1, statements
+    # All that is written, a failure that is out of date included.
+    begin, commit = statements.index("BEGIN"), statements.index("COMMIT")
+    writes = [place for place, word in enumerate(statements) if word in {"INSERT", "UPDATE", "DELETE"}]
+    assert writes
+    assert all(begin < place < commit for place in writes), statements
 
 
 def test_behind_a_proxy_the_clients_address_is_locked_and_not_the_proxys(client, user, settings):
