@@ -9,7 +9,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture fuzz check format lock clean
+.PHONY: help run test torture fuzz check api-check schema format lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ check: $(BIN)/dev.installed ## check style, types, imports, migrations, deployme
 	$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+api-check: $(BIN)/dev.installed ## hold a running site against docs/openapi.yaml with schemathesis: two minutes
+	$(BIN)/python -m tests.load.api_check
+
+schema: $(BIN)/dev.installed ## write docs/openapi.yaml, the description of the API
+	$(CHECK_ENV) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 format: $(BIN)/dev.installed ## format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix

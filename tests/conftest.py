@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 
+from logs.api import throttling
 from logs.circleci import samples
 
 hypothesis_settings.register_profile("quick", max_examples=100, deadline=None)
@@ -30,6 +31,14 @@ def database_is_the_one_asked_for(pytestconfig):
 def quick_passwords(settings):
     """Hash passwords in microseconds: no test is about how long that takes."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def counts_of_its_own(settings, tmp_path):
+    """Count each test's requests to the API from nought."""
+    settings.API_REQUESTS_FILE = tmp_path / "requests.sqlite3"
+    yield
+    throttling.counts().close()
 
 
 @pytest.fixture

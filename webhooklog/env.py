@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from environs import Env, EnvError, EnvValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:[0-9]{1,5})?")
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
@@ -39,6 +40,7 @@ class Environment:
     https_only: bool  # The site is reached through a proxy that ends TLS.
     trusted_proxies: list[IPv4Network | IPv6Network]
     public_read: bool  # Everybody may read the list, without signing in.
+    cors_allowed_origins: list[str]  # Whose pages may read by the API in a browser.
     circleci_webhook_secrets: dict[str, Any] = field(repr=False)
     data_dir: Path
     static_root: Path | None  # Where `collectstatic` puts files; None serves them from the packages themselves.
@@ -51,6 +53,7 @@ class Environment:
     refused_body_max_bytes: int
     refused_deliveries_max: int
     refused_deliveries_per_minute: int  # For each client address.
+    api_requests_per_minute: int  # For each token, user or address; 0: any number.
     log_level: str
     log_format: str
     bind_address: str
@@ -166,6 +169,22 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
         raise EnvError(f"Must be a comma-separated list of addresses or networks: {error}.") from error
 
 
+def parse_origins(value: str) -> list[str]:
+    """Read a comma-separated list of origins, each as browsers write it.
+
+    Raises:
+        EnvError: an entry would never be the same as what a browser sends.
+    """
+    origins = [entry.strip() for entry in value.split(",") if entry.strip()]
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise EnvError(
+                f"{origin!r} is no origin, which is a scheme and a host in lower case, with the port unless it is the "
+                "scheme's own: https://grafana.example.com."
+            )
+    return origins
+
+
 def read_environment() -> Environment:
     """Return all variables.
 
@@ -175,6 +194,7 @@ def read_environment() -> Environment:
     env = EnvironmentReader()
     env.add_parser("secrets", parse_secrets)
     env.add_parser("networks", parse_networks)
+    env.add_parser("origins", parse_origins)
     at_least = {number: validate.Range(min=number) for number in (0, 1)}
     sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"
     environment = Environment(
@@ -184,6 +204,7 @@ def read_environment() -> Environment:
         https_only=env.bool("HTTPS_ONLY", False),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.bool("PUBLIC_READ", False),
+        cors_allowed_origins=env.origins("CORS_ALLOWED_ORIGINS", ""),
         circleci_webhook_secrets=env.secrets("CIRCLECI_WEBHOOK_SECRETS", "{}"),
         data_dir=env.data_dir,
         static_root=env.path("STATIC_ROOT", None),
@@ -196,6 +217,7 @@ def read_environment() -> Environment:
         refused_body_max_bytes=env.int("REFUSED_BODY_MAX_BYTES", 65_536, validate=at_least[0]),
         refused_deliveries_max=env.int("REFUSED_DELIVERIES_MAX", 1_000, validate=at_least[0]),
         refused_deliveries_per_minute=env.int("REFUSED_DELIVERIES_PER_MINUTE", 60, validate=at_least[0]),
+        api_requests_per_minute=env.int("API_REQUESTS_PER_MINUTE", 600, validate=at_least[0]),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         log_format=env.str("LOG_FORMAT", "line", validate=validate.OneOf(LOG_FORMATS)),
         bind_address=env.str("BIND_ADDRESS", "127.0.0.1"),

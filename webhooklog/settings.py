@@ -39,6 +39,24 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+# What pages of other origins may do in a browser: read, at the addresses for readers, with credentials that they send
+# themselves; never with the session of whoever is looking at them.
+CORS_ALLOWED_ORIGINS = environment.cors_allowed_origins
+# Without replaying: browsers send a POST whatever the allowed methods are.
+CORS_URLS_REGEX = r"^/(fetch-webhooks-logs|deliveries(?!/[0-9]+/replay)|api)(/|\Z)"
+CORS_ALLOW_METHODS = ["GET", "HEAD"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "if-modified-since", "if-none-match"]
+CORS_EXPOSE_HEADERS = [
+    "Content-Disposition",
+    "ETag",
+    "Link",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+]
+
 # Against guessing passwords: ten failures lock that address for a quarter of an hour, in all processes, and before a
 # password is hashed, so that guessing neither fills the table of failures nor takes the processor from deliveries.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
@@ -65,6 +83,8 @@ EVENT_RETENTION_DAYS = environment.event_retention_days
 REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
+API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
+API_REQUESTS_FILE = environment.data_dir / "requests.sqlite3"
 
 INSTALLED_APPS = [
     "logs",  # First, so that its templates overrule the admin's.
@@ -75,7 +95,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
     "axes",
+    "corsheaders",
 ]
 
 MIDDLEWARE = [
@@ -85,6 +110,8 @@ MIDDLEWARE = [
     "logs.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before all that answers by itself: without its headers, pages of other origins could not read an error either.
+    "corsheaders.middleware.CorsMiddleware",
     "logs.api.errors.DatabaseErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -159,7 +186,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # Basic stands first: its WWW-Authenticate header makes a refusal a 401 instead of a 403.
+        # Bearer stands first: its WWW-Authenticate header, which offers Basic too, makes a refusal a 401 and not a 403.
+        "logs.api.tokens.BearerAuthentication",
         "logs.api.passwords.CountedBasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
@@ -167,6 +195,34 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [],
     "EXCEPTION_HANDLER": "logs.api.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "logs.api.schema.generation.OperationSchema",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "webhooklog",
+    "VERSION": "1",
+    "LICENSE": {"name": "MIT License", "identifier": "MIT"},
+    "SERVERS": [{"url": "/", "description": "This site."}],
+    "OAS_VERSION": "3.1.1",
+    "PREPROCESSING_HOOKS": ["logs.api.schema.generation.without_trailing_slashes"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "logs.api.schema.generation.add_what_is_shared",
+    ],
+    "ENUM_NAME_OVERRIDES": {"Outcome": "logs.models.Outcome"},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # The words say it themselves.
+    "SORT_OPERATIONS": False,  # The order of the addresses, which tells a story.
+    "SERVE_AUTHENTICATION": [],  # Everybody may read the description.
+    "SWAGGER_UI_DIST": "SIDECAR",  # From this site, so that it works offline.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},
+}
+
+KNOX_TOKEN_MODEL = "logs.ApiToken"  # noqa: S105 - no password but a model
+# They would make knox's own table too, whose reference to users keeps PostgreSQL from flushing them.
+MIGRATION_MODULES = {"knox": None}
+REST_KNOX = {
+    "TOKEN_PREFIX": "whl_",  # Scanners for leaked secrets can look for it.
+    "TOKEN_TTL": timedelta(days=90),  # Where nobody says otherwise.
 }
 
 LANGUAGE_CODE = "en-us"

@@ -4,8 +4,9 @@ from django.contrib import admin
 
 from logs.admin.deliveries import DeliveryAdmin
 from logs.admin.events import WorkflowEventAdmin
+from logs.admin.tokens import ApiTokenAdmin
 
-__all__ = ["DeliveryAdmin", "WorkflowEventAdmin"]
+__all__ = ["ApiTokenAdmin", "DeliveryAdmin", "WorkflowEventAdmin"]
 
 admin.site.site_header = "webhooklog"
 admin.site.site_title = "webhooklog"

@@ -1,6 +1,7 @@
 """Deliveries in the admin."""
 
 from collections import Counter
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from logs.admin.inspector import InspectorAdmin, link_to, pill, pretty_body
 from logs.circleci.vocabulary import Tone
 from logs.ingest.replay import replay
 from logs.models import Delivery, Outcome
+from logs.permissions import REPLAY, VIEW_BODIES
 
 # fmt: off
 OUTCOME_TONES = {
@@ -29,6 +31,13 @@ OUTCOME_TONES = {
 # fmt: on
 
 
+def fieldset_for(request: HttpRequest, permission: str, title: str, field: str) -> tuple[str, dict[str, Any]]:
+    """Return a part of a page with a field, or, to those without a permission, with the name of that permission."""
+    if request.user.has_perm(permission):
+        return title, {"fields": [field]}
+    return title, {"fields": [], "description": f"To see this, you need the permission {permission}."}
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(InspectorAdmin):
     """Shows what arrived, newest first, with its outcome and the reason for it."""
@@ -36,7 +45,7 @@ class DeliveryAdmin(InspectorAdmin):
     list_display = ["received_at", "outcome_pill", "reason", "webhook", "verified", "client_address", "event_link"]
     list_filter = ["outcome", "verified"]
     list_select_related = ["event"]
-    ordering = ["-pk"]
+    ordering = ["-received_at", "-pk"]
     fieldsets = [
         (None, {"fields": ["outcome_pill", "reason", "event_link"]}),
         (
@@ -44,7 +53,6 @@ class DeliveryAdmin(InspectorAdmin):
             {"fields": ["webhook", "verified", "secret_position", "client_address", "webhook_slug", "received_at"]},
         ),
         ("Headers", {"fields": ["header_lines"]}),
-        ("Body", {"fields": ["body_text"]}),
         ("Attempts", {"fields": ["attempts"]}),
     ]
     actions = ["verify_again"]
@@ -53,9 +61,13 @@ class DeliveryAdmin(InspectorAdmin):
         """Leave the bodies out: only a single delivery's page shows one."""
         return super().get_queryset(request).defer("body")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
+        """Show the body to those who may see it."""
+        return [*self.fieldsets, fieldset_for(request, VIEW_BODIES, "Body", "body_text")]
+
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Whether the user may replay deliveries."""
-        return request.user.has_perm("logs.replay_delivery")
+        return request.user.has_perm(REPLAY)
 
     @admin.action(description="Verify again and log", permissions=["replay"])
     def verify_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

@@ -10,9 +10,11 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from logs.admin.deliveries import fieldset_for
 from logs.admin.inspector import EMPTY, InspectorAdmin, pill, pretty_body
 from logs.circleci.vocabulary import STATUS_TONES, EventType, tone_of
 from logs.models import WorkflowEvent
+from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 
 SHOWN_DELIVERIES = 50
 SHORT_REVISION_LENGTH = 7
@@ -84,9 +86,15 @@ class WorkflowEventAdmin(InspectorAdmin):
                 "fields": ["event_id", "workflow_id", "pipeline_id", "project_slug", "project_id", "organization"],
             },
         ),
-        ("Deliveries", {"fields": ["deliveries"]}),
-        ("Payload", {"fields": ["payload"]}),
     ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: WorkflowEvent | None = None) -> Any:
+        """Show the deliveries and the payload to those who may see them."""
+        return [
+            *self.fieldsets,
+            fieldset_for(request, VIEW_DELIVERIES, "Deliveries", "deliveries"),
+            fieldset_for(request, VIEW_BODIES, "Payload", "payload"),
+        ]
 
     @admin.display(description="status", ordering="status")
     def status_pill(self, event: WorkflowEvent) -> SafeString | str:

@@ -1,11 +1,14 @@
 """Choose the format of an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+
+from logs.api.errors import BadRequest
 
 
 class FirstRenderer(BaseContentNegotiation):
@@ -21,3 +24,25 @@ class FirstRenderer(BaseContentNegotiation):
         """Return the view's first renderer."""
         renderer = next(iter(renderers))
         return renderer, renderer.media_type
+
+
+class FormatOrAccept(DefaultContentNegotiation):
+    """Answers in the format that ``?format=`` names, or else in one that the client accepts."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Return the renderer and its media type.
+
+        Raises:
+            BadRequest: there is no such format.
+            NotAcceptable: the client accepts none.
+        """
+        name = request.query_params.get("format")
+        return _named(name, renderers) if name else super().select_renderer(request, renderers, format_suffix)
+
+
+def _named(name: str, renderers: Sequence[BaseRenderer]) -> tuple[BaseRenderer, str]:
+    for renderer in renderers:
+        if renderer.format == name:
+            return renderer, renderer.media_type
+    names = ", ".join(renderer.format for renderer in renderers)
+    raise BadRequest(f"format must be one of: {names}.", "invalid_format")

@@ -2,16 +2,31 @@
 
 from django.urls import re_path
 
-from logs.api.views import EventDetailView, EventListView, ReceiveWebhookView
+from logs.api.schema.views import DocsView, SchemaView
+from logs.api.views import (
+    DeliveryBodyView,
+    DeliveryDetailView,
+    DeliveryListView,
+    DeliveryReplayView,
+    EventDetailView,
+    EventListView,
+    ReceiveWebhookView,
+)
 
 app_name = "logs"
 
 # An event's id is any text but NUL, which PostgreSQL refuses even to look for.
 # fmt: off
 urlpatterns = [
-    re_path(r"^log-circleci-webhook/?\Z",                         ReceiveWebhookView.as_view(), name="receive"),
-    re_path(r"^log-circleci-webhook/(?P<webhook>[-\w]+)/?\Z",     ReceiveWebhookView.as_view(), name="receive-webhook"),
-    re_path(r"^fetch-webhooks-logs/?\Z",                          EventListView.as_view(),      name="events"),
+    re_path(r"^log-circleci-webhook/?\Z",                        ReceiveWebhookView.as_view(), name="receive"),
+    re_path(r"^log-circleci-webhook/(?P<webhook>[-\w]+)/?\Z",    ReceiveWebhookView.as_view(), name="receive-webhook"),
+    re_path(r"^fetch-webhooks-logs/?\Z",                         EventListView.as_view(),      name="events"),
     re_path(r"^fetch-webhooks-logs/(?P<event_id>[^\x00]+?)/?\Z", EventDetailView.as_view(),    name="event"),
+    re_path(r"^deliveries/?\Z",                                  DeliveryListView.as_view(),   name="deliveries"),
+    re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/?\Z",              DeliveryDetailView.as_view(), name="delivery"),
+    re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/body/?\Z",         DeliveryBodyView.as_view(),   name="delivery-body"),
+    re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/replay/?\Z",       DeliveryReplayView.as_view(), name="delivery-replay"),
+    re_path(r"^api/schema/?\Z",                                  SchemaView.as_view(),         name="schema"),
+    re_path(r"^api/docs/?\Z",                                    DocsView.as_view(),           name="docs"),
 ]
 # fmt: on

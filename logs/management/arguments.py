@@ -1,15 +1,13 @@
 """Argument types for commands, each with a message that says what was wanted."""
 
 import math
-import re
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from django.utils import timezone
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+from logs.moments import parse_moment, parse_span
 
 
 def web_address(text: str) -> str:
@@ -54,13 +52,15 @@ def filled_text(text: str) -> str:
 
 def moment(text: str) -> datetime:
     """Return a moment from ISO 8601 (UTC where no offset stands), or so long ago: 30m, 24h, 7d."""
-    ago = re.fullmatch(r"(\d{1,5})([mhd])", text, re.ASCII)
-    if ago:
-        return timezone.now() - timedelta(**{UNITS[ago[2]]: int(ago[1])})
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(
-            f"{text!r} is no moment: write 2026-05-04T10:00Z, or 30m, 24h, 7d for so long ago"
-        ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return parse_moment(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def lifetime(text: str) -> timedelta | None:
+    """Return a length of time above 0, such as 30m, 24h or 90d; None for never."""
+    span = parse_span(text)
+    if not span and text != "never":
+        raise ArgumentTypeError(f"{text!r} is no lifetime: write 30m, 24h, 90d or never")
+    return span

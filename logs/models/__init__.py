@@ -3,5 +3,6 @@
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import WorkflowEvent
+from logs.models.tokens import ApiToken
 
-__all__ = ["Attempt", "Delivery", "Outcome", "WorkflowEvent"]
+__all__ = ["ApiToken", "Attempt", "Delivery", "Outcome", "WorkflowEvent"]

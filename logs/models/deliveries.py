@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
+from django.db.models import F
 
 from logs.models.events import WorkflowEvent
+from logs.models.pages import Order
 
 
 class Outcome(models.TextChoices):
@@ -26,11 +28,14 @@ BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
+BY_ARRIVAL = Order(column="received_at", key=F("received_at"))
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Queries over deliveries."""
 
     def newest_first(self) -> Self:
-        """Order by arrival, the latest first."""
+        """Order as they were kept, the latest first."""
         return self.order_by("-pk")
 
     def of_shown_version(self) -> "Delivery | None":
@@ -103,7 +108,10 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
-        permissions = [("replay_delivery", "Can replay deliveries")]
+        permissions = [
+            ("view_delivery_body", "Can view the bodies of deliveries, and so payloads with authors' e-mail addresses"),
+            ("replay_delivery", "Can replay deliveries"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~models.Q(outcome=Outcome.UNVERIFIED, verified=True),
@@ -111,8 +119,8 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["received_at"], name="delivery_received_at"),
-            models.Index(fields=["outcome", "-id"], name="delivery_outcome_newest"),
+            models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
+            models.Index(fields=["outcome", "-received_at", "-id"], name="delivery_outcome_newest"),
             models.Index(fields=["webhook", "secret_position", "-id"], name="delivery_secret_newest"),
             models.Index(
                 fields=["verified", "plausible", "-id"],

@@ -1,12 +1,37 @@
 """WorkflowEvent: one row for each event, with the columns that lists, filters and figures need."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Self
 
-from django.db import models
+from django.db import connection, models
+from django.db.models import F, Func
 
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import EventType
+from logs.models.pages import Order
+
+LAST_CHARACTER = "\U0010ffff"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class LeastIfMissing(Func):
+    """A column with a value less than any other in place of NULL: spelt out, or no index of SQLite's would serve it."""
+
+    def __init__(self, column: str, least: str, output_field: "models.Field[object, object]") -> None:
+        super().__init__(F(column), template=f"COALESCE(%(expressions)s, {least})", output_field=output_field)
+
+
+HAPPENED_AT = LeastIfMissing("happened_at", "'0001-01-01 00:00:00'", models.DateTimeField())
+DURATION = LeastIfMissing("duration_seconds", "-1.0", models.FloatField())
+
+# fmt: off
+ORDERS = {
+    "received_at": Order(column="received_at",      key=F("received_at")),
+    "happened_at": Order(column="happened_at",      key=HAPPENED_AT, missing=datetime.min.replace(tzinfo=UTC)),
+    "duration":    Order(column="duration_seconds", key=DURATION,    missing=-1.0),
+}
+# fmt: on
 
 
 class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
@@ -16,13 +41,17 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
         """Order by arrival, the latest first; the primary key makes the order total."""
         return self.order_by("-received_at", "-pk")
 
-    def before(self, received_at: datetime, pk: int) -> Self:
-        """Keep what stands after a place in the newest-first order."""
-        return self.filter(received_at__lte=received_at).exclude(received_at=received_at, pk__gte=pk)
+    def of_project(self, name: str) -> Self:
+        """Keep the events of a project by its slug, which has a slash in it, by its id, a UUID, or else by its name."""
+        column = "project_slug" if "/" in name else "project_id" if UUID.fullmatch(name) else "project"
+        return self.filter(**{column: name})
 
-    def after(self, received_at: datetime, pk: int) -> Self:
-        """Keep what stands before a place in the newest-first order."""
-        return self.filter(received_at__gte=received_at).exclude(received_at=received_at, pk__lte=pk)
+    def of_revision(self, prefix: str) -> Self:
+        """Keep the events of the commits whose hash begins so."""
+        if connection.vendor == "sqlite":
+            # Its LIKE ignores case, and so the index.
+            return self.filter(revision__gte=prefix, revision__lt=prefix + LAST_CHARACTER)
+        return self.filter(revision__startswith=prefix)
 
 
 def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.CharField[str, str]":
@@ -76,13 +105,28 @@ class WorkflowEvent(models.Model):
         ]
         indexes = [
             models.Index(fields=["-received_at", "-id"], name="event_newest"),
-            models.Index(fields=["status", "-received_at", "-id"], name="event_status_newest"),
-            models.Index(fields=["project", "-received_at", "-id"], name="event_project_newest"),
-            models.Index(fields=["workflow_id"], name="event_workflow_id"),
-            models.Index(fields=["pipeline_id"], name="event_pipeline_id"),
-            models.Index(fields=["revision"], name="event_revision"),
+            models.Index(HAPPENED_AT, "id", name="event_happened"),
+            models.Index(DURATION, "id", name="event_duration"),
+            *(
+                models.Index(fields=[column, "-received_at", "-id"], name=f"event_{column}_newest")
+                for column in ("status", "project", "project_slug", "project_id", "workflow", "job", "branch", "author")
+            ),
+            # Of these a value has few events, so that sorting them costs nothing.
+            *(
+                models.Index(fields=[column], name=f"event_{column}")
+                for column in ("tag", "pipeline_number", "workflow_id", "pipeline_id")
+            ),
+            # For prefixes, which PostgreSQL's usual order does not serve.
+            models.Index(fields=["revision"], name="event_revision", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:
         subject = self.job if self.event_type == EventType.JOB_COMPLETED else self.workflow
         return " · ".join(filter(None, [self.project, subject, self.status])) or self.event_id
+
+    def of_same_pipeline(self) -> models.QuerySet["WorkflowEvent"]:
+        """Return the other events of its pipeline, the oldest first: its workflows, their reruns, and their jobs."""
+        if not self.pipeline_id:
+            return WorkflowEvent.objects.none()
+        others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id).exclude(pk=self.pk)
+        return others.order_by("received_at", "pk")

@@ -1,13 +1,47 @@
-"""Fixtures of the tests of send_test_webhook: the server that it sends to, and the command itself."""
+"""Fixtures of integration tests: users of the API, and the server that send_test_webhook sends to."""
 
 import json
 from io import StringIO
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
+from django.test import Client
 
 PATH = "/log-circleci-webhook"
 CREATED = json.dumps({"message": "Webhook Event successfully logged", "outcome": "logged"})
+
+
+@pytest.fixture
+def user_with():
+    """Make a user who has the permissions of these code names."""
+
+    def make(*codenames, username="reader"):
+        user = get_user_model().objects.create_user(username)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        assert user.user_permissions.count() == len(codenames)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def client_of():
+    """Make a client that is signed in as a user."""
+
+    def make(user):
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def reader(user_with, client_of):
+    """A client whose user may view events, and nothing else."""
+    return client_of(user_with("view_workflowevent"))
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.db import connection
 
 from logs.models import WorkflowEvent
 
@@ -21,12 +19,6 @@ NAMES = [
 ]
 # fmt: on
 NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def reader(client):
-    client.force_login(get_user_model().objects.create_user("reader"))
-    return client
 
 
 def log_events(count, *, moments=None):
@@ -68,14 +60,6 @@ def test_lists_flat_objects_in_a_bare_array(reader, deliver, workflow_document, 
     assert event["verified"] is True
     # A workflow has no job: null, not an empty text.
     assert (event["job"], event["job_number"], event["tag"]) == (None, None, None)
-
-
-def test_shows_one_event_by_its_id(reader, deliver, workflow_document):
-    document = workflow_document()
-    deliver(document)
-    listed = reader.get(URL).json()[0]
-    assert reader.get(f"{URL}/{document['id']}").json() == listed
-    assert reader.get(f"{URL}/{document['id']}/").json() == listed
 
 
 def test_shows_an_event_whose_id_is_no_uuid(reader, deliver, workflow_document):
@@ -129,7 +113,7 @@ def test_a_page_stays_where_it_is_while_events_arrive(reader):
     assert ids_of(reader.get(following)) == ["event-4", "event-5", "event-6", "event-7"]
 
 
-@pytest.mark.parametrize("limit", ["0", "501", "-1", "ten", "", "1.5", "²", "9" * 5_000])
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "ten", "1.5", "²", "9" * 5_000])
 def test_refuses_a_limit_out_of_bounds(reader, limit):
     answer = reader.get(URL, {"limit": limit})
     assert answer.status_code == 400
@@ -144,15 +128,16 @@ def test_accepts_the_largest_limit(reader):
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "nonsense",
-        "next 1777888800000000",
-        "next 1777888800000000 99999999999999999999",
-        "next 1777888800000000 -1",
-        "sideways 1777888800000000 1",
-        "next 999999999999999999 1",
-        "next -999999999999999999 1",
-        "next 1e3 1",
+        "-received_at next 1777888800000000",
+        "-received_at next 1777888800000000 99999999999999999999",
+        "-received_at next 1777888800000000 -1",
+        "-received_at sideways 1777888800000000 1",
+        "-received_at next 999999999999999999 1",
+        "-received_at next -999999999999999999 1",
+        "-received_at next 1e3 1",
+        "received_at next 1777888800000000 1",
+        "next 1777888800000000 1",
     ],
 )
 def test_refuses_a_cursor_that_is_none_of_ours(reader, text):
@@ -169,10 +154,16 @@ def test_refuses_a_cursor_that_is_no_base64(reader, cursor):
 def test_refuses_an_unknown_parameter_instead_of_answering_another_question(reader):
     answer = reader.get(f"{URL}?colour=red")
     assert answer.status_code == 400
-    assert answer.json() == {
-        "detail": "Unknown parameter 'colour'; there are: cursor, limit.",
-        "code": "unknown_parameter",
-    }
+    assert answer.json()["code"] == "unknown_parameter"
+    assert answer.json()["detail"].startswith("Unknown parameter 'colour'; there are: author, branch, cursor,")
+
+
+@pytest.mark.parametrize("query", ["limit=5&limit=6", "branch=main&branch=next", "limit=", "branch="])
+def test_refuses_a_parameter_that_is_empty_or_stands_twice(reader, query):
+    answer = reader.get(f"{URL}?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_parameter"
+    assert answer.json()["detail"].startswith(query.partition("=")[0])
 
 
 def test_asks_strangers_to_authenticate(client):
@@ -187,8 +178,10 @@ def basic(username, password):
     return {"authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
 
 
-def test_lets_http_basic_in_with_the_right_password_only(client):
-    get_user_model().objects.create_user("reader", password="a good password")
+def test_lets_http_basic_in_with_the_right_password_only(client, user_with):
+    reader = user_with("view_workflowevent")
+    reader.set_password("a good password")
+    reader.save()
     assert client.get(URL, headers=basic("reader", "a good password")).status_code == 200
     assert client.get(URL, headers=basic("reader", "a bad password")).status_code == 401
 
@@ -210,32 +203,8 @@ def test_the_list_is_read_only(reader, method):
 
 def test_a_page_costs_one_query_besides_the_session(reader, django_assert_num_queries):
     log_events(30)
-    with django_assert_num_queries(3):  # session, user, events
+    with django_assert_num_queries(5):  # session, user, two for permissions, events
         reader.get(URL)
-
-
-def test_pages_are_read_from_an_index_without_sorting(reader):
-    log_events(200)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    deep = WorkflowEvent.objects.order_by("received_at")[100]
-    for rows in (
-        WorkflowEvent.objects.newest_first(),
-        WorkflowEvent.objects.before(deep.received_at, deep.pk).newest_first(),
-        WorkflowEvent.objects.after(deep.received_at, deep.pk).newest_first().reverse(),
-    ):
-        plan = plan_of(rows[:10])
-        assert "event_newest" in plan
-        assert "sort" not in plan.lower()
-        assert "temp b-tree" not in plan.lower()
-
-
-def plan_of(queryset):
-    """Return the plan; PostgreSQL would scan a table as small as a test's, so that choice is taken from it."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off")
-    return queryset.explain()
 
 
 def test_the_first_page_has_no_prev_and_the_last_no_next(reader):
@@ -253,9 +222,4 @@ def test_a_cursor_behind_all_events_gives_an_empty_page(reader):
     last = links_of(reader.get(f"{URL}?limit=3"))["next"]
     WorkflowEvent.objects.all().delete()
     assert ids_of(reader.get(last)) == []
-    assert set(links_of(reader.get(last))) == {"first"}
-
-
-def test_answers_json_to_a_browser_too(reader):
-    answer = reader.get(URL, headers={"accept": "text/html"})
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert set(links_of(reader.get(last))) == {"first", "prev"}

@@ -64,5 +64,5 @@ def test_every_command_it_names_exists(path):
     text = path.read_text(encoding="utf-8")
     commands = set(re.findall(r"manage\.py (\w+)", text))
     assert commands <= set(get_commands())
-    targets = set(re.findall(r"(?:^ {4}|`)make (\w+)", text, re.MULTILINE))
-    assert targets <= set(re.findall(r"^(\w+):", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"(?:^ {4}|`)make ([\w-]+)", text, re.MULTILINE))
+    assert targets <= set(re.findall(r"^([\w-]+):", page("Makefile"), re.MULTILINE))

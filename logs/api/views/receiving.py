@@ -1,21 +1,16 @@
-"""The endpoints: CircleCI's on one side, its readers' on the other."""
+"""CircleCI's endpoint."""
 
 from typing import Any, cast
 
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from logs.api.authentication import AuthenticDelivery, CircleCISignatureAuthentication, IsAuthenticDelivery
-from logs.api.errors import BadRequest
 from logs.api.negotiation import FirstRenderer
-from logs.api.pagination import KeysetPagination
-from logs.api.permissions import MayReadEvents
-from logs.api.serializers import WorkflowEventSerializer
 from logs.ingest.pipeline import record
-from logs.models import Outcome, WorkflowEvent
+from logs.models import Outcome
 
 # What the receiving endpoint answers: the status and the words.
 # fmt: off
@@ -49,30 +44,3 @@ class ReceiveWebhookView(APIView):
         verdict = record(delivery.arrival, delivery.sender)
         status, message = ANSWERS[verdict.outcome]
         return Response({"message": message, "id": verdict.event_id, "outcome": verdict.outcome}, status=status)
-
-
-class EventListView(ListAPIView[WorkflowEvent]):
-    """Lists events, newest first."""
-
-    queryset = WorkflowEvent.objects.all()
-    serializer_class = WorkflowEventSerializer
-    permission_classes = [MayReadEvents]
-    pagination_class = KeysetPagination
-    content_negotiation_class = FirstRenderer
-
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return a page; an unknown parameter is an error, since ignoring it would answer another question."""
-        unknown = sorted(set(request.query_params) - {"limit", "cursor"})
-        if unknown:
-            raise BadRequest(f"Unknown parameter {unknown[0]!r}; there are: cursor, limit.", "unknown_parameter")
-        return super().list(request, *args, **kwargs)
-
-
-class EventDetailView(RetrieveAPIView[WorkflowEvent]):
-    """Shows one event by CircleCI's id."""
-
-    queryset = WorkflowEvent.objects.all()
-    serializer_class = WorkflowEventSerializer
-    permission_classes = [MayReadEvents]
-    lookup_field = "event_id"
-    content_negotiation_class = FirstRenderer

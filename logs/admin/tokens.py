@@ -1,0 +1,89 @@
+"""API tokens in the admin: made, looked at and revoked, but never changed."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from knox.settings import knox_settings
+
+from logs.admin.inspector import InspectorAdmin, pill
+from logs.circleci.vocabulary import Tone
+from logs.models import ApiToken
+
+MAX_DAYS = 99_999
+
+
+class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no type at run time.
+    """Asks whose token to make, for what, and for how long."""
+
+    days = forms.IntegerField(
+        label="Days until it expires",
+        help_text="Leave it empty for a token that never expires.",
+        initial=knox_settings.TOKEN_TTL.days,
+        min_value=1,
+        max_value=MAX_DAYS,
+        required=False,
+    )
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(InspectorAdmin):
+    """Shows tokens by their first characters; whoever makes one sees it once, and to delete one is to revoke it."""
+
+    form = ApiTokenForm
+    list_display = ["name", "user", "beginning", "state", "created", "expires", "last_used_at"]
+    search_fields = ["name", "token_key__startswith", "user__username"]
+    search_help_text = "A name, a user, or the first 15 characters of a token."
+    ordering = ["-created", "-pk"]
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        """Ask for what makes a token, and show what is known of one."""
+        return ["user", "name", "days"] if obj is None else self.list_display
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer active users, and to all but superusers only themselves: a token lends its user's permissions."""
+        users = get_user_model().objects.filter(is_active=True)
+        own = users.filter(username=request.user.get_username())
+        kwargs |= {"queryset": users if request.user.is_superuser else own, "initial": request.user.pk}
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_form(self, request: HttpRequest, form: Any, change: Any) -> ApiToken:
+        """Make the token and show it, this once."""
+        asked = super().save_form(request, form, change)
+        days = form.cleaned_data["days"]
+        token, key = ApiToken.issue(asked.user, name=asked.name, lifetime=timedelta(days=days) if days else None)
+        told = format_html("Copy the token now, it is not shown again: <code>{}</code>", key)
+        self.message_user(request, told, messages.WARNING)
+        return token
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may make tokens."""
+        return request.user.has_perm("logs.add_apitoken")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Whether the user may revoke tokens."""
+        return request.user.has_perm("logs.delete_apitoken")
+
+    @admin.display(description="begins with", ordering="token_key")
+    def beginning(self, token: ApiToken) -> SafeString:
+        """Show the characters that tell it from others."""
+        return format_html("<code>{}</code>", token.token_key)
+
+    @admin.display(description="state")
+    def state(self, token: ApiToken) -> SafeString | str:
+        """Tell whether it works."""
+        if token.is_expired:
+            return pill("expired", Tone.BAD)
+        return pill("valid", Tone.GOOD) if token.user.is_active else pill("user inactive", Tone.BAD)
+
+    @admin.display(description="expires", ordering="expiry")
+    def expires(self, token: ApiToken) -> str:
+        """Show when its time is over."""
+        return str(localize(token.expiry)) if token.expiry else "never"

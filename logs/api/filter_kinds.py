@@ -1,0 +1,130 @@
+"""The kinds of parameters that choose rows, each with a message that says what was wanted."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django_filters import rest_framework as filters
+from django_filters.fields import BaseCSVField
+
+from logs.models import Outcome
+from logs.models.pages import MAX_PRIMARY_KEY
+from logs.models.search import words_of
+from logs.moments import parse_moment
+
+MAX_TEXT_LENGTH = 500
+MIN_PREFIX_LENGTH = 4  # A shorter one would begin too many of a long log's hashes.
+TRUTHS = [("true", "true"), ("false", "false")]
+
+
+class MomentField(forms.Field):
+    """A moment in ISO 8601, or so long ago."""
+
+    def to_python(self, value: str | None) -> datetime | None:
+        """Return the moment."""
+        try:
+            return parse_moment(value) if value else None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class WordsField(forms.CharField):
+    """A text with words in it."""
+
+    def clean(self, value: str | None) -> list[str]:
+        """Return the words."""
+        text = super().clean(value)
+        words = words_of(text)
+        if text and not words:
+            raise forms.ValidationError("There must be a letter or a digit in it.")
+        return words
+
+
+class TruthField(forms.TypedChoiceField):
+    """True or false; a form offers to choose neither too."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.choices = [("", "either"), *TRUTHS]
+
+
+class MomentFilter(filters.Filter):
+    """Compares with a moment."""
+
+    field_class = MomentField
+
+
+class TextFilter(filters.CharFilter):
+    """Compares with a text as it was given, white space included."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"strip": False, "max_length": MAX_TEXT_LENGTH} | kwargs))
+
+
+class PrefixFilter(TextFilter):
+    """Compares with the beginning of a text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_length=MIN_PREFIX_LENGTH, **kwargs)
+
+
+class WordsFilter(TextFilter):
+    """Looks for words."""
+
+    field_class = WordsField
+
+
+class ListField(BaseCSVField):
+    """Several values, with commas between them."""
+
+    def clean(self, value: "list[str] | None") -> Any:
+        """Return the values."""
+        if value and "" in value:
+            raise forms.ValidationError("There is nothing before, after or between commas.")
+        return super().clean(value)
+
+
+class ListFilter(filters.BaseInFilter):
+    """Compares with several values."""
+
+    base_field_class = ListField
+
+
+class TextsFilter(ListFilter, TextFilter):
+    """Compares with several texts, with commas between them."""
+
+
+class IntegerFilter(filters.NumberFilter):
+    """Compares with a whole number that the database can hold."""
+
+    field_class = forms.IntegerField  # type: ignore[assignment]  # Any field will do.
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, min_value=0, max_value=MAX_PRIMARY_KEY, **kwargs)
+
+
+class SecondsFilter(filters.NumberFilter):
+    """Compares with a number of seconds."""
+
+    field_class = forms.FloatField  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, min_value=0, **kwargs)
+
+
+class TruthFilter(filters.TypedChoiceFilter):
+    """Compares with true or false."""
+
+    field_class = TruthField
+
+    def __init__(self, **kwargs: Any) -> None:
+        messages = {"invalid_choice": "It must be true or false."}
+        super().__init__(choices=TRUTHS, coerce="true".__eq__, empty_value=None, error_messages=messages, **kwargs)
+
+
+class OutcomesFilter(ListFilter, filters.ChoiceFilter):
+    """Compares with several outcomes, with commas between them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        messages = {"invalid_choice": f"%(value)s is no outcome; there are: {', '.join(Outcome.values)}."}
+        super().__init__(choices=Outcome.choices, error_messages=messages, **kwargs)

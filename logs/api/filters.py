@@ -1,0 +1,191 @@
+"""The parameters that choose rows; one that cannot be understood is an error: without it, the question were another.
+
+Rows are found by an index wherever one leads to them. Where none does, a page looks at a bounded number of rows
+(`logs.models.pages`); `PagedFilterSet.scan` tells which.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from rest_framework.request import Request
+
+from logs.api.errors import BadRequest
+from logs.api.filter_kinds import (
+    IntegerFilter,
+    MomentFilter,
+    OutcomesFilter,
+    PrefixFilter,
+    SecondsFilter,
+    TextFilter,
+    TextsFilter,
+    TruthFilter,
+    WordsFilter,
+)
+from logs.models import Delivery, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
+from logs.models.search import HoldsWords, few_holding
+
+RANGE = {"received_after", "received_before"}
+MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and relative times.
+
+
+class PagedFilterSet(filters.FilterSet):
+    """Filters whose rows are read by pages.
+
+    Attributes:
+        SELECTIVE: the names of filters that leave few rows.
+        ORDERED: the names of filters whose rows an index holds in the order of arrival, the most selective first.
+    """
+
+    SELECTIVE: ClassVar[set[str]] = set()
+    ORDERED: ClassVar[tuple[str, ...]] = ()
+
+    data: QueryDict
+    queryset: QuerySet[Any]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The values that the client has given."""
+        return {name: value for name, value in self.form.cleaned_data.items() if name in self.data}
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether the wanted rows are few, so that sorting and sifting them costs nothing."""
+        return bool(self.SELECTIVE & self.given.keys())
+
+    def scan(self, column: str) -> QuerySet[Any] | None:
+        """Return the rows to search through for a page in the order of a column; None where the wanted rows suffice."""
+        given = self.given
+        if self.is_selective:
+            return None
+        if column != "received_at":
+            return None if not given or self._is_short() else self.queryset
+        rest = given.keys() - RANGE
+        served = next((name for name in self.ORDERED if name in rest and self._is_one(given[name])), None)
+        if rest <= {served}:
+            return None
+        return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
+
+    def fixed_moments(self) -> dict[str, str]:
+        """Return each moment that was given, absolute, so that the pages of one reading keep their bounds."""
+        return {name: value.isoformat() for name, value in self.given.items() if isinstance(value, datetime)}
+
+    def _apply(self, names: Iterable[str]) -> QuerySet[Any]:
+        rows = self.queryset.all()
+        for name in names:
+            rows = self.filters[name].filter(rows, self.given[name])
+        return rows
+
+    def _is_short(self) -> bool:
+        """Tell whether the time of arrival is bounded so closely that all its rows may be sorted."""
+        given = self.given
+        until = given.get("received_before") or timezone.now()
+        return "received_after" in given and until - given["received_after"] <= MAX_SORTED
+
+    @staticmethod
+    def _is_one(value: Any) -> bool:
+        return not isinstance(value, list) or len(value) == 1
+
+
+class EventFilterSet(PagedFilterSet):
+    """Chooses events."""
+
+    SELECTIVE = {"workflow_id", "pipeline_id", "pipeline", "revision", "tag"}
+    ORDERED = ("branch", "author", "job", "workflow", "project", "status")
+
+    # fmt: off
+    project         = TextFilter(method="of_project", help_text="Its name, its slug (github/orchard/press) or its id.")
+    organization    = TextFilter(help_text="The organization's name.")
+    workflow        = TextFilter(help_text="The workflow's name.")
+    job             = TextFilter(help_text="The job's name.")
+    status          = TextsFilter(help_text="One status or several, with commas between them: failed,error.")
+    event_type      = TextFilter(help_text="workflow-completed or job-completed.")
+    branch          = TextFilter(help_text="The branch.")
+    tag             = TextFilter(help_text="The tag.")
+    revision        = PrefixFilter(method="of_revision", help_text="The commit's hash, or how it begins.")
+    author          = TextFilter(help_text="The name of the commit's author.")
+    webhook         = TextFilter("name", help_text="The webhook's name in CircleCI.")
+    pipeline        = IntegerFilter("pipeline_number", help_text="The pipeline's number.")
+    workflow_id     = TextFilter(help_text="The workflow's id.")
+    pipeline_id     = TextFilter(help_text="The pipeline's id.")
+    trigger         = TextFilter(help_text="What started the pipeline: webhook, api, ...")
+    happened_after  = MomentFilter("happened_at", "gte", help_text="When it happened, at the earliest.")
+    happened_before = MomentFilter("happened_at", "lt", help_text="It happened before that.")
+    received_after  = MomentFilter("received_at", "gte", help_text="When it arrived, at the earliest.")
+    received_before = MomentFilter("received_at", "lt", help_text="It arrived before that.")
+    min_duration    = SecondsFilter("duration_seconds", "gte", help_text="How many seconds it took, at least.")
+    max_duration    = SecondsFilter("duration_seconds", "lte", help_text="How many seconds it took, at most.")
+    verified        = TruthFilter(help_text="Whether a signature proves that CircleCI sent it.")
+    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow, job.")
+    # fmt: on
+
+    class Meta:
+        model = WorkflowEvent
+        fields: list[str] = []
+
+    def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
+        """Keep the events of a project, by whichever of its three names it is."""
+        return rows.of_project(value)
+
+    def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
+        """Keep the events of the commits whose hash begins so."""
+        return rows.of_revision(value)
+
+    def holding_words(self, rows: WorkflowEventQuerySet, name: str, value: list[str]) -> WorkflowEventQuerySet:
+        """Keep the events that hold all words."""
+        return rows.filter(HoldsWords(value)) if self._few is None else rows.filter(pk__in=self._few)
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether the wanted rows are few, so that sorting and sifting them costs nothing."""
+        return super().is_selective or ("q" in self.given and self._few is not None)
+
+    @cached_property
+    def _few(self) -> list[int] | None:
+        return few_holding(self.given["q"])
+
+
+class DeliveryFilterSet(PagedFilterSet):
+    """Chooses deliveries."""
+
+    SELECTIVE = {"event"}
+    ORDERED = ("outcome",)
+
+    # fmt: off
+    outcome         = OutcomesFilter(help_text="One outcome or several, with commas between them.")
+    webhook         = TextFilter(help_text="The configured webhook whose secret matched.")
+    verified        = TruthFilter(help_text="Whether its signature proves that CircleCI sent it.")
+    event           = TextFilter("event__event_id", help_text="The id of the event it told of.")
+    received_after  = MomentFilter("received_at", "gte", help_text="When it arrived, at the earliest.")
+    received_before = MomentFilter("received_at", "lt", help_text="It arrived before that.")
+    # fmt: on
+
+    class Meta:
+        model = Delivery
+        fields: list[str] = []
+
+
+class StrictFilterBackend(filters.DjangoFilterBackend):
+    """Filters by a view's filter set, and answers the first thing that is wrong in the shape of all errors."""
+
+    def filter_queryset(  # type: ignore[override]  # REST framework gives it a request of its own.
+        self, request: Request, queryset: QuerySet[Any], view: Any
+    ) -> QuerySet[Any]:
+        """Return the rows that the parameters ask for, and leave the filter set at the view, for its pages.
+
+        Raises:
+            BadRequest: a parameter cannot be understood.
+        """
+        filterset: PagedFilterSet = view.filterset_class(request.query_params, queryset, request=request)
+        if not filterset.is_valid():
+            name, messages = next(iter(filterset.errors.items()))
+            raise BadRequest(f"{name}: {messages[0]}", "invalid_parameter")
+        view.filterset = filterset
+        rows: QuerySet[Any] = filterset.qs
+        return rows

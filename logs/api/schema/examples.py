@@ -1,0 +1,63 @@
+"""Examples, made by the code whose input and output they show."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from random import Random
+
+from logs.api.renderers import CSVRenderer, JSONLinesRenderer
+from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
+from logs.circleci import samples
+from logs.circleci.payload import read_event
+from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
+
+SECRET = "ABCD1234"  # noqa: S105 - of the examples only
+ARRIVED = samples.REFERENCE_MOMENT + timedelta(seconds=2)
+DELIVERY_ID = 7
+
+# What CircleCI sends.
+WORKFLOW = samples.workflow_completed(random=Random(1), status="failed")  # noqa: S311 - made up, not secret
+JOB = samples.job_completed(random=Random(2), host=samples.Host.GITLAB)  # noqa: S311
+PING = samples.ping(random=Random(3))  # noqa: S311
+SIGNED_BODY = samples.encode(PING)
+
+# What the log makes of it.
+_body = samples.encode(WORKFLOW)
+_event = WorkflowEvent(**asdict(read_event(_body)), received_at=ARRIVED, verified=True)
+_delivery = Delivery(
+    pk=DELIVERY_ID,
+    received_at=ARRIVED,
+    judged_at=ARRIVED,
+    outcome=Outcome.LOGGED,
+    webhook=samples.WEBHOOK_NAME,
+    verified=True,
+    secret_position=0,
+    headers=samples.headers(_body, WORKFLOW, SECRET),
+    client_address="192.0.2.17",
+    event=_event,
+)
+EVENT = WorkflowEventSerializer(_event).data
+DELIVERY = DeliverySerializer(_delivery).data
+EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries": [DELIVERY]}
+DELIVERY_DETAIL = DELIVERY | {
+    "headers": _delivery.headers,
+    "attempts": [AttemptSerializer(Attempt(attempted_at=ARRIVED, outcome=Outcome.LOGGED)).data],
+}
+RECEIPT = {"message": "Webhook Event successfully logged", "id": EVENT["id"], "outcome": "logged"}
+REPLAY = {
+    "id": DELIVERY_ID,
+    "before": "unverified",
+    "outcome": "logged",
+    "reason": None,
+    "mended": True,
+    "event": EVENT["id"],
+}
+
+
+def as_csv(row: dict[str, object]) -> str:
+    """Return an object as CSV, under its line of names."""
+    return "".join(CSVRenderer().lines([row], list(row)))
+
+
+def as_json_lines(row: dict[str, object]) -> str:
+    """Return an object as a line of JSON."""
+    return "".join(JSONLinesRenderer().lines([row], list(row)))

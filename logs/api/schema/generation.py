@@ -1,0 +1,98 @@
+"""Make the description: drf-spectacular asks each view's schema for its operation, and calls the hooks."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentRegistry
+
+from logs.api.schema import answers, parameters, security  # noqa: F401 - drf-spectacular finds extensions by import
+from logs.api.schema.answers import reference
+from logs.api.schema.operations import OPERATIONS, Operation
+from logs.api.views.reading import ReadingView
+
+INTRODUCTION = """\
+webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.
+
+Every error is an object with `detail`, for people, and `code`, for programs. A method that an address does not have is
+answered 405 with `Allow`. Of a parameter's values none is left out of account: an unknown or repeated parameter is an
+error too. Times are ISO 8601 in UTC; what is missing is null. Answers are compressed for clients that accept gzip, and
+an answer with an `ETag` is a 304 for clients that have it already (`If-None-Match`). In a browser that is signed in to
+the admin, the reading endpoints are pages with a form for the filters.
+
+`GET /healthz` answers 200 while the process serves, and `GET /readyz` while it can log, both at any host name."""
+
+TAGS = [
+    {"name": "receiving", "description": "For CircleCI."},
+    {"name": "events", "description": "What happened: one for each workflow or job that ended."},
+    {"name": "deliveries", "description": "What arrived: one for each request of CircleCI's, or of anybody else's."},
+]
+
+
+class OperationSchema(AutoSchema):
+    """Describes a view by its place in the table of operations."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
+    ) -> dict[str, Any] | None:
+        """Return the operation; None for a view that shall not be described."""
+        self.path, self.method, self.registry = path, method, registry
+        if self.is_excluded():
+            return None
+        operation = OPERATIONS[path]
+        return {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "description": operation.details + _permissions(self.view),
+            "tags": [operation.tag],
+            "parameters": parameters.of_view(path, self.view),
+            **({} if self._is_reading else {"requestBody": reference("requestBodies", "Webhook")}),
+            "security": self.get_auth(),
+            "responses": self._successes(operation) | self._others(),
+        }
+
+    def get_response_serializers(self) -> Any:
+        """Return the answers that are no errors."""
+        return OPERATIONS[self.path].answers
+
+    def get_paginated_name(self, serializer_name: str) -> str:
+        """Return the name of a list of objects."""
+        return f"{serializer_name}List"
+
+    @property
+    def _is_reading(self) -> bool:
+        return isinstance(self.view, ReadingView)
+
+    def _successes(self, operation: Operation) -> dict[str, Any]:
+        common = ["X-Request-ID", *(["Cache-Control", *answers.USAGE] if self._is_reading else [])]
+        headers = {name: reference("headers", name) for name in (*common, *operation.headers)}
+        links = {"links": operation.links} if operation.links else {}
+        bodies = self._get_response_bodies()
+        return {status: answer | {"headers": headers} | links for status, answer in bodies.items()}
+
+    def _others(self) -> dict[str, Any]:
+        refusals = answers.READING if self._is_reading else answers.RECEIVING
+        names = {each.status: each.name for each in refusals}
+        if "format" not in getattr(self.view, "parameters", []):
+            names.pop(406, None)  # There is but one format, which nobody is asked about.
+        if "{" in self.path:
+            names[404] = answers.NOT_FOUND.name
+        if self.method == "GET":
+            names[304] = "NotModified"
+        return {str(status): reference("responses", name) for status, name in sorted(names.items())}
+
+
+def _permissions(view: Any) -> str:
+    needed = " and ".join(f"`{permission}`" for permission in getattr(view, "required_permissions", []))
+    return f" The user needs {needed}." if needed else ""
+
+
+def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
+    """Describe each endpoint by the shorter of its two addresses."""
+    return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
+
+
+def add_what_is_shared(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the introduction, and what operations refer to beside their own objects."""
+    components = result["components"] | answers.COMPONENTS
+    components["schemas"]["Error"] = answers.ERROR
+    return result | {"info": result["info"] | {"description": INTRODUCTION}, "tags": TAGS, "components": components}

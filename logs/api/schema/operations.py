@@ -1,0 +1,144 @@
+"""The operations: what each endpoint does and answers, and where its answers lead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+
+from logs.api.schema import examples, objects
+from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
+from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
+
+JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-ndjson", "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What is said of an endpoint beyond what its code tells."""
+
+    id: str
+    tag: str
+    summary: str
+    details: str = ""
+    answers: Mapping[Any, OpenApiResponse]  # By status and media type.
+    headers: Sequence[str] = ()  # Of those answers.
+    links: Mapping[str, Any] = field(default_factory=dict)  # From those answers to other operations.
+
+
+def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
+    return OpenApiResponse(content, description, [OpenApiExample("example", example)])
+
+
+def _list(serializer: type, example: dict[str, Any]) -> dict[Any, OpenApiResponse]:
+    """Return what a list answers, in its three formats."""
+    description = "A page, as a bare array; in CSV and JSON lines without a `limit` all that follows."
+    return {
+        (200, JSON): _answer(serializer(many=True), description, example),
+        (200, CSV): _answer(OpenApiTypes.STR, description, examples.as_csv(example)),
+        (200, JSON_LINES): _answer(OpenApiTypes.STR, description, examples.as_json_lines(example)),
+    }
+
+
+def _link(operation_id: str, description: str, **values: str) -> dict[str, Any]:
+    return {"operationId": operation_id, "description": description, "parameters": values}
+
+
+def _receiving(**more: str) -> Operation:
+    """Return the operation of CircleCI's endpoint, which has two addresses."""
+    return Operation(
+        tag="receiving",
+        answers={
+            (201, JSON): _answer(objects.ReceiptSerializer, "Logged, and committed.", examples.RECEIPT),
+            (200, JSON): _answer(
+                objects.ReceiptSerializer,
+                "Accepted, but no new event: a duplicate, a newer version, a ping, or older than events are kept.",
+                examples.RECEIPT | {"message": "Webhook Event was already logged", "outcome": "duplicate"},
+            ),
+        },
+        links={"event": _link("event", "The event that was logged.", event_id="$response.body#/id")},
+        **more,
+    )
+
+
+OF_DELIVERY = {
+    "body": _link("delivery_body", "Its bytes.", id="$response.body#/id"),
+    "replay": _link("replay_delivery", "Judge it again.", id="$response.body#/id"),
+}
+
+OPERATIONS = {
+    "/log-circleci-webhook": _receiving(
+        id="receive",
+        summary="Receive a webhook",
+        details="CircleCI sends its events here. Any configured secret may have signed them.",
+    ),
+    "/log-circleci-webhook/{webhook}": _receiving(
+        id="receive_by_name",
+        summary="Receive a webhook at its own address",
+        details="Only this webhook's secrets may have signed; one that has none needs no signature.",
+    ),
+    "/fetch-webhooks-logs": Operation(
+        id="events",
+        tag="events",
+        summary="List events",
+        details="Events that all given filters choose, newest first. To read all, follow `next` in `Link`.",
+        answers=_list(WorkflowEventSerializer, examples.EVENT),
+        headers=["Link", "ETag", "Content-Disposition"],
+        links={"event": _link("event", "One of them.", event_id="$response.body#/0/id")},
+    ),
+    "/fetch-webhooks-logs/{event_id}": Operation(
+        id="event",
+        tag="events",
+        summary="Show an event",
+        details="An event with its payload, its pipeline's other events, and its deliveries.",
+        answers={
+            (200, JSON): _answer(objects.EventDetailSerializer, "The event.", examples.EVENT_DETAIL),
+        },
+        headers=["ETag"],
+        links={
+            "deliveries": _link("deliveries", "Its deliveries.", event="$response.body#/id"),
+            "pipeline": _link("events", "Its pipeline's events.", pipeline_id="$response.body#/pipeline_id"),
+        },
+    ),
+    "/deliveries": Operation(
+        id="deliveries",
+        tag="deliveries",
+        summary="List deliveries",
+        details="What arrived at the receiving endpoint, refused or not, newest first.",
+        answers=_list(DeliverySerializer, examples.DELIVERY),
+        headers=["Link", "ETag", "Content-Disposition"],
+        links={"delivery": _link("delivery", "One of them.", id="$response.body#/0/id")},
+    ),
+    "/deliveries/{id}": Operation(
+        id="delivery",
+        tag="deliveries",
+        summary="Show a delivery",
+        details="A delivery with its headers and every verdict on it.",
+        answers={
+            (200, JSON): _answer(objects.DeliveryDetailSerializer, "The delivery.", examples.DELIVERY_DETAIL),
+        },
+        headers=["ETag"],
+        links=OF_DELIVERY,
+    ),
+    "/deliveries/{id}/body": Operation(
+        id="delivery_body",
+        tag="deliveries",
+        summary="Fetch a delivery's bytes",
+        details="The bytes as they arrived, with the signature they came with, so that it can be verified again.",
+        answers={
+            (200, BYTES): _answer(OpenApiTypes.STR, "The bytes.", examples.SIGNED_BODY.decode()),
+        },
+        headers=["ETag", "Content-Disposition", SIGNATURE_HEADER, EVENT_TYPE_HEADER],
+    ),
+    "/deliveries/{id}/replay": Operation(
+        id="replay_delivery",
+        tag="deliveries",
+        summary="Replay a delivery",
+        details="Judge it again by its original bytes under today's settings, and log its event where that is due.",
+        answers={
+            (200, JSON): _answer(objects.ReplaySerializer, "What has changed.", examples.REPLAY),
+        },
+        links={"delivery": _link("delivery", "The delivery with its verdicts.", id="$response.body#/id")},
+    ),
+}

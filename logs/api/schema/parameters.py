@@ -1,0 +1,138 @@
+"""The parameters of the endpoints."""
+
+from typing import Any
+
+import uritemplate
+from django_filters import rest_framework as filters
+from rest_framework.renderers import BrowsableAPIRenderer
+
+from logs.api import filter_kinds
+from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from logs.api.schema.examples import DELIVERY, EVENT
+from logs.models import Outcome
+from logs.models.pages import MAX_PRIMARY_KEY
+
+Schema = dict[str, Any]
+Parameter = dict[str, Any]
+
+NO_NUL = r"^[^\x00]+$"
+TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": filter_kinds.MAX_TEXT_LENGTH, "pattern": NO_NUL}
+
+# What a value must be, by the kind of filter.
+FILTERS: dict[type[filters.Filter], Schema] = {
+    filter_kinds.TextFilter: TEXT,
+    filter_kinds.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
+    filter_kinds.PrefixFilter: TEXT | {"minLength": filter_kinds.MIN_PREFIX_LENGTH},
+    filter_kinds.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
+    filter_kinds.OutcomesFilter: {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "enum": [str(value) for value in Outcome.values]},
+    },
+    filter_kinds.TruthFilter: {"type": "boolean"},
+    filter_kinds.IntegerFilter: {"type": "integer", "minimum": 0, "maximum": MAX_PRIMARY_KEY},
+    filter_kinds.SecondsFilter: {"type": "number", "minimum": 0, "maximum": 1e50},
+    filter_kinds.MomentFilter: {
+        "type": "string",
+        "anyOf": [
+            {"format": "date-time"},
+            {"format": "date"},
+            {"pattern": "^[0-9]{1,5}[mhd]$", "description": "So many minutes, hours or days ago."},
+        ],
+    },
+}
+
+EXAMPLES: dict[str, Any] = EVENT | {
+    "status": ["failed", "error"],
+    "job": "unit-tests",
+    "tag": "v2026.8.1",
+    "revision": EVENT["revision"][:7],
+    "webhook": EVENT["name"],
+    "pipeline": EVENT["pipeline_number"],
+    "happened_after": "2026-08-20",
+    "happened_before": "2026-08-20T12:00:00+02:00",
+    "received_after": "7d",
+    "received_before": "24h",
+    "min_duration": 60,
+    "max_duration": 1800.5,
+    "q": "apple trees",
+    "event": EVENT["id"],
+    "outcome": ["unverified", "malformed"],
+}
+
+# What stands in the path.
+PATH: dict[str, Parameter] = {
+    "event_id": {
+        "description": "CircleCI's id of the event.",
+        "schema": {"type": "string", "minLength": 1, "pattern": NO_NUL},
+        "example": EVENT["id"],
+    },
+    "id": {
+        "description": "The delivery's id.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "example": DELIVERY["id"],
+    },
+    "webhook": {
+        "description": "The webhook's name as a slug.",
+        "schema": {"type": "string", "pattern": r"^[-\w]+$"},
+        "example": "my-circleci-webhook",
+    },
+}
+
+
+def of_view(path: str, view: Any) -> list[Parameter]:
+    """Return all parameters of a view at a path."""
+    in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
+    names = getattr(view, "parameters", [])
+    return in_path + [{"in": "query", "name": name, **_in_query(name, view)} for name in names]
+
+
+def _in_query(name: str, view: Any) -> Parameter:
+    if name in COMMON:
+        return COMMON[name](view)
+    each = view.filterset_class.base_filters[name]
+    schema = FILTERS[type(each)]
+    in_one_text = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+    # As the parameter's own example, Swagger UI would write it into its form: nothing matches all examples at once.
+    return {"description": each.extra["help_text"], "schema": schema | {"examples": [EXAMPLES[name]]}, **in_one_text}
+
+
+def _limit(view: Any) -> Parameter:
+    return {
+        "description": "How many objects a page holds. Without it, CSV and JSON lines hold all that follow.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    }
+
+
+def _cursor(view: Any) -> Parameter:
+    return {
+        "description": "The place to read on from, as a `Link` header of the same `ordering` gives it.",
+        "schema": {"type": "string", "minLength": 1, "format": "cursor"},
+    }
+
+
+def _ordering(view: Any) -> Parameter:
+    orderings = [f"{sign}{order}" for order in view.orders for sign in ("-", "")]
+    return {
+        "description": "What to sort by; downwards with a minus sign.",
+        "schema": {"type": "string", "enum": orderings, "default": view.default_ordering},
+    }
+
+
+def _format(view: Any) -> Parameter:
+    formats = [each.format for each in view.renderer_classes if each is not BrowsableAPIRenderer]
+    return {
+        "description": "The format of the answer, whatever `Accept` says.",
+        "schema": {"type": "string", "enum": formats, "default": formats[0]},
+    }
+
+
+def _dry_run(view: Any) -> Parameter:
+    return {
+        "description": "Judge, but write nothing.",
+        "schema": {"type": "boolean", "default": False},
+        "example": True,
+    }
+
+
+COMMON = {"limit": _limit, "cursor": _cursor, "ordering": _ordering, "format": _format, "dry_run": _dry_run}

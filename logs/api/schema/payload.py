@@ -1,0 +1,46 @@
+"""The body that CircleCI sends."""
+
+from typing import Any
+
+from logs.api.schema.examples import JOB, PING, WORKFLOW
+from logs.circleci.payload import MAX_ID_LENGTH
+
+# Of these the log reads what is as CircleCI documents it, and leaves out what is not: any value is accepted.
+BLOCKS = {
+    "happened_at": "When it happened, in ISO 8601.",
+    "webhook": "The webhook's id and name.",
+    "project": "The project's id, name and slug.",
+    "organization": "The organization's id and name.",
+    "workflow": "The workflow's id, name, status, times and url.",
+    "pipeline": "The pipeline's id, number, trigger, and the commit.",
+    "job": "The job's id, name, number, status and times, in job events.",
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "An open object: any block but `id` and `type` may be missing or unknown.",
+    "properties": {
+        "id": {
+            "type": "string",
+            "maxLength": MAX_ID_LENGTH,
+            "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
+            "description": "Names the event: the same in each of its deliveries.",
+        },
+        "type": {
+            "type": "string",
+            "pattern": r"\S",
+            "description": "`workflow-completed`, `job-completed`, `ping`, or a type that is new.",
+        },
+        **{name: {"description": description} for name, description in BLOCKS.items()},
+    },
+    "required": ["id", "type"],
+}
+WEBHOOK = {
+    "description": "At most `MAX_BODY_BYTES`; without a content type it is read as JSON.",
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": SCHEMA,
+            "examples": {document["type"]: {"value": document} for document in (WORKFLOW, JOB, PING)},
+        }
+    },
+}

@@ -1,0 +1,43 @@
+"""The addresses of the description itself: it tells nothing secret, so everybody may read it."""
+
+from functools import cache
+from typing import Any
+
+from csp.constants import SELF
+from csp.decorators import csp_update
+from django.utils.decorators import method_decorator
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from logs.api.negotiation import FormatOrAccept
+from logs.api.throttling import ThrottledView
+
+
+class SchemaView(ThrottledView):
+    """Shows the description, in JSON or YAML."""
+
+    schema = None  # It does not describe itself.
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+    content_negotiation_class = FormatOrAccept
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
+
+    def get(self, request: Request) -> Response:
+        """Return the description."""
+        return Response(_description())
+
+
+# Swagger UI's icons are images inside its style sheet.
+@method_decorator(csp_update({"img-src": [SELF, "data:"]}), name="dispatch")
+class DocsView(SpectacularSwaggerSplitView):
+    """Shows the description as a page, on which requests can be tried out."""
+
+    url_name = "logs:schema"
+
+
+@cache
+def _description() -> Any:
+    return SchemaGenerator().get_schema(public=True)

@@ -1,0 +1,15 @@
+"""The endpoints: CircleCI's on one side, its readers' on the other."""
+
+from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
+from logs.api.views.events import EventDetailView, EventListView
+from logs.api.views.receiving import ReceiveWebhookView
+
+__all__ = [
+    "DeliveryBodyView",
+    "DeliveryDetailView",
+    "DeliveryListView",
+    "DeliveryReplayView",
+    "EventDetailView",
+    "EventListView",
+    "ReceiveWebhookView",
+]

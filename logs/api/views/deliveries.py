@@ -1,0 +1,105 @@
+"""The endpoints of deliveries."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from rest_framework.exceptions import NotFound
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from logs.api.errors import BadRequest
+from logs.api.filters import DeliveryFilterSet
+from logs.api.negotiation import FirstRenderer
+from logs.api.serializers import AttemptSerializer, DeliverySerializer
+from logs.api.views.reading import PagedListView, ReadingView
+from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
+from logs.ingest.replay import replay
+from logs.models import Delivery
+from logs.models.deliveries import BY_ARRIVAL
+from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
+
+PROOF = (SIGNATURE_HEADER, EVENT_TYPE_HEADER)
+
+
+def _bodiless() -> QuerySet[Delivery]:
+    return Delivery.objects.select_related("event").defer("body")
+
+
+class DeliveryListView(PagedListView):
+    """Lists deliveries, newest first."""
+
+    required_permissions = [VIEW_DELIVERIES]
+    queryset = _bodiless()
+    serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilterSet
+    orders = {"received_at": BY_ARRIVAL}
+    export_name = "deliveries"
+
+
+class DeliveryDetailView(ReadingView):
+    """Shows one delivery, with its headers and every verdict on it."""
+
+    required_permissions = [VIEW_DELIVERIES]
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Return the delivery."""
+        delivery = get_object_or_404(_bodiless(), pk=pk)
+        attempts = AttemptSerializer(delivery.attempts.order_by("pk"), many=True)
+        return Response(DeliverySerializer(delivery).data | {"headers": delivery.headers, "attempts": attempts.data})
+
+
+class DeliveryBodyView(ReadingView):
+    """Hands out a delivery's bytes."""
+
+    required_permissions = [VIEW_DELIVERIES, VIEW_BODIES]
+    content_negotiation_class = FirstRenderer  # They are what they are, whatever the client accepts.
+    parameters = []
+
+    def get(self, request: Request, pk: int) -> HttpResponse:
+        """Return the bytes as they arrived, with the signature and the type of event in the headers they came in."""
+        delivery = get_object_or_404(Delivery, pk=pk)
+        proof = {name: delivery.headers[name] for name in PROOF if name in delivery.headers}
+        return HttpResponse(
+            bytes(delivery.body),
+            # Whatever it claims to be, no browser shall show it as a page of this site.
+            content_type="application/octet-stream",
+            headers=proof | {"Content-Disposition": f'attachment; filename="delivery-{delivery.pk}.json"'},
+        )
+
+
+class DeliveryReplayView(ReadingView):
+    """Passes a delivery through the pipeline again."""
+
+    http_method_names = ["post"]
+    required_permissions = [VIEW_DELIVERIES, REPLAY]
+    renderer_classes = [JSONRenderer]  # The page for browsers would want a form, which there is none of.
+    parameters = ["dry_run", "format"]
+
+    def post(self, request: Request, pk: int) -> Response:
+        """Judge the delivery by its original bytes under today's settings, and log its event where that is due."""
+        try:
+            result = replay(pk, actor=request.user.get_username(), dry_run=_dry_run(request))
+        except Delivery.DoesNotExist as error:
+            raise NotFound from error
+        verdict = result.verdict
+        return Response(
+            {
+                "id": result.delivery.pk,
+                "before": result.before,
+                "outcome": verdict.outcome,
+                "reason": verdict.reason or None,
+                "mended": result.mended,
+                "event": verdict.event_id or None,
+            }
+        )
+
+
+def _dry_run(request: Request) -> bool:
+    words: dict[str, bool] = {"true": True, "false": False}
+    value: Any = request.query_params.get("dry_run", "false")
+    if value not in words:
+        raise BadRequest("dry_run must be true or false.", "invalid_parameter")
+    return words[value]

@@ -1,0 +1,151 @@
+"""What all endpoints for readers have in common: permissions, formats, and how answers may be kept."""
+
+from collections.abc import Iterator
+from hashlib import md5
+from typing import Any, ClassVar
+
+from django.http import HttpResponseRedirect, StreamingHttpResponse
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.decorators import method_decorator
+from django.utils.http import urlencode
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import conditional_page
+from rest_framework.generics import ListAPIView
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from logs.api.errors import BadRequest
+from logs.api.filters import PagedFilterSet, StrictFilterBackend
+from logs.api.negotiation import FormatOrAccept
+from logs.api.pagination import KeysetPagination, Reading
+from logs.api.permissions import HasPermissions
+from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
+from logs.api.serializers import FlatSerializer
+from logs.api.throttling import ThrottledView
+from logs.models.pages import Order
+
+
+@method_decorator([gzip_page, conditional_page], name="dispatch")
+class _ConditionalView(APIView):
+    """Compresses its answers; one that has not changed is a 304."""
+
+
+class ReadingView(ThrottledView, _ConditionalView):
+    """An endpoint for those who have the permissions it names."""
+
+    permission_classes = [HasPermissions]
+    required_permissions: ClassVar[list[str]]
+    content_negotiation_class: Any = FormatOrAccept
+    renderer_classes: Any = [JSONRenderer, BrowsableAPIRenderer]
+    metadata_class = None  # OPTIONS would describe forms that there are not.
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the query parameters that there are."""
+        return ["format"]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse what would otherwise be left out of account.
+
+        Raises:
+            BadRequest: a parameter is unknown, stands twice or is empty.
+        """
+        super().initial(request, *args, **kwargs)
+        for name, values in request.query_params.lists():
+            if name not in self.parameters:
+                known = ", ".join(sorted(self.parameters))
+                raise BadRequest(f"Unknown parameter {name!r}; there are: {known}.", "unknown_parameter")
+            if len(values) > 1:
+                raise BadRequest(f"{name} stands {len(values)} times; it may stand once.", "invalid_parameter")
+            # The form of the browsable API sends all its fields.
+            if not values[0] and not isinstance(request.accepted_renderer, BrowsableAPIRenderer):
+                raise BadRequest(f"{name} is empty; leave it out, or write a value.", "invalid_parameter")
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer an error, as JSON to everybody but browsers: none of the other formats has a shape for it."""
+        response = super().handle_exception(exc)
+        if not isinstance(getattr(self.request, "accepted_renderer", None), BrowsableAPIRenderer):
+            self.request.accepted_renderer = JSONRenderer()
+            self.request.accepted_media_type = JSONRenderer.media_type
+        return response
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """Forbid caches that several people share: the next one may have other permissions."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers["Cache-Control"] = "private, no-cache"
+        if isinstance(response, Response) and response.status_code == 200:
+            response.add_post_render_callback(_name_by_content)
+        patch_vary_headers(response, ["Accept", "Authorization", "Cookie"])
+        return response
+
+
+def _name_by_content(response: Response) -> None:
+    """Give an answer an ETag that changes with its links too, which more rows change on a page that stays the same."""
+    told = response.content + response.headers.get("Link", "").encode()
+    response.headers["ETag"] = f'"{md5(told, usedforsecurity=False).hexdigest()}"'
+
+
+class PagedListView(ReadingView, ListAPIView[Any]):
+    """A list in pages; CSV and JSON lines without a ``limit`` hold all that follows."""
+
+    renderer_classes = [JSONRenderer, CSVRenderer, JSONLinesRenderer, BrowsableAPIRenderer]
+    filter_backends = [StrictFilterBackend]
+    pagination_class = KeysetPagination
+    default_ordering = "-received_at"
+    orders: ClassVar[dict[str, Order]]
+    filterset_class: type[PagedFilterSet]
+    filterset: PagedFilterSet  # The filter backend leaves it here.
+    serializer_class: type[FlatSerializer]
+    export_name: ClassVar[str]
+
+    @property
+    def parameters(self) -> "list[str]":
+        """The names of the query parameters that there are."""
+        return [*self.filterset_class.base_filters, "cursor", "format", "limit", "ordering"]
+
+    @property
+    def columns(self) -> "list[str]":
+        """The names of an object, in their order."""
+        return list(self.serializer_class.Meta.fields)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Return a page, or a stream of all rows."""
+        renderer = request.accepted_renderer
+        if not all(request.query_params.values()):
+            # The addresses on a page with the form's empty fields in them would be refused in any other format.
+            given = {name: values for name, values in request.query_params.lists() if any(values)}
+            return HttpResponseRedirect(f"?{urlencode(given, doseq=True)}")
+        if isinstance(renderer, LinesRenderer) and "limit" not in request.query_params:
+            return self._stream(request, renderer)
+        page = super().list(request, *args, **kwargs)
+        if isinstance(renderer, LinesRenderer):
+            # REST framework takes it from an answer without a line.
+            content_type = f"{renderer.media_type}; charset={renderer.charset}"
+            page.add_post_render_callback(lambda page: page.headers.setdefault("Content-Type", content_type))
+        return page
+
+    def _stream(self, request: Request, renderer: LinesRenderer) -> StreamingHttpResponse:
+        rows = Reading(request, self.filter_queryset(self.get_queryset()), self).all_rows()
+        flatten = self.get_serializer().to_representation
+        lines = renderer.lines(map(flatten, rows), self.columns)
+        name = f"webhooklog-{self.export_name}-{timezone.now():%Y-%m-%d}.{renderer.format}"
+        return StreamingHttpResponse(
+            # Of an answer to HEAD the server would read all rows, and throw them away.
+            _in_chunks(iter(()) if request.method == "HEAD" else lines),
+            content_type=f"{renderer.media_type}; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+
+def _in_chunks(lines: Iterator[str], size: int = 500) -> Iterator[bytes]:
+    """Yield lines joined, so that each write to the connection carries many of them."""
+    chunk: list[str] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == size:
+            yield "".join(chunk).encode()
+            chunk.clear()
+    yield "".join(chunk).encode()

@@ -1,0 +1,72 @@
+"""Make a token for the REST API: ``manage.py create_token``."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from knox.settings import knox_settings
+
+from logs import permissions
+from logs.management.arguments import lifetime
+from logs.models import ApiToken
+
+
+class Command(BaseCommand):
+    """Make a token; write it alone to stdout, so that it can be piped, and all else to stderr."""
+
+    help = (
+        "Make a token with which a program reads the REST API with the permissions of a user. It is shown once. "
+        "The admin lists all tokens and revokes them."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare whose token, for what, and for how long."""
+        parser.add_argument("user", metavar="USER", help="the name of the user")
+        parser.add_argument("--name", required=True, help="what it is for")
+        parser.add_argument(
+            "--expires",
+            type=lifetime,
+            default=knox_settings.TOKEN_TTL,
+            metavar="WHEN",
+            help=f"30m, 24h, 90d or never (default: {knox_settings.TOKEN_TTL.days}d)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the token.
+
+        Raises:
+            CommandError: there is no such user, the user is inactive, or the name is empty or too long.
+        """
+        user, name = _user(options["user"]), _name(options["name"])
+        token, key = ApiToken.issue(user, name=name, lifetime=options["expires"])
+        self.stdout.write(key)
+        self.stderr.write("\n".join(_facts(token)), style_func=str)
+
+
+def _user(name: str) -> User:
+    try:
+        user = get_user_model().objects.get_by_natural_key(name)
+    except get_user_model().DoesNotExist:
+        raise CommandError(f"there is no user {name!r}") from None
+    if not user.is_active:
+        raise CommandError(f"the user {name!r} is inactive: a token would not work")
+    return user
+
+
+def _name(text: str) -> str:
+    try:
+        return str(ApiToken._meta.get_field("name").clean(text.strip(), None))
+    except ValidationError as error:
+        raise CommandError(f"--name: {' '.join(error.messages)}") from None
+
+
+def _facts(token: ApiToken) -> Iterator[str]:
+    until = f"until {token.expiry:%Y-%m-%d %H:%M} UTC" if token.expiry else "for ever"
+    yield f'"{token.name}" acts as {token.user} {until}. The token is not shown again; send it as'
+    yield "  Authorization: Bearer TOKEN"
+    for permission in permissions.ALL:
+        yield f"  {'may    ' if token.user.has_perm(permission) else 'may not'}  {permission}"

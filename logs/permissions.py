@@ -1,0 +1,8 @@
+"""The permissions that endpoints, pages and commands ask for."""
+
+VIEW_EVENTS = "logs.view_workflowevent"
+VIEW_DELIVERIES = "logs.view_delivery"
+VIEW_BODIES = "logs.view_delivery_body"
+REPLAY = "logs.replay_delivery"
+
+ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)

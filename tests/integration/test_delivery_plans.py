@@ -1,0 +1,113 @@
+"""Lists of deliveries, and what belongs to an event, are read from indexes."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent, pages
+from tests.plans import assert_reads_little
+
+pytestmark = pytest.mark.django_db
+
+DELIVERIES = 10_000
+NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Fill the log once for all tests of this module, and let the database count what it holds."""
+    chance = random.Random(1)
+    with django_db_blocker.unblock():
+        events = WorkflowEvent.objects.bulk_create(
+            WorkflowEvent(
+                event_id=f"event-{number}", received_at=NEWEST, pipeline_id=f"pipeline-{number // 4}", verified=True
+            )
+            for number in range(DELIVERIES // 2)
+        )
+        Delivery.objects.bulk_create(_delivery(number, chance, events) for number in range(DELIVERIES))
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        yield
+        Delivery.objects.all().delete()
+        WorkflowEvent.objects.all().delete()
+
+
+def _delivery(number, chance, events):
+    refused = chance.random() < 0.02
+    received_at = NEWEST - timedelta(minutes=DELIVERIES - number)
+    return Delivery(
+        received_at=received_at,
+        judged_at=received_at,
+        outcome=Outcome.UNVERIFIED if refused else Outcome.LOGGED,
+        webhook="" if refused else "deploys",
+        verified=not refused,
+        plausible=True,
+        headers={},
+        body=b"{}",
+        event=None if refused else events[number // 2],
+    )
+
+
+@pytest.fixture
+def deliveries_queries(user_with, client_of, monkeypatch):
+    """Ask for an address and return the answer, and the queries over the log that it took."""
+    monkeypatch.setattr(pages, "MAX_SCANNED", 200)
+    client = client_of(user_with("view_workflowevent", "view_delivery", "view_delivery_body"))
+
+    def ask(address):
+        with CaptureQueriesContext(connection) as captured:
+            answer = client.get(address)
+        assert answer.status_code == 200, answer.content
+        return answer, [one["sql"] for one in captured if '"logs_' in one["sql"]]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "delivery_newest"),
+        ("ordering=received_at", "delivery_newest"),
+        ("outcome=unverified", "delivery_outcome_newest"),
+        ("outcome=forbidden", "delivery_outcome_newest"),
+        ("received_before=2026-05-01", "delivery_newest"),
+        ("outcome=logged&received_before=2026-05-01", "delivery_outcome_newest"),
+    ],
+)
+def test_an_index_leads_to_the_deliveries(deliveries_queries, query, index):
+    _, (sql,) = deliveries_queries(f"/deliveries?{query}")
+    assert_reads_little(sql, rf"({index}|INTEGER PRIMARY KEY)")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("outcome=malformed,forbidden", "delivery_newest"),
+        ("webhook=unheard-of", "delivery_newest"),
+        ("outcome=logged&verified=false", "delivery_outcome_newest"),
+    ],
+)
+def test_where_no_index_leads_to_the_deliveries_a_page_searches_a_bounded_number(deliveries_queries, query, index):
+    answer, (edge, page) = deliveries_queries(f"/deliveries?{query}")
+    assert 'rel="next"' in answer.headers["Link"]
+    for sql in (edge, page):
+        assert_reads_little(sql, rf"({index}|INTEGER PRIMARY KEY)")
+
+
+def test_an_event_leads_to_its_deliveries_its_payload_and_its_pipeline(deliveries_queries):
+    for address in ("/deliveries?event=event-77", "/fetch-webhooks-logs/event-77"):
+        _, queries = deliveries_queries(address)
+        for sql in queries:
+            assert_reads_little(sql, r"(sqlite_autoindex_\w+|event_\w+|logs_delivery_event_id_\w+|INTEGER PRIMARY KEY)")
+
+
+def test_a_token_is_found_by_its_digest(client, user_with):
+    _, key = ApiToken.issue(user_with("view_workflowevent"), name="plans", lifetime=None)
+    with CaptureQueriesContext(connection) as captured:
+        client.get("/fetch-webhooks-logs", headers={"authorization": f"Bearer {key}"})
+    (lookup,) = (one["sql"] for one in captured if 'FROM "logs_apitoken"' in one["sql"])
+    if connection.vendor == "sqlite":
+        assert_reads_little(lookup, r"(sqlite_autoindex_\w+|token_digest_unique)")

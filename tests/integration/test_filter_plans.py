@@ -1,0 +1,184 @@
+"""Every list is read from indexes: whatever is asked for, a page costs what its rows cost, not what the log holds."""
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from logs.models import WorkflowEvent, pages
+from logs.models.search import FEW
+from tests.plans import assert_reads_little
+
+pytestmark = pytest.mark.django_db
+
+EVENTS = 20_000
+SCANNED = 200
+NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Fill the log once for all tests of this module, and let the database count what it holds."""
+    with django_db_blocker.unblock():
+        WorkflowEvent.objects.bulk_create(_events(random.Random(1)), batch_size=2_000)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        yield
+        WorkflowEvent.objects.all().delete()
+
+
+def _events(chance):
+    for number in range(EVENTS):
+        project = int(chance.paretovariate(0.6)) % 200
+        workflow = f"workflow-{project}-{number % 10}"
+        yield WorkflowEvent(
+            event_id=f"event-{number}",
+            event_type="workflow-completed" if number % 3 else "job-completed",
+            happened_at=NEWEST - timedelta(minutes=EVENTS - number, seconds=chance.randrange(60)),
+            received_at=NEWEST - timedelta(minutes=EVENTS - number),
+            name="deploys",
+            project=f"project-{project}",
+            project_slug=f"github/orchard/project-{project}",
+            project_id=f"00000000-0000-0000-0000-{project:012}",
+            organization="orchard",
+            workflow=workflow,
+            workflow_id=f"workflow-id-{number // 4}",
+            job="" if number % 3 else f"job-{number % 7}",
+            status="failed" if chance.random() < 0.03 else "success",
+            branch="main" if chance.random() < 0.5 else f"branch-{number // 5}",
+            tag="" if number % 50 else f"v1.{number}",
+            revision=f"{chance.getrandbits(160):040x}",
+            commit_subject=f"Mend the {chance.choice(['gate', 'fence', 'well', 'roof'])} of shed {number}",
+            author=f"author-{int(chance.paretovariate(0.5)) % 300}",
+            pipeline_id=f"pipeline-id-{number // 8}",
+            pipeline_number=number // 8,
+            trigger="webhook",
+            duration_seconds=chance.expovariate(1 / 300),
+            verified=True,
+        )
+
+
+# What is asked for, and the index that SQLite reads it from.
+# fmt: off
+SERVED = [
+    ("",                                                    "event_newest"),
+    ("ordering=received_at",                                "event_newest"),
+    ("ordering=-happened_at",                               "event_happened"),
+    ("ordering=happened_at",                                "event_happened"),
+    ("ordering=-duration",                                  "event_duration"),
+    ("ordering=duration",                                   "event_duration"),
+    ("project=project-7",                                   "event_project_newest"),
+    ("project=github/orchard/project-7",                    "event_project_slug_newest"),
+    ("project=00000000-0000-0000-0000-000000000007",        "event_project_id_newest"),
+    ("workflow=workflow-1-1",                               "event_workflow_newest"),
+    ("job=job-3",                                           "event_job_newest"),
+    ("status=failed",                                       "event_status_newest"),
+    ("status=nonsense",                                     "event_status_newest"),
+    ("branch=main",                                         "event_branch_newest"),
+    ("branch=branch-77",                                    "event_branch_newest"),
+    ("tag=v1.50",                                           "event_tag"),
+    ("revision=abcd",                                       "event_revision"),
+    ("author=author-1",                                     "event_author_newest"),
+    ("pipeline=17",                                         "event_pipeline_number"),
+    ("workflow_id=workflow-id-9",                           "event_workflow_id"),
+    ("pipeline_id=pipeline-id-9",                           "event_pipeline_id"),
+    ("received_after=2026-05-04&received_before=2026-05-05", "event_newest"),
+]
+SEARCHED = [
+    ("organization=elsewhere",                              "event_newest"),
+    ("event_type=nonsense",                                 "event_newest"),
+    ("webhook=nonsense",                                    "event_newest"),
+    ("trigger=nonsense",                                    "event_newest"),
+    ("verified=false",                                      "event_newest"),
+    ("status=error,failing",                                "event_newest"),
+    ("min_duration=1000000",                                "event_newest"),
+    ("max_duration=0",                                      "event_newest"),
+    ("happened_before=2020-01-01",                          "event_newest"),
+    ("happened_after=2030-01-01",                           "event_newest"),
+    ("verified=false&ordering=received_at",                 "event_newest"),
+    ("project=project-1&status=nonsense",                   "event_project_newest"),
+    ("branch=main&author=nobody",                           "event_branch_newest"),
+    ("status=success&verified=false",                       "event_status_newest"),
+    ("verified=false&ordering=-duration",                   "event_duration"),
+    ("verified=false&ordering=happened_at",                 "event_happened"),
+]
+# fmt: on
+
+
+@pytest.fixture
+def events_queries(reader, monkeypatch):
+    """Ask for a list and return the answer, and the queries over events that it took."""
+    monkeypatch.setattr(pages, "MAX_SCANNED", SCANNED)
+
+    def ask(query):
+        with CaptureQueriesContext(connection) as captured:
+            answer = reader.get(f"/fetch-webhooks-logs?{query}")
+        assert answer.status_code == 200, answer.content
+        return answer, [one["sql"] for one in captured if "logs_workflowevent" in one["sql"]]
+
+    return ask
+
+
+@pytest.mark.parametrize(("query", "index"), SERVED)
+def test_an_index_leads_to_the_rows(events_queries, query, index):
+    _, (sql,) = events_queries(query)
+    assert_reads_little(sql, index)
+
+
+@pytest.mark.parametrize(("query", "index"), SEARCHED)
+def test_where_no_index_leads_to_the_rows_a_page_searches_a_bounded_number_of_them(events_queries, query, index):
+    answer, (edge, page) = events_queries(query)
+    assert 'rel="next"' in answer.headers["Link"]
+    assert f"LIMIT {SCANNED}" in edge
+    assert_reads_little(edge, index)
+    assert_reads_little(page, index, is_range=True)
+
+
+def test_words_that_few_events_hold_lead_to_them(events_queries):
+    answer, (search, page) = events_queries("q=shed 777")
+    assert len(answer.json()) == 4
+    assert f"LIMIT {FEW + 1}" in search
+    assert_reads_little(search, "event_search")
+    assert_reads_little(page, "INTEGER PRIMARY KEY")
+
+
+@pytest.mark.parametrize("words", ["nothing like this", "gate fence"])
+def test_words_that_no_event_holds_are_only_looked_up(events_queries, words):
+    answer, (search,) = events_queries(f"q={words}")
+    assert answer.json() == []
+    assert_reads_little(search, "event_search")
+
+
+def test_words_that_many_events_hold_are_searched_like_any_other_condition(events_queries):
+    answer, (search, edge, page) = events_queries("q=gate&verified=false")
+    assert 'rel="next"' in answer.headers["Link"]
+    assert f"LIMIT {FEW + 1}" in search
+    assert_reads_little(edge, "event_newest")
+    assert_reads_little(page, "event_newest", is_range=True)
+
+
+@pytest.mark.parametrize("query", ["project=project-1&received_after=2026-05-01", "verified=false&received_after=31d"])
+def test_a_short_time_is_sorted_by_another_column_without_a_search(events_queries, query):
+    with time_machine.travel(NEWEST):
+        _, (sql,) = events_queries(f"{query}&ordering=-duration")
+    assert '"received_at" >=' in sql
+
+
+def test_sqlite_sorts_the_rows_of_another_index_where_postgresql_searches(events_queries):
+    _, (edge, page) = events_queries("project=project-1&ordering=-duration")
+    assert_reads_little(edge, "event_duration")
+    assert_reads_little(page, "event_project_newest")
+
+
+def test_a_deep_page_starts_in_the_index(events_queries):
+    for ordering in ("-received_at", "received_at", "-happened_at", "duration"):
+        address = f"ordering={ordering}&limit=100"
+        for _ in range(5):
+            answer, (sql,) = events_queries(address)
+            address = re.search(r"\?([^>]*)>; rel=.next", answer.headers["Link"])[1]
+        index = {"received_at": "event_newest", "happened_at": "event_happened"}.get(ordering[-11:].strip("-"))
+        assert_reads_little(sql, index or "event_duration", is_range=True)

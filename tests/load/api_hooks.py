@@ -1,0 +1,46 @@
+"""What schemathesis cannot read from the description: how to sign a delivery, and which cursors there are."""
+
+import json
+import os
+
+import schemathesis
+from hypothesis import strategies
+from requests.auth import AuthBase
+
+from logs.circleci.signature import sign
+from logs.circleci.vocabulary import SIGNATURE_HEADER
+from tests.load.senders import SECRET
+
+CURSORS = json.loads(os.environ["API_CHECK_CURSORS"])  # Of each ordering, by the direction that they lead to.
+KNOWN = {cursor: direction for cursors in CURSORS.values() for direction, cursor in cursors.items()}
+
+schemathesis.openapi.format("cursor", strategies.sampled_from(sorted(KNOWN)))
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Put the cursor of the same ordering in place of another one's, which the API rightly refuses."""
+    query = case.query or {}
+    ordering, cursor = query.get("ordering", "-received_at"), query.get("cursor")
+    if str(ordering) in CURSORS and str(cursor) in KNOWN:
+        # To read backwards, a page needs a size in every format.
+        direction = KNOWN[query["cursor"]] if "limit" in query else "next"
+        query["cursor"] = CURSORS[ordering][direction]
+
+
+@schemathesis.deserializer("text/csv", "application/x-ndjson")
+def lines(context, response):
+    """Read lines as the text that they are."""
+    return response.text
+
+
+class Signature(AuthBase):
+    """Signs bodies as CircleCI does."""
+
+    def __call__(self, request):
+        body = request.body or b""
+        request.headers[SIGNATURE_HEADER] = sign(body if isinstance(body, bytes) else body.encode(), SECRET)
+        return request
+
+
+schemathesis.auth.set_from_requests(Signature()).apply_to(path_regex="^/log-circleci-webhook")
