@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -110,16 +111,15 @@ def as_compared(text, language):
 
 
 def test_every_request_is_answered_as_shown(run):
-    for request in [block for language, block in FENCES if language == "sh" and "curl" in block]:
-        language, shown = behind(request)
-        assert as_compared(run(request), language) == as_compared(shown, language), request
+    for (kind, request), (language, shown) in pairwise(FENCES):
+        if kind == "sh" and "curl" in request:
+            assert as_compared(run(request), language) == as_compared(shown, language), request
 
 
 def test_no_request_stands_outside_of_these_blocks():
-    in_blocks = [line for language, block in FENCES if language == "sh" for line in block.splitlines()]
-    assert [line for line in DOCUMENT.splitlines() if re.match(r"\s*curl ", line)] == [
-        line for line in in_blocks if re.match(r"\s*curl ", line)
-    ]
+    request = re.compile(r".*(?<!`)\bcurl [-\"'$h].*")
+    in_blocks = [line for language, block in FENCES if language == "sh" for line in request.findall(block)]
+    assert request.findall(DOCUMENT) == in_blocks
 
 
 def test_the_token_is_made_as_shown(signed_in):
@@ -238,16 +238,16 @@ def raised_in(path, kinds):
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[_, ast.Constant(value=code)]):
                 if name in kinds:
                     yield kinds[name].status_code, code
-            case ast.Call(func=ast.Name(id="JsonResponse"), args=[ast.Dict() as body], keywords=[keyword]):
-                answer = {key.value: value for key, value in zip(body.keys, body.values, strict=True)}
-                if "code" in answer:
-                    yield keyword.value.value, answer["code"].value
+            case ast.Call(func=ast.Name(id="JsonResponse"), args=[ast.Dict(keys=keys, values=values)]):
+                body = {key.value: value for key, value in zip(keys, values, strict=True)}
+                options = {keyword.arg: keyword.value for keyword in call.keywords}
+                if "code" in body:
+                    yield options["status"].value, body["code"].value
 
 
 def test_the_table_of_errors_holds_every_status_and_code():
-    documented = {
-        (int(status), code) for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCUMENT, re.MULTILINE)
-    }
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section("Errors"), re.MULTILINE)
+    documented = {(int(status), code) for status, code in rows}
     kinds = {kind.__name__: kind for kind in subclasses(exceptions.APIException)}
     errors = {(kind.status_code, kind.default_code) for kind in kinds.values() if "default_code" in vars(kind)}
     errors |= {(meaning.status_code, error.code) for error, meaning in MEANINGS.items()}
