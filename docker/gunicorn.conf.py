@@ -167,7 +167,7 @@ keepalive = 75
 # A worker proves that it lives by touching a file; on a disk, that would wait for the disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes a private file
 
-limit_request_line = 4094
+limit_request_line = 8190  # Room for many filters in one address.
 limit_request_fields = 100
 # Less than 10,000 characters, where Django's parsing of a header's parameters raises ValueError and answers 500.
 limit_request_field_size = 8190

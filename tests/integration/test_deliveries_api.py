@@ -338,9 +338,15 @@ def test_a_body_that_has_not_changed_is_a_304(operator):
     assert (answer.status_code, answer.content) == (304, b"")
 
 
-def test_a_body_takes_no_parameters(operator):
+@pytest.mark.parametrize("query", ["download=1", "format=json"])
+def test_a_body_takes_no_parameters(operator, query):
     (pk,) = keep(1)
-    assert operator.get(f"{URL}/{pk}/body?download=1").json()["code"] == "unknown_parameter"
+    assert operator.get(f"{URL}/{pk}/body?{query}").json()["code"] == "unknown_parameter"
+
+
+def test_a_body_is_handed_out_whatever_is_accepted(operator):
+    (pk,) = keep(1)
+    assert operator.get(f"{URL}/{pk}/body", headers={"accept": "application/octet-stream"}).status_code == 200
 
 
 # Replaying.

@@ -192,6 +192,12 @@ def test_a_stream_begins_behind_a_cursor(reader, small_pages, form):
     assert ids_in(whole(reader.get(url)), form) == expected[2:]
 
 
+def test_a_page_without_a_row_tells_its_content_type_too(reader):
+    answer = reader.get(f"{EVENTS}?format=ndjson&limit=2")
+    assert whole(answer) == b""
+    assert answer.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+
+
 def test_a_cursor_that_leads_back_needs_a_limit(reader):
     log_events(9)
     second = reader.get(links_of(reader.get(f"{EVENTS}?limit=2"))["next"])

@@ -1,4 +1,7 @@
-"""What schemathesis cannot read from the description: how to sign a delivery, and which cursors there are."""
+"""What no description can tell schemathesis: how to sign a delivery, and which cursors there are.
+
+Nothing is left out by this. Without it, only refusals would be tried of either.
+"""
 
 import json
 import os
@@ -23,7 +26,7 @@ def before_call(context, case, kwargs):
     query = case.query or {}
     ordering, cursor = query.get("ordering", "-received_at"), query.get("cursor")
     if str(ordering) in CURSORS and str(cursor) in KNOWN:
-        # To read backwards, a page needs a size in every format.
+        # One of prev leads to a page, which CSV and JSON lines make only of a limit.
         direction = KNOWN[query["cursor"]] if "limit" in query else "next"
         query["cursor"] = CURSORS[ordering][direction]
 

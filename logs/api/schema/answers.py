@@ -10,7 +10,14 @@ from logs.api.schema.examples import PING, SECRET, SIGNED_BODY
 from logs.api.schema.payload import WEBHOOK
 from logs.circleci.signature import sign
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
-from logs.exceptions import BodyTooLarge, ContentTypeRefused, PayloadMalformed, ProjectRefused, SignatureRefused
+from logs.exceptions import (
+    BodyTooLarge,
+    BodyUnreadable,
+    ContentTypeRefused,
+    PayloadMalformed,
+    ProjectRefused,
+    SignatureRefused,
+)
 from logs.permissions import VIEW_BODIES
 
 
@@ -99,6 +106,7 @@ READING = [
             "invalid_cursor": str(InvalidCursor.default_detail),
             "invalid_ordering": "ordering must be one of: received_at, -received_at.",
             "invalid_format": "format must be one of: json, csv, ndjson, api.",
+            "unstorable_text": "The request holds a text that the database cannot.",
             "disallowed_host": "This site does not answer to the host 'example.com': add it to ALLOWED_HOSTS.",
         },
     ),
@@ -145,8 +153,11 @@ RECEIVING = [
     Refusal(
         status=400,
         name="Malformed",
-        meaning="The body is authentic, but holds no JSON object with a usable `id` and `type`; it is kept.",
-        examples={PayloadMalformed.code: '"id" must be a text that is not empty'},
+        meaning="The body broke off, or is authentic but holds no object with a usable `id` and `type`; it is kept.",
+        examples={
+            PayloadMalformed.code: '"id" must be a text that is not empty',
+            BodyUnreadable.code: "the body did not arrive whole: 512 of 2048 bytes",
+        },
     ),
     Refusal(
         status=401,
@@ -192,9 +203,13 @@ NOT_MODIFIED = {
     "description": "`If-None-Match` names the answer that there still is; there is no body.",
     "headers": {name: reference("headers", name) for name in ("X-Request-ID", "ETag", *USAGE)},
 }
+ADDRESS_TOO_LONG = {
+    "description": "The address is longer than the server reads, some 8,000 bytes; the words are the server's own.",
+    "content": {"text/html": {"schema": {"type": "string"}, "example": "<h1>URI Too Long</h1>"}},
+}
 COMPONENTS = {
     "headers": HEADERS,
     "requestBodies": {"Webhook": WEBHOOK},
-    "responses": {"NotModified": NOT_MODIFIED}
+    "responses": {"NotModified": NOT_MODIFIED, "AddressTooLong": ADDRESS_TOO_LONG}
     | {each.name: each.component for each in (*READING, *RECEIVING, NOT_FOUND)},
 }

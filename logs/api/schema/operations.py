@@ -67,7 +67,7 @@ OF_DELIVERY = {
     "replay": _link("replay_delivery", "Judge it again.", id="$response.body#/id"),
 }
 
-OPERATIONS = {
+OPERATIONS: dict[str, Operation] = {
     "/log-circleci-webhook": _receiving(
         id="receive",
         summary="Receive a webhook",

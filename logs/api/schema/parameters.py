@@ -91,10 +91,17 @@ def _in_query(name: str, view: Any) -> Parameter:
     if name in COMMON:
         return COMMON[name](view)
     each = view.filterset_class.base_filters[name]
-    schema = FILTERS[type(each)]
-    in_one_text = {"style": "form", "explode": False} if schema["type"] == "array" else {}
-    # As the parameter's own example, Swagger UI would write it into its form: nothing matches all examples at once.
-    return {"description": each.extra["help_text"], "schema": schema | {"examples": [EXAMPLES[name]]}, **in_one_text}
+    schema, example = FILTERS[type(each)], EXAMPLES[name]
+    is_list = schema["type"] == "array"
+    note = (
+        " ISO 8601, in UTC where no offset stands, or so long ago." if type(each) is filter_kinds.MomentFilter else ""
+    )
+    return {
+        "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
+        # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.
+        "schema": schema | {"examples": [example]},
+        **({"style": "form", "explode": False} if is_list else {}),
+    }
 
 
 def _limit(view: Any) -> Parameter:
