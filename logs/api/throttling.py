@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 from threading import Lock, local
 from time import monotonic, time
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -144,12 +144,19 @@ def _usage(statement: str, client: str) -> Usage | None:
     return None if requests is None else Usage(requests=requests, limit=limit, reset_seconds=ceil(60 - second))
 
 
+class _Own(local):
+    """What each thread has of its own."""
+
+    connection: sqlite3.Connection | None = None
+    inode: int | None = None  # Of the file that the connection was opened to.
+
+
 class Counts:
     """The counts in a file, to which each thread has a connection of its own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._own = local()
+        self._own = _Own()
         self._silent_until = 0.0
         self._silence = Lock()
 
@@ -169,25 +176,25 @@ class Counts:
 
     def close(self) -> None:
         """Close this thread's connection; its next request opens another one."""
-        connection = getattr(self._own, "connection", None)
-        self._own.connection = None
-        if connection:
-            connection.close()
+        if self._own.connection:
+            self._own.connection.close()
+            self._own.connection = None
 
     def _connect(self) -> sqlite3.Connection:
         """Return this thread's connection to the file, which somebody may have removed since it was opened."""
-        if getattr(self._own, "connection", None) is None or _inode(self._path) != self._own.inode:
+        connection = self._own.connection
+        if connection is None or self._own.inode != _inode(self._path):
             self.close()
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._own.connection = sqlite3.connect(self._path, timeout=WAIT_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=WAIT_SECONDS, isolation_level=None)
+            self._own.connection, self._own.inode = connection, _inode(self._path)
             # Nothing waits for the disk. What a power cut spoils is made anew.
-            self._own.connection.executescript("PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
             # SQLite does not wait for another process that does the same to a new file; one of them is enough.
             with suppress(sqlite3.OperationalError):
-                self._own.connection.execute("PRAGMA journal_mode = WAL")
-            self._own.connection.executescript(SCHEMA)
-            self._own.inode = _inode(self._path)
-        return cast("sqlite3.Connection", self._own.connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(SCHEMA)
+        return connection
 
     def _give_up(self, error: OSError | sqlite3.Error) -> None:
         """Close the file, for the next request to open it anew, and say so unless that was said lately."""

@@ -199,6 +199,21 @@ def test_an_unusable_file_counts_nothing_and_is_told_once(path, counts, caplog, 
     assert record.getMessage().startswith(f"API_REQUESTS_PER_MINUTE is not enforced: {path} cannot be used: ")
 
 
+def test_threads_at_once_tell_of_an_unusable_file_once(path, counts, caplog, monkeypatch):
+    def slow_clock():
+        time.sleep(0.01)
+        return time.monotonic()
+
+    path.mkdir(parents=True)
+    monkeypatch.setattr("logs.api.throttling.monotonic", slow_clock)
+    threads = [threading.Thread(target=counts.execute, args=(COUNT, 1, "client")) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(caplog.records) == 1
+
+
 def test_an_unusable_file_is_told_again_later(path, counts, caplog, monkeypatch):
     path.mkdir(parents=True)
     clock = iter([1_000, 1_000, 1_000 + SILENT_SECONDS - 1, 1_000 + SILENT_SECONDS, 1_000 + SILENT_SECONDS])
@@ -225,8 +240,8 @@ def spoil_end(path):
 
 @pytest.mark.parametrize("spoil", [spoil_beginning, spoil_end])
 def test_a_spoilt_file_is_made_anew(path, counts, caplog, spoil):
-    counts.execute(COUNT, 1, "client")
-    counts.close()
+    with closing(Counts(path)) as counts_before_the_power_cut:
+        counts_before_the_power_cut.execute(COUNT, 1, "client")
     spoil(path)
     assert counts.execute(COUNT, 1, "client") is None
     assert [counts.execute(COUNT, 1, "client") for _ in range(2)] == [1, 2]
@@ -256,6 +271,15 @@ def test_a_file_that_somebody_else_is_just_making_counts_all_the_same(path, coun
         timer.start()
         assert counts.execute(COUNT, 1, "client") == 1
         timer.join()
+
+
+def test_a_file_that_was_locked_when_it_was_opened_is_used_later(path, counts):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        assert counts.execute(COUNT, 1, "client") is None
+        stranger.execute("COMMIT")
+    assert counts.execute(COUNT, 1, "client") == 1
 
 
 def test_an_emptied_file_is_made_anew(path, counts):
