@@ -98,6 +98,11 @@ def test_filters_and_searches_events(admin_site, query, count):
     assert page.count(f'href="{page_of(WorkflowEvent.objects.get())}?') == 2 * count  # by its time and by its name
 
 
+@pytest.mark.parametrize("query", ["url__startswith=https", "url__regex=.", "deliveries__headers__icontains=v1"])
+def test_takes_no_filters_but_its_own(admin_site, query):
+    assert admin_site.get(f"{EVENTS}?{query}").status_code == 400
+
+
 def test_finds_an_event_by_its_commit(admin_site):
     event = WorkflowEvent.objects.get()
     assert page_of(event) in read(admin_site, f"{EVENTS}?q={event.revision}")

@@ -35,13 +35,15 @@ def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long(
     assert connection.settings_dict["CONN_HEALTH_CHECKS"] is True
     assert connection.settings_dict["CONN_MAX_AGE"] is None
     assert connection.settings_dict["OPTIONS"]["connect_timeout"] == 2
+    assert connection.settings_dict["OPTIONS"]["tcp_user_timeout"] == 5_000
 
 
-def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch):
+def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):
     if connection.vendor != "sqlite":
         pytest.skip("about SQLite")
     monkeypatch.setattr(writing, "TURN_TIMEOUT_SECONDS", 0.01)
     with writing.durable_transaction(), ThreadPoolExecutor(1) as other:
         refused = other.submit(deliver, workflow_document()).result()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert "another thread has been writing for 0.01 seconds" in caplog.text
     assert deliver(workflow_document()).status_code == 201

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from logs.circleci import samples
@@ -122,6 +122,13 @@ def test_an_answered_event_is_committed(client, webhook_secrets, workflow_docume
     assert client.generic("POST", "/log-circleci-webhook", body, headers=headers).status_code == 201
     with ThreadPoolExecutor(1) as other_connection:
         assert other_connection.submit(count_events).result() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_is_never_logged_inside_a_transaction_that_could_undo_it(deliver, workflow_document):
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        deliver(workflow_document())
+    assert not WorkflowEvent.objects.exists()
 
 
 def count_events():

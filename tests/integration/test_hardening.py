@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 import time_machine
-from axes.models import AccessAttempt
+from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -98,6 +98,25 @@ def test_counting_a_failure_takes_the_turn_to_write_once(client, user):
     writes = [place for place, word in enumerate(statements) if word in {"INSERT", "UPDATE", "DELETE"}]
     assert writes
     assert all(begin < place < commit for place in writes), statements
+
+
+def test_sign_ins_leave_no_row_behind(client, user):
+    assert sign_in(client)
+    assert not AccessLog.objects.exists()
+
+
+def test_no_script_may_read_a_cookie(client, user):
+    client.get(LOGIN)
+    client.post(LOGIN, {"username": "operator", "password": PASSWORD})
+    assert set(client.cookies) == {"csrftoken", "sessionid"}
+    assert all(cookie["httponly"] for cookie in client.cookies.values())
+
+
+def test_refuses_a_password_that_is_guessed_first(admin_client):
+    guessed = {"old_password": "password", "new_password1": "password1", "new_password2": "password1"}
+    answer = admin_client.post("/admin/password_change/", guessed)
+    assert answer.status_code == 200
+    assert "This password is too common." in answer.content.decode()
 
 
 def test_behind_a_proxy_the_clients_address_is_locked_and_not_the_proxys(client, user, settings):

@@ -71,7 +71,7 @@ def test_the_first_start_generates_what_it_needs_and_says_where_everything_is(ru
     assert secrets["My CircleCI Webhook"] in output
     assert re.search(r"admin / \S{16}  \(shown this once\)", output)
     assert "manage.py send_test_webhook" in output
-    for name in ("secret_key", "circleci_webhook_secrets.json"):
+    for name in ("secret_key", "circleci_webhook_secrets.json", "webhooklog.sqlite3"):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     assert stop(process) == 0

@@ -5,6 +5,7 @@ import json
 import pytest
 from django.db import OperationalError
 
+from logs.api.views import ReceiveWebhookView
 from logs.circleci import samples
 from logs.circleci.signature import sign
 from logs.ingest import pipeline
@@ -107,6 +108,12 @@ def test_refuses_and_keeps_what_is_not_signed_by_circleci(deliver, workflow_docu
     delivery = Delivery.objects.get()
     assert (delivery.outcome, delivery.verified, delivery.webhook) == (Outcome.UNVERIFIED, False, "")
     assert delivery.reason == answer.json()["detail"]
+
+
+def test_lets_in_nothing_that_no_authentication_has_accepted(deliver, workflow_document, monkeypatch):
+    monkeypatch.setattr(ReceiveWebhookView, "authentication_classes", [])
+    assert deliver(workflow_document()).status_code == 403
+    assert not WorkflowEvent.objects.exists()
 
 
 def test_refuses_a_body_changed_after_signing(deliver, workflow_document):

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 
 from logs.models import Delivery, Outcome
 
@@ -31,6 +33,24 @@ def test_strangers_push_out_neither_events_nor_authentic_refusals(deliver, workf
         refuse(deliver)
     outcomes = sorted(Delivery.objects.values_list("outcome", flat=True))
     assert outcomes == [Outcome.LOGGED, Outcome.MALFORMED, Outcome.UNVERIFIED, Outcome.UNVERIFIED]
+
+
+def test_dropping_refused_deliveries_leaves_accepted_ones_alone(deliver, workflow_document, settings):
+    settings.REFUSED_DELIVERIES_MAX = 1
+    deliver(workflow_document())
+    # Of the same group: verified, and plausible.
+    for _ in range(3):
+        assert deliver(b'{"id": "without a type"}').status_code == 400
+    assert sorted(Delivery.objects.values_list("outcome", flat=True)) == [Outcome.LOGGED, Outcome.MALFORMED]
+
+
+def test_dropping_the_oldest_reads_no_bodies(deliver, settings):
+    settings.REFUSED_DELIVERIES_MAX = 1
+    refuse(deliver)
+    with CaptureQueriesContext(connection) as captured:
+        refuse(deliver)
+    assert Delivery.objects.count() == 1
+    assert not [query["sql"] for query in captured if query["sql"].startswith("SELECT") and '"body"' in query["sql"]]
 
 
 def test_keeps_so_many_of_one_address_in_a_minute_and_refuses_the_rest_unkept(deliver, settings):
@@ -130,6 +150,12 @@ def test_noise_does_not_push_out_what_looks_like_circleci(deliver, workflow_docu
 def test_tells_noise_from_what_deserves_a_look(deliver, payload, headers, plausible):
     deliver(payload, secret=None, headers=headers)
     assert Delivery.objects.get().plausible is plausible
+
+
+def test_the_database_itself_refuses_a_delivery_that_is_unverified_and_verified(deliver):
+    refuse(deliver)
+    with pytest.raises(IntegrityError, match="delivery_unverified_not_verified"):
+        Delivery.objects.update(verified=True)
 
 
 def test_a_lowered_maximum_is_enforced_at_the_next_refusal(deliver, settings):

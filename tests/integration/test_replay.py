@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
 from django.urls import reverse
 
 from logs.ingest.replay import replay
@@ -128,6 +130,29 @@ def test_a_forgery_stays_refused_by_replay(deliver, workflow_document):
     deliver(workflow_document(), secret="a stranger's guess")
     assert "1 x unverified -> unverified" in run()
     assert not WorkflowEvent.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waits_for_whoever_holds_the_delivery(deliver, workflow_document):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite locks no single rows")
+    deliver(workflow_document())
+    delivery = Delivery.objects.get()
+
+    def replay_impatiently():
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                replay(delivery.pk, actor="ops")
+        finally:
+            connection.close()
+
+    # The weaker lock, which what a replay writes would not wait for.
+    with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
+        Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
+        elsewhere.submit(replay_impatiently).result()
+    assert not Attempt.objects.exists()
 
 
 def test_says_that_a_cut_body_cannot_be_judged_again(deliver, settings):

@@ -1,7 +1,7 @@
 """The two databases: a migrated one for each scenario, read here by plain SQL as a witness of its own.
 
-The witness knows the tables by name, and of their columns only event_id and happened_at of events, outcome and body of
-deliveries.
+The witness knows the tables by name, and of their columns only event_id, happened_at, status, trigger and verified of
+events, outcome and body of deliveries.
 """
 
 import logging
@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -22,10 +23,24 @@ DELIVERIES = "logs_delivery"
 TEMPLATE = "template_of_scenarios"
 
 
+def manage(environment, *arguments):
+    """Run a command of manage.py, and return what it writes to stdout.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise RuntimeError(f"manage.py {arguments[0]} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
 def migrate(environment):
     """Make the tables."""
-    command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
-    subprocess.run(command, cwd=PROJECT, env=environment, check=True, timeout=120)
+    manage(environment, "migrate", "--verbosity=0")
 
 
 class SQLiteEngine:
@@ -64,9 +79,26 @@ class SQLiteDatabase:
         with closing(self.connect()) as connection:
             return connection.execute(sql).fetchall()
 
+    def insert(self, table, rows):
+        """Insert rows, which are dicts with the same keys, in one transaction."""
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        places = ", ".join("?" * len(rows[0]))
+        with closing(self.connect()) as connection:
+            # Otherwise each row passes through a temporary file, and many pages are written several times.
+            connection.executescript("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -500000")
+            connection.execute("BEGIN IMMEDIATE")
+            values = ([_as_django_writes(value) for value in row.values()] for row in rows)
+            connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", values)
+            connection.execute("COMMIT")
+
     def size_bytes(self):
         """Return the size of the database and its write-ahead log."""
         return sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
+
+
+def _as_django_writes(value):
+    """Return a value as it stands in SQLite: times are text in UTC, and compared as text."""
+    return str(value.replace(tzinfo=None)) if isinstance(value, datetime) else value
 
 
 class PostgreSQLEngine:
@@ -127,6 +159,17 @@ class PostgreSQLDatabase:
         """Return the rows of a query."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(sql).fetchall()
+
+    def insert(self, table, rows):
+        """Insert rows, which are dicts with the same keys, in one transaction."""
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        with (
+            psycopg.connect(self.url) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(list(row.values()))
 
     def size_bytes(self):
         """Return the size of the database without the server's write-ahead log."""

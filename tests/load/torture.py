@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.load.engines import ENGINES
 from tests.load.report import Report, table
-from tests.load.scenarios import database, flood, kill, mutations, same_event, slow_clients
+from tests.load.scenarios import database, flood, kill, mutations, readers, same_event, slow_clients
 from tests.load.stage import Stage, site_environment
 
 # fmt: off
@@ -29,6 +29,7 @@ SCENARIOS = {
     "mutations":    mutations.run,
     "slow-clients": slow_clients.run,
     "flood":        flood.run,
+    "readers":      readers.run,
 }
 # fmt: on
 

@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import runpy
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -216,6 +217,28 @@ def test_logs_the_warnings_of_the_checks_line_by_line(configure, checks):
         ("WARNING", "?: (logs.W001) 100% of all."),
         ("WARNING", "HINT: None."),
     ]
+
+
+@pytest.fixture
+def ctrl_c():
+    """What Ctrl-C does, with the handler put back afterwards."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_the_first_ctrl_c_stops_gently_and_the_next_quickly(configure, ctrl_c):
+    told = []
+    configure().when_ready(SimpleNamespace(LISTENERS=[], signal=lambda number, _: told.append(number)))
+    for _ in range(3):
+        ctrl_c()
+    assert told == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
+
+
+def test_a_worker_leaves_ctrl_c_to_its_master(configure, ctrl_c):
+    signal.signal(signal.SIGINT, lambda *_: pytest.fail("the worker would have stopped"))
+    configure().post_worker_init(None)
+    ctrl_c()
 
 
 def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):

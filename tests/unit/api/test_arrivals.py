@@ -32,6 +32,13 @@ def test_limits_a_chunked_body_too(settings):
         read_body(chunked_request(io.BytesIO(b"123456")))
 
 
+def test_reads_no_more_of_a_body_than_shows_that_it_is_too_large(settings):
+    settings.MAX_BODY_BYTES = 5
+    with pytest.raises(BodyTooLarge):
+        read_body(chunked_request(stream := io.BytesIO(b"x" * 1_000)))
+    assert stream.tell() == 6
+
+
 class BrokenStream:
     def read(self, size):
         raise UnreadablePostError("connection reset")
@@ -47,6 +54,11 @@ def test_notices_a_body_that_is_shorter_than_promised():
     request = RequestFactory().generic("POST", "/", **environ)
     with pytest.raises(BodyUnreadable, match="5 of 6 bytes"):
         read_body(request)
+
+
+def test_keeps_no_nul_which_postgresql_refuses():
+    arrival = arrival_without_body(RequestFactory().post("/", headers={"user-agent": "a\0b"}), None)
+    assert arrival.headers["user-agent"] == "a\ufffdb"
 
 
 def test_takes_its_time_in_utc():

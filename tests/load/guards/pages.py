@@ -1,0 +1,173 @@
+"""Guards of what browsers get: escaped payloads, view-only rows, headers, cookies."""
+
+from tests.load.guards.guard import Guard
+
+INSPECTOR = "logs/admin/inspector.py"
+SETTINGS = "webhooklog/settings.py"
+ADMIN_TESTS = "tests/integration/test_admin.py"
+ESCAPED = f"{ADMIN_TESTS}::test_hostile_texts_are_escaped_and_only_web_addresses_are_linked"
+HARDENING_TESTS = "tests/integration/test_hardening.py"
+SETTINGS_TESTS = "tests/unit/test_settings.py"
+
+GUARDS = [
+    Guard(
+        promise="A payload is escaped",
+        change="render it as it is",
+        file=INSPECTOR,
+        before="return format_html('<pre class=\"body\">{}</pre>', text)",
+        after="return SafeString(f'<pre class=\"body\">{text}</pre>')",
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="A status is escaped",
+        change="render it as it is",
+        file=INSPECTOR,
+        before="format_html('<span class=\"pill pill-{}\">{}</span>', tone, text)",
+        after="SafeString(f'<span class=\"pill pill-{tone}\">{text}</span>')",
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="A link's text is escaped",
+        change="render it as it is",
+        file=INSPECTOR,
+        before="format_html('<a href=\"{}\">{}</a>', url, row)",
+        after="SafeString(f'<a href=\"{url}\">{row}</a>')",
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="A commit's subject is escaped",
+        change="render it as it is",
+        file="logs/admin/events.py",
+        before="            event.commit_subject,\n        )",
+        after="            SafeString(event.commit_subject),\n        )",
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="Headers are escaped",
+        change="render them as they are",
+        file="logs/admin/deliveries.py",
+        before='format_html_join("\\n", "{}: {}", delivery.headers.items())',
+        after='SafeString("\\n".join(f"{name}: {value}" for name, value in delivery.headers.items()))',
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="A payload that UTF-8 cannot hold is shown all the same",
+        change="send it as it is",
+        file=INSPECTOR,
+        before='text = text.encode("utf-8", "replace").decode()',
+        after="text = str(text)",
+        test=ESCAPED,
+    ),
+    Guard(
+        promise="Nobody adds rows by hand",
+        change="let superusers",
+        file=INSPECTOR,
+        before='        """Nobody adds rows by hand."""\n        return False',
+        after='        """Nobody adds rows by hand."""\n        return True',
+        test=f"{ADMIN_TESTS}::test_nobody_adds_or_deletes_rows",
+    ),
+    Guard(
+        promise="Nobody deletes a row by hand",
+        change="let superusers",
+        file=INSPECTOR,
+        before='retention does, by age."""\n        return False',
+        after='retention does, by age."""\n        return True',
+        test=f"{ADMIN_TESTS}::test_nobody_adds_or_deletes_rows",
+    ),
+    Guard(
+        promise="Nobody changes what has happened",
+        change="let superusers",
+        file=INSPECTOR,
+        before='        """Nobody changes what has happened."""\n        return False',
+        after='        """Nobody changes what has happened."""\n        return True',
+        test=f"{ADMIN_TESTS}::test_nobody_changes_rows",
+    ),
+    Guard(
+        promise="The admin takes its own filters only, none that scan a table or break on a regular expression",
+        change="take any",
+        file=INSPECTOR,
+        before='return lookup.removesuffix("__exact") in own',
+        after="return True",
+        test=f"{ADMIN_TESTS}::test_takes_no_filters_but_its_own",
+    ),
+    Guard(
+        promise="The list of deliveries reads no bodies",
+        change="load whole rows",
+        file="logs/admin/deliveries.py",
+        before='.get_queryset(request).defer("body")',
+        after=".get_queryset(request)",
+        test=f"{ADMIN_TESTS}::test_the_list_of_deliveries_never_reads_bodies",
+    ),
+    Guard(
+        promise="Every answer carries a Content-Security-Policy",
+        change="leave its middleware out",
+        file=SETTINGS,
+        before='    "csp.middleware.CSPMiddleware",\n',
+        after="",
+        test=f"{HARDENING_TESTS}::test_every_answer_forbids_what_is_not_its_own",
+    ),
+    Guard(
+        promise="The policy allows nothing of another origin, and nothing inline",
+        change="allow what is inline",
+        file=SETTINGS,
+        before='"default-src": [SELF],',
+        after='"default-src": [SELF, "\'unsafe-inline\'"],',
+        test=f"{HARDENING_TESTS}::test_every_answer_forbids_what_is_not_its_own",
+    ),
+    Guard(
+        promise="No other site may frame a page",
+        change="allow the same origin",
+        file=SETTINGS,
+        before='X_FRAME_OPTIONS = "DENY"',
+        after='X_FRAME_OPTIONS = "SAMEORIGIN"',
+        test=f"{HARDENING_TESTS}::test_every_answer_forbids_what_is_not_its_own",
+    ),
+    Guard(
+        promise="Browsers guess no content type, and tell other sites no address",
+        change="leave the security middleware out",
+        file=SETTINGS,
+        before='    "django.middleware.security.SecurityMiddleware",\n',
+        after="",
+        test=f"{HARDENING_TESTS}::test_every_answer_forbids_what_is_not_its_own",
+    ),
+    Guard(
+        promise="Behind HTTPS, cookies travel over HTTPS only",
+        change="leave the session's out",
+        file=SETTINGS,
+        before="SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT =",
+        after="SESSION_COOKIE_SECURE = False\nCSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT =",
+        test=f"{SETTINGS_TESTS}::test_a_site_behind_https_has_secure_cookies_and_hsts_and_believes_its_proxy",
+    ),
+    Guard(
+        promise="Behind HTTPS, browsers are told to stay there",
+        change="no HSTS",
+        file=SETTINGS,
+        before="SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0",
+        after="SECURE_HSTS_SECONDS = 0",
+        test=f"{SETTINGS_TESTS}::test_a_site_behind_https_has_secure_cookies_and_hsts_and_believes_its_proxy",
+    ),
+    Guard(
+        promise="Without HTTPS_ONLY, nobody is believed about HTTPS",
+        change="believe everybody",
+        file=SETTINGS,
+        before='("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None',
+        after='("HTTP_X_FORWARDED_PROTO", "https")',
+        test=f"{SETTINGS_TESTS}::test_a_site_without_https_believes_nobody_about_it",
+    ),
+    Guard(
+        promise="No script may read a cookie",
+        change="let scripts read that of CSRF",
+        file=SETTINGS,
+        before="SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True",
+        after="SESSION_COOKIE_HTTPONLY = True",
+        test=f"{HARDENING_TESTS}::test_no_script_may_read_a_cookie",
+    ),
+    Guard(
+        promise="Passwords are not too easy to guess",
+        change="take any",
+        file=SETTINGS,
+        before='        "CommonPasswordValidator",\n',
+        after="",
+        test=f"{HARDENING_TESTS}::test_refuses_a_password_that_is_guessed_first",
+    ),
+]

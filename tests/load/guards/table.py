@@ -1,0 +1,21 @@
+"""All guards, and how docs/reliability.md shows them."""
+
+from tests.load.guards import answers, arrivals, authenticity, logs, pages, payloads, settings, storage, versions
+
+GUARDS = [
+    *authenticity.GUARDS,
+    *arrivals.GUARDS,
+    *payloads.GUARDS,
+    *versions.GUARDS,
+    *storage.GUARDS,
+    *answers.GUARDS,
+    *pages.GUARDS,
+    *logs.GUARDS,
+    *settings.GUARDS,
+]
+
+
+def documentation():
+    """Return the lines of the table in docs/reliability.md."""
+    head = ["| Guard | Change that breaks it | Test that goes red |", "|---|---|---|"]
+    return [*head, *(f"| {guard.promise} | {guard.change} | `{guard.test_name}` |" for guard in GUARDS)]
