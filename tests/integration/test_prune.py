@@ -276,8 +276,8 @@ def test_what_goes_is_found_by_an_index(settings):
     settings.DELIVERY_RETENTION_DAYS, settings.DELIVERY_RETENTION_COUNT = 0, 50
     _, by_number, _ = retention.rules()
     for rows, index in (
-        (by_age.rows, "delivery_received_at"),
-        (by_number.rows, "delivery_received_at"),
+        (by_age.rows, "delivery_newest"),
+        (by_number.rows, "delivery_newest"),
         (of_events.rows, "event_newest"),
         (Delivery.objects.filter(event__in=[1, 2, 3]), "logs_delivery_event_id"),
     ):
