@@ -242,10 +242,12 @@ def server(tmp_path):
         "API_REQUESTS_PER_MINUTE": "100",
     }
     running = Server(tmp_path, environment)
-    running.start()
-    running.wait_until_serving()
-    yield running
-    running.end()
+    try:
+        running.start()
+        running.wait_until_serving()
+        yield running
+    finally:
+        running.end()
 
 
 def burst(port, address):
