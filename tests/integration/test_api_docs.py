@@ -21,11 +21,11 @@ from django.core.management import call_command
 from rest_framework import exceptions
 
 from logs.api.errors import MEANINGS
-from logs.api.filters import RANGE, DeliveryFilterSet, EventFilterSet
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
 from logs.api.serializers import DeliverySerializer
 from logs.circleci import samples
 from logs.models import WorkflowEvent, pages
+from logs.reading.filters import RANGE, DeliveryFilterSet, EventFilterSet
 from tests.documented_log import SECRET, arrivals
 
 ROOT = Path(__file__).parents[2]

@@ -6,11 +6,11 @@ import uritemplate
 from django_filters import rest_framework as filters
 from rest_framework.renderers import BrowsableAPIRenderer
 
-from logs.api import filter_kinds
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import DELIVERY, EVENT
 from logs.models import Outcome
 from logs.models.pages import MAX_PRIMARY_KEY
+from logs.reading import filter_kinds
 
 Schema = dict[str, Any]
 Parameter = dict[str, Any]

@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from logs.api.errors import BadRequest
-from logs.api.filters import DeliveryFilterSet
 from logs.api.negotiation import FirstRenderer
 from logs.api.serializers import AttemptSerializer, DeliverySerializer
 from logs.api.views.reading import PagedListView, ReadingView
@@ -20,6 +19,7 @@ from logs.ingest.replay import replay
 from logs.models import Delivery
 from logs.models.deliveries import BY_ARRIVAL
 from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
+from logs.reading.filters import DeliveryFilterSet
 
 PROOF = (SIGNATURE_HEADER, EVENT_TYPE_HEADER)
 

@@ -7,7 +7,6 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from logs.api.filters import EventFilterSet
 from logs.api.permissions import may
 from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
 from logs.api.views.reading import PagedListView, ReadingView
@@ -16,6 +15,7 @@ from logs.exceptions import PayloadMalformed
 from logs.models import WorkflowEvent
 from logs.models.events import ORDERS
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
+from logs.reading.filters import EventFilterSet
 
 MAX_RELATED = 100
 

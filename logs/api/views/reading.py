@@ -18,14 +18,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from logs.api.errors import BadRequest
-from logs.api.filters import PagedFilterSet, StrictFilterBackend
+from logs.api.filtering import StrictFilterBackend
 from logs.api.negotiation import FormatOrAccept
-from logs.api.pagination import KeysetPagination, Reading
+from logs.api.pagination import KeysetPagination, all_rows
 from logs.api.permissions import HasPermissions
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
 from logs.api.serializers import FlatSerializer
 from logs.api.throttling import ThrottledView
 from logs.models.pages import Order
+from logs.reading.filters import PagedFilterSet
 
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")
@@ -128,7 +129,8 @@ class PagedListView(ReadingView, ListAPIView[Any]):
         return page
 
     def _stream(self, request: Request, renderer: LinesRenderer) -> StreamingHttpResponse:
-        rows = Reading(request, self.filter_queryset(self.get_queryset()), self).all_rows()
+        self.filter_queryset(self.get_queryset())
+        rows = all_rows(request, self)
         flatten = self.get_serializer().to_representation
         lines = renderer.lines(map(flatten, rows), self.columns)
         name = f"webhooklog-{self.export_name}-{timezone.now():%Y-%m-%d}.{renderer.format}"

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import django_filters as filters
 from django import forms
-from django_filters import rest_framework as filters
 from django_filters.fields import BaseCSVField
 
 from logs.models import Outcome

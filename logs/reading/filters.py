@@ -9,14 +9,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
 
+import django_filters as filters
 from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
-from django_filters import rest_framework as filters
-from rest_framework.request import Request
 
-from logs.api.errors import BadRequest
-from logs.api.filter_kinds import (
+from logs.models import Delivery, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
+from logs.models.search import HoldsWords, few_holding
+from logs.reading.filter_kinds import (
     IntegerFilter,
     MomentFilter,
     OutcomesFilter,
@@ -27,9 +28,6 @@ from logs.api.filter_kinds import (
     TruthFilter,
     WordsFilter,
 )
-from logs.models import Delivery, WorkflowEvent
-from logs.models.events import WorkflowEventQuerySet
-from logs.models.search import HoldsWords, few_holding
 
 RANGE = {"received_after", "received_before"}
 MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and relative times.
@@ -169,23 +167,3 @@ class DeliveryFilterSet(PagedFilterSet):
     class Meta:
         model = Delivery
         fields: list[str] = []
-
-
-class StrictFilterBackend(filters.DjangoFilterBackend):
-    """Filters by a view's filter set, and answers the first thing that is wrong in the shape of all errors."""
-
-    def filter_queryset(  # type: ignore[override]  # REST framework gives it a request of its own.
-        self, request: Request, queryset: QuerySet[Any], view: Any
-    ) -> QuerySet[Any]:
-        """Return the rows that the parameters ask for, and leave the filter set at the view, for its pages.
-
-        Raises:
-            BadRequest: a parameter cannot be understood.
-        """
-        filterset: PagedFilterSet = view.filterset_class(request.query_params, queryset, request=request)
-        if not filterset.is_valid():
-            name, messages = next(iter(filterset.errors.items()))
-            raise BadRequest(f"{name}: {messages[0]}", "invalid_parameter")
-        view.filterset = filterset
-        rows: QuerySet[Any] = filterset.qs
-        return rows

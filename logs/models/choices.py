@@ -1,0 +1,44 @@
+"""The values that a column holds, and about how many rows a table has, without reading the table."""
+
+from django.db import connection
+from django.db.models import Max, Min, Model
+
+# A loose index scan: from each value, the index leads straight to the next one. DISTINCT would read all rows.
+# https://wiki.postgresql.org/wiki/Loose_indexscan (read 2026-11-23)
+_VALUES = """
+WITH RECURSIVE found (value, number) AS (
+    SELECT (SELECT MIN({column}) FROM {table} WHERE {column} >= %(start)s AND {column} <> ''), 1
+    UNION ALL
+    SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > found.value), number + 1
+    FROM found WHERE value IS NOT NULL AND number < %(most)s
+)
+SELECT value FROM found WHERE value IS NOT NULL
+"""
+
+
+def values_of(model: type[Model], column: str, *, start: str = "", most: int = 20) -> list[str]:
+    """Return the first values, in the database's order, of a text column that leads an index.
+
+    Args:
+        model: whose.
+        column: its name.
+        start: what the values begin with; case matters.
+        most: how many values to look at.
+    """
+    quote = connection.ops.quote_name
+    sql = _VALUES.format(column=quote(column), table=quote(model._meta.db_table))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"start": start, "most": most})
+        return [value for (value,) in cursor.fetchall() if value.startswith(start)]
+
+
+def about_how_many(model: type[Model]) -> int:
+    """Return about how many rows there are: PostgreSQL's own estimate, or the span of the primary keys."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])
+            (estimate,) = cursor.fetchone()
+        if estimate >= 0:  # Else it has never been counted.
+            return int(estimate)
+    keys = model._default_manager.aggregate(first=Min("pk"), last=Max("pk"))
+    return 0 if keys["last"] is None else keys["last"] - keys["first"] + 1
