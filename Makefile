@@ -9,7 +9,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture guards fuzz check api-check schema format lock clean
+.PHONY: help run test torture bench-admin guards fuzz check api-check schema format lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
 
 torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
+
+bench-admin: $(BIN)/dev.installed ## time each page of the admin on a log of 10,000 and of 5,000,000 events: half an hour
+	$(BIN)/python -m tests.load.bench_admin
 
 guards: $(BIN)/dev.installed ## take each guard away once and see a test go red: up to half an hour
 	$(BIN)/python -m tests.load.guards

@@ -1,6 +1,7 @@
-"""The application's entry in INSTALLED_APPS."""
+"""The application's entries in INSTALLED_APPS: its own, and the admin's with its own site."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 from django.core.checks import register
 
 from logs.checks import check_debug, check_webhooks
@@ -16,3 +17,10 @@ class LogsConfig(AppConfig):
         """Register the system checks."""
         register(check_webhooks)
         register(check_debug)
+
+
+class WebhooklogAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, opening with the dashboard."""
+
+    default = False  # The entry "logs" means the other class.
+    default_site = "logs.admin_site.WebhooklogAdminSite"

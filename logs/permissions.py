@@ -4,5 +4,6 @@ VIEW_EVENTS = "logs.view_workflowevent"
 VIEW_DELIVERIES = "logs.view_delivery"
 VIEW_BODIES = "logs.view_delivery_body"
 REPLAY = "logs.replay_delivery"
+PRUNE = "logs.prune_log"
 
-ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)
+ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)  # What the API's endpoints ask for.

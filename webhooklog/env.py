@@ -42,6 +42,7 @@ class Environment:
     public_read: bool  # Everybody may read the list, without signing in.
     cors_allowed_origins: list[str]  # Whose pages may read by the API in a browser.
     circleci_webhook_secrets: dict[str, Any] = field(repr=False)
+    default_branches: list[str]  # What fails there is broken for everybody.
     data_dir: Path
     static_root: Path | None  # Where `collectstatic` puts files; None serves them from the packages themselves.
     database_url: dict[str, Any] = field(repr=False)  # As an entry of Django's DATABASES.
@@ -185,6 +186,10 @@ def parse_origins(value: str) -> list[str]:
     return origins
 
 
+def _without_blanks(entries: list[str] | None) -> list[str]:
+    return [entry.strip() for entry in entries or [] if entry.strip()]
+
+
 def read_environment() -> Environment:
     """Return all variables.
 
@@ -200,12 +205,13 @@ def read_environment() -> Environment:
     environment = Environment(
         secret_key=env.str("SECRET_KEY"),
         debug=env.bool("DEBUG", False),
-        allowed_hosts=[host for host in env.list("ALLOWED_HOSTS", [], subcast=str.strip) if host],
+        allowed_hosts=_without_blanks(env.list("ALLOWED_HOSTS", [])),
         https_only=env.bool("HTTPS_ONLY", False),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.bool("PUBLIC_READ", False),
         cors_allowed_origins=env.origins("CORS_ALLOWED_ORIGINS", ""),
         circleci_webhook_secrets=env.secrets("CIRCLECI_WEBHOOK_SECRETS", "{}"),
+        default_branches=_without_blanks(env.list("DEFAULT_BRANCHES", ["main", "master"])),
         data_dir=env.data_dir,
         static_root=env.path("STATIC_ROOT", None),
         database_url=env.dj_db_url("DATABASE_URL", sqlite_url),

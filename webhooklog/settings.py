@@ -73,6 +73,7 @@ AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password ther
 
 # The application's own settings, described in docs/configuration.md.
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
+DEFAULT_BRANCHES = environment.default_branches
 PORT = environment.port
 PUBLIC_READ = environment.public_read
 TRUSTED_PROXIES = environment.trusted_proxies
@@ -88,12 +89,13 @@ API_REQUESTS_FILE = environment.data_dir / "requests.sqlite3"
 
 INSTALLED_APPS = [
     "logs",  # First, so that its templates overrule the admin's.
-    "django.contrib.admin",
+    "logs.apps.WebhooklogAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "rest_framework",
     "django_filters",
     "drf_spectacular",

@@ -1,15 +1,9 @@
-"""The admin: an inspector of deliveries and events."""
+"""The admin: a dashboard, and an inspector of deliveries and events."""
 
-from django.contrib import admin
-
+from logs.admin.accounts import AccountAdmin, RoleAdmin
 from logs.admin.deliveries import DeliveryAdmin
 from logs.admin.events import WorkflowEventAdmin
+from logs.admin.log_entries import LogEntryAdmin
 from logs.admin.tokens import ApiTokenAdmin
 
-__all__ = ["ApiTokenAdmin", "DeliveryAdmin", "WorkflowEventAdmin"]
-
-admin.site.site_header = "webhooklog"
-admin.site.site_title = "webhooklog"
-admin.site.index_title = "CircleCI webhooks"
-# The tables need its room.
-admin.site.enable_nav_sidebar = False
+__all__ = ["AccountAdmin", "ApiTokenAdmin", "DeliveryAdmin", "LogEntryAdmin", "RoleAdmin", "WorkflowEventAdmin"]

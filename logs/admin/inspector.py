@@ -1,18 +1,15 @@
-"""What the pages of deliveries and events share: they show and never change. Payloads are hostile text: escape all."""
+"""What the admin's pages share: they show and never change."""
 
-import json
+from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
-from logs.circleci.payload import parse_payload
-from logs.exceptions import PayloadMalformed
-
-EMPTY = "–"
+from logs.templatetags.display import EMPTY
 
 
 class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no type at run time.
@@ -42,28 +39,40 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
         return False
 
 
-def pill(text: str, tone: str) -> SafeString | str:
-    """Return a word on a coloured ground."""
-    return format_html('<span class="pill pill-{}">{}</span>', tone, text) if text else EMPTY
+class RowPageAdmin(InspectorAdmin):
+    """Shows each row on a page of its own making, in place of Django's form."""
 
+    page_template: str
 
-def link_to(row: Model | None) -> SafeString | str:
-    """Return a link to a row's page."""
-    if row is None:
-        return EMPTY
-    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', url, row)
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the template needs."""
+        raise NotImplementedError
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show a row to those who may view it; of one that is gone, say so, as Django does.
 
-def pretty_body(body: bytes) -> SafeString:
-    """Return a body as indented JSON, or as the text it is, or in hexadecimal where it is none."""
-    try:
-        text = json.dumps(parse_payload(body), indent=2, ensure_ascii=False)
-    except PayloadMalformed:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            text = body.hex(" ")
-    # A lone surrogate, which JSON can spell, cannot be sent in UTF-8.
-    text = text.encode("utf-8", "replace").decode()
-    return format_html('<pre class="body">{}</pre>', text)
+        Raises:
+            PermissionDenied: the user may not view it, or wants to change it.
+        """
+        row = self.get_object(request, unquote(object_id))
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            return self.told_as_gone(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "opts": self.opts,
+            "original": row,
+            **self.page_context(request, row),
+        }
+        return TemplateResponse(request, self.page_template, context)
+
+    def told_as_gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say that there is no such row, and lead to the first page, as Django does."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]  # Not in the stubs.
+            request, self.opts, object_id
+        )
+        return answer

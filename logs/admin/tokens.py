@@ -13,9 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from knox.settings import knox_settings
 
-from logs.admin.inspector import InspectorAdmin, pill
+from logs.admin.inspector import InspectorAdmin
 from logs.circleci.vocabulary import Tone
 from logs.models import ApiToken
+from logs.templatetags.display import pill
 
 MAX_DAYS = 99_999
 

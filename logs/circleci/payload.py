@@ -102,14 +102,14 @@ def read_event(body: bytes) -> Event:
     event_id = _event_id(document)
     event_type = _storable(_required(document, "type"))[:MAX_TEXT_LENGTH]
     subject, started = ("job", "started_at") if event_type == EventType.JOB_COMPLETED else ("workflow", "created_at")
-    stopped_at = _moment(document, f"{subject}.stopped_at")
+    stopped_at = moment_at(document, f"{subject}.stopped_at")
     return Event(
         event_id=event_id,
         event_type=event_type,
-        happened_at=_moment(document, "happened_at"),
+        happened_at=moment_at(document, "happened_at"),
         stopped_at=stopped_at,
         status=_text(document, f"{subject}.status"),
-        duration_seconds=_duration_seconds(_moment(document, f"{subject}.{started}"), stopped_at),
+        duration_seconds=_duration_seconds(moment_at(document, f"{subject}.{started}"), stopped_at),
         tag=_text(document, *TAG_PATHS) or _tag_of_ref(document),
         commit_subject=_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
         url=_web_address(document, "workflow.url"),
@@ -117,6 +117,23 @@ def read_event(body: bytes) -> Event:
         pipeline_number=_integer(document, "pipeline.number"),
         **{column: _text(document, *paths) for column, paths in TEXT_PATHS.items()},
     )
+
+
+def moment_at(document: dict[str, object], path: str) -> datetime | None:
+    """Return the time, in UTC, that stands at a dotted path in ISO 8601 or Go's notation.
+
+    None where there is none, or its offset is missing.
+    """
+    value = _at(document, path)
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime.fromisoformat("{date}T{time}{offset}".format(**match.groupdict())).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    # Years at either end of the calendar overflow when they are shown in another time zone.
+    return moment if 1970 <= moment.year < 9999 else None
 
 
 # Where each column of text stands in a payload, the most telling place first.
@@ -208,20 +225,6 @@ def _integer(document: dict[str, object], path: str) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER:
         return value
     return None
-
-
-def _moment(document: dict[str, object], path: str) -> datetime | None:
-    """Return a time in UTC from ISO 8601 or Go's notation; None where there is none or its offset is missing."""
-    value = _at(document, path)
-    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return None
-    try:
-        moment = datetime.fromisoformat("{date}T{time}{offset}".format(**match.groupdict())).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    # Years at either end of the calendar overflow when they are shown in another time zone.
-    return moment if 1970 <= moment.year < 9999 else None
 
 
 def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) -> float | None:

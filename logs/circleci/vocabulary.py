@@ -60,6 +60,11 @@ STATUS_TONES = {
 }
 
 
+GOOD_STATUSES, BAD_STATUSES = (
+    tuple(status for status, its_tone in STATUS_TONES.items() if its_tone is tone) for tone in (Tone.GOOD, Tone.BAD)
+)
+
+
 def tone_of(status: str) -> Tone:
     """Return what a status means; a word that CircleCI has not documented is UNKNOWN."""
     return STATUS_TONES.get(status, Tone.UNKNOWN)

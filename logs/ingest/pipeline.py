@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from logs import conf
 from logs.circleci import signature
@@ -163,7 +164,9 @@ def _log_version(
     oldest = oldest_kept_event()
     if oldest and event.happened_at and event.happened_at < oldest:
         return Outcome.EXPIRED, "older than EVENT_RETENTION_DAYS", None
-    row = WorkflowEvent(**asdict(event), received_at=arrival.received_at, verified=sender.verified)
+    row = WorkflowEvent(
+        **asdict(event), received_at=arrival.received_at, verified=sender.verified, changed_at=timezone.now()
+    )
     if insert_event(row):
         return Outcome.LOGGED, "", row
     # Locked, so that of two versions arriving at once the second sees what the first has written.

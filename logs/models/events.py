@@ -93,6 +93,11 @@ class WorkflowEvent(models.Model):
 
     received_at = models.DateTimeField(help_text="When the first delivery of the event arrived.")
     verified = models.BooleanField(help_text="Whether a signature proves that CircleCI sent the newest version.")
+    changed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its columns were last written; empty: by a version of webhooklog that did not note it.",
+    )
 
     objects = WorkflowEventQuerySet.as_manager()
 
@@ -118,6 +123,12 @@ class WorkflowEvent(models.Model):
             ),
             # For prefixes, which PostgreSQL's usual order does not serve.
             models.Index(fields=["revision"], name="event_revision", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["changed_at"], name="event_changed"),
+            models.Index(
+                fields=["project_slug", "workflow", "branch", "-received_at", "-id"],
+                name="event_workflow_runs",
+                condition=models.Q(event_type=EventType.WORKFLOW_COMPLETED),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ def admin_site(admin_client, deliver, workflow_document):
 def test_lists_events_with_what_one_looks_for_first(admin_site, workflow_document):
     document = workflow_document(status="failed")
     page = read(admin_site, EVENTS)
-    assert '<span class="pill pill-bad">failed</span>' in page
+    assert '<span class="pill pill-bad"><span aria-hidden="true">✕</span> failed</span>' in page
     for text in (
         document["project"]["name"],
         document["workflow"]["name"],
@@ -66,8 +66,8 @@ def test_says_so_when_retention_has_removed_the_payload(admin_site):
 
 def test_lists_deliveries_with_outcome_and_reason(admin_site):
     page = read(admin_site, DELIVERIES)
-    assert '<span class="pill pill-good">logged</span>' in page
-    assert '<span class="pill pill-bad">unverified</span>' in page
+    assert '<span class="pill pill-good"><span aria-hidden="true">✓</span> logged</span>' in page
+    assert '<span class="pill pill-bad"><span aria-hidden="true">✕</span> unverified</span>' in page
     assert "not a JSON object but a JSON array" in page
     assert page_of(WorkflowEvent.objects.get()) in page
 
@@ -80,48 +80,6 @@ def test_shows_a_delivery_with_its_headers_and_body(admin_site):
 
 def test_shows_a_body_that_is_no_text_in_hexadecimal(admin_site):
     assert "ff 00" in read(admin_site, page_of(Delivery.objects.get(outcome="unverified")))
-
-
-@pytest.mark.parametrize(
-    ("query", "count"),
-    [
-        ("status=failed", 1),
-        ("status=success", 0),
-        ("event_type=workflow-completed", 1),
-        ("event_type=job-completed", 0),
-        ("verified__exact=0", 0),
-        ("q=no-such-id", 0),
-    ],
-)
-def test_filters_and_searches_events(admin_site, query, count):
-    page = read(admin_site, f"{EVENTS}?{query}")
-    assert page.count(f'href="{page_of(WorkflowEvent.objects.get())}?') == 2 * count  # by its time and by its name
-
-
-@pytest.mark.parametrize("query", ["url__startswith=https", "url__regex=.", "deliveries__headers__icontains=v1"])
-def test_takes_no_filters_but_its_own(admin_site, query):
-    assert admin_site.get(f"{EVENTS}?{query}").status_code == 400
-
-
-def test_finds_an_event_by_its_commit(admin_site):
-    event = WorkflowEvent.objects.get()
-    assert page_of(event) in read(admin_site, f"{EVENTS}?q={event.revision}")
-
-
-@pytest.mark.parametrize("url", [EVENTS, DELIVERIES])
-def test_a_page_costs_the_same_number_of_queries_however_many_rows_it_shows(
-    admin_client, deliver, workflow_document, django_assert_max_num_queries, url
-):
-    for seed in range(20):
-        deliver(workflow_document(seed))
-    with django_assert_max_num_queries(5):  # session, user, two counts of the page's, the rows
-        read(admin_client, url)
-
-
-def test_the_list_of_deliveries_never_reads_bodies(admin_site, django_assert_max_num_queries):
-    with django_assert_max_num_queries(5) as captured:
-        read(admin_site, DELIVERIES)
-    assert not [query["sql"] for query in captured.captured_queries if '"body"' in query["sql"]]
 
 
 @pytest.mark.parametrize("action", ["add", "delete"])
@@ -191,7 +149,7 @@ def test_shows_durations_tags_and_letters_as_people_write_them(admin_client, del
     document["pipeline"]["vcs"]["tag"] = "v1.2.3"
     deliver(document | {"id": "with-a-tag"})
     page = read(admin_client, EVENTS)
-    assert "1:02:03" in page
+    assert "1 h 2 min" in page
     assert "v1.2.3" in page
     assert "Zoë Größe" in page
     assert "Zoë Größe" in read(admin_client, page_of(WorkflowEvent.objects.get(event_id="with-a-tag")))

@@ -61,7 +61,7 @@ def test_a_bodiless_page_still_shows_everything_else(staff_with, pages):
     event_page, delivery_page = (staff.get(url).content.decode() for url in pages)
     assert "Payload" in event_page
     assert WorkflowEvent.objects.get().revision in event_page
-    assert "circleci-signature: v1=" in delivery_page
+    assert re.search(r"circleci-signature<.*?>v1=", delivery_page, re.DOTALL)
     assert "It was judged at its arrival only." in delivery_page
 
 

@@ -7,18 +7,13 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
-from django.urls import reverse
 
 from logs.ingest.replay import replay
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
-
-DELIVERIES = reverse("admin:logs_delivery_changelist")
 
 
 def run(*args, **options):
@@ -199,38 +194,6 @@ def test_the_command_understands_moments(mended, when):
 def test_the_command_explains_moments(when):
     with pytest.raises(Exception, match="is no moment: write"):
         run("--since", when)
-
-
-@pytest.fixture
-def operator(client):
-    """A member of staff who may view and replay deliveries."""
-    user = get_user_model().objects.create_user("operator", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_delivery", "replay_delivery"]))
-    client.force_login(user)
-    return client
-
-
-def replay_in_admin(client, *deliveries):
-    data = {"action": "verify_again", "_selected_action": [delivery.pk for delivery in deliveries]}
-    return client.post(DELIVERIES, data, follow=True).content.decode()
-
-
-def test_an_operator_replays_in_the_admin(operator, mended):
-    assert "Replayed 1 deliveries: 1 × unverified → logged." in replay_in_admin(operator, mended)
-    assert WorkflowEvent.objects.count() == 1
-    page = operator.get(reverse("admin:logs_delivery_change", args=[mended.pk])).content.decode()
-    assert "arrival" in page
-    assert "operator" in page
-    history = operator.get(reverse("admin:logs_delivery_history", args=[mended.pk])).content.decode()
-    assert "Replayed: unverified → logged." in history
-
-
-def test_who_may_only_view_cannot_replay(operator, mended):
-    user = get_user_model().objects.get()
-    user.user_permissions.set(Permission.objects.filter(codename="view_delivery"))
-    replay_in_admin(operator, mended)
-    assert not WorkflowEvent.objects.exists()
-    assert Delivery.objects.get().outcome == Outcome.UNVERIFIED
 
 
 def test_replays_at_the_address_it_was_sent_to(deliver, workflow_document, webhook_secrets):

@@ -1,0 +1,44 @@
+"""Filters that are set by a click: each choice is a link to the same list with that one parameter changed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.http import QueryDict
+
+from logs.admin.addresses import changed, without
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """One choice."""
+
+    label: str
+    url: str
+    is_chosen: bool
+
+
+def chips(query: QueryDict, name: str, choices: Mapping[str, str], *, drop: Iterable[str] = ()) -> list[Chip]:
+    """Return the choices of a parameter; what was chosen elsewhere is added as one of its own.
+
+    Args:
+        query: of the list as it is.
+        name: the parameter's.
+        choices: labels by value; the value ``""`` leaves the parameter out.
+        drop: parameters that a choice leaves out, too.
+    """
+    given = query.get(name, "")
+    all_choices = {**choices, given: choices.get(given, given)}
+    return [
+        Chip(label=label, url=_address(query, name, value, drop=drop), is_chosen=value == given)
+        for value, label in all_choices.items()
+    ]
+
+
+def other_filters(query: QueryDict, *, shown: Iterable[str]) -> list[Chip]:
+    """Return the parameters of a list that no field or group of chips shows; each link takes one away."""
+    names = [name for name in query if name not in {*shown, "cursor", "ordering"}]
+    return [Chip(label=f"{name}: {query[name]}", url=_address(query, name, ""), is_chosen=True) for name in names]
+
+
+def _address(query: QueryDict, name: str, value: str, *, drop: Iterable[str] = ()) -> str:
+    return f"?{changed(without(query, 'cursor', *drop), **{name: value}).urlencode()}"

@@ -1,0 +1,51 @@
+"""The list of deliveries."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from logs import conf
+from logs.admin.chips import chips, other_filters
+from logs.admin.event_list import spans
+from logs.admin.lists import ListAdmin
+from logs.models import Delivery, Outcome
+from logs.models.deliveries import BY_ARRIVAL, REFUSED
+from logs.reading.filters import DeliveryFilterSet
+
+FIELDS = frozenset({"webhook", "event", "received_after", "received_before"})
+
+
+class DeliveryListAdmin(ListAdmin):
+    """Lists deliveries."""
+
+    filterset_class = DeliveryFilterSet
+    orders = {"received_at": BY_ARRIVAL}
+    row_template = "logs/admin/lists/delivery_row.html"
+    form_fields = FIELDS
+    export_url_name = "logs:deliveries"
+
+    def rows(self) -> QuerySet[Delivery]:
+        """Return all deliveries, without their bodies: only a single delivery's page shows one."""
+        return Delivery.objects.select_related("event").defer("body")
+
+    def context(self, query: QueryDict) -> dict[str, Any]:
+        """Return the filters, and what they may be set to."""
+        return {
+            "groups": [
+                (_("Outcome"), chips(query, "outcome", _outcomes())),
+                (_("Signature"), chips(query, "verified", _verified())),
+                (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
+            ],
+            "webhook_names": [webhook.name for webhook in conf.webhooks()],
+            "other_filters": other_filters(query, shown=FIELDS.union(["outcome", "verified"])),
+        }
+
+
+def _outcomes() -> dict[str, str]:
+    return {"": _("All"), ",".join(REFUSED): _("Refused")} | {value: str(label) for value, label in Outcome.choices}
+
+
+def _verified() -> dict[str, str]:
+    return {"": _("All"), "true": _("Verified"), "false": _("Not verified")}

@@ -1,0 +1,46 @@
+"""What the page of a delivery shows, within what its reader may see."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from logs.admin.bodies import show_body
+from logs.admin.curl import curl_for, file_name
+from logs.admin.outcomes import advice_for, is_cut
+from logs.models import Delivery
+from logs.permissions import REPLAY, VIEW_BODIES
+
+SHOWN_ATTEMPTS = 50
+
+
+def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    """Return the context of a delivery's page."""
+    may_see_bodies = request.user.has_perm(VIEW_BODIES)
+    body = show_body(bytes(delivery.body)) if may_see_bodies else None
+    cut = is_cut(delivery) if may_see_bodies else False
+    attempts = list(delivery.attempts.order_by("-pk")[: SHOWN_ATTEMPTS + 1])
+    return {
+        "delivery": delivery,
+        "advice": advice_for(delivery, cut=cut),
+        "is_cut": cut,
+        "attempts": attempts[:SHOWN_ATTEMPTS],
+        "has_more_attempts": len(attempts) > SHOWN_ATTEMPTS,
+        "body": body,
+        "curl": curl_for(request, delivery) if body else "",
+        "missing_permissions": {} if may_see_bodies else {"bodies": VIEW_BODIES},
+        "may_replay": request.user.has_perm(REPLAY),
+        "replay_permission": REPLAY,
+    }
+
+
+def body_download(delivery: Delivery) -> HttpResponse:
+    """Return a delivery's bytes as a file."""
+    return HttpResponse(
+        bytes(delivery.body),
+        # Whatever it claims to be, no browser shall show it as a page of this site.
+        content_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f'attachment; filename="{file_name(delivery)}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

@@ -1,0 +1,87 @@
+"""The list of events."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from logs import conf
+from logs.admin.addresses import changed, without
+from logs.admin.chips import chips, other_filters
+from logs.admin.lists import ListAdmin
+from logs.admin.searching import event_named, filters_for
+from logs.circleci.vocabulary import BAD_STATUSES, EventType
+from logs.models import WorkflowEvent
+from logs.models.events import ORDERS
+from logs.reading.filters import EventFilterSet
+
+SHOWN_COLUMNS = tuple(
+    field.name for field in WorkflowEvent._meta.concrete_fields if field.name not in ("project_id", "organization")
+)
+SEARCHED = ("q", "revision", "pipeline", "workflow_id", "pipeline_id")
+FIELDS = frozenset({"project", "workflow", "branch", "author", "webhook", "received_after", "received_before"})
+
+
+class EventListAdmin(ListAdmin):
+    """Lists events."""
+
+    filterset_class = EventFilterSet
+    orders = ORDERS
+    row_template = "logs/admin/lists/event_row.html"
+    suggested_columns = ("project", "workflow", "branch", "author")
+    form_fields = FIELDS.union(SEARCHED)
+    export_url_name = "logs:events"
+
+    def rows(self) -> QuerySet[WorkflowEvent]:
+        """Return all events."""
+        return WorkflowEvent.objects.only(*SHOWN_COLUMNS)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead from what the search box holds to what it means, and show the list."""
+        self._require_permission(request)
+        if text := request.GET.get("search", "").replace("\x00", "").strip():
+            if event := event_named(text):
+                return HttpResponseRedirect(reverse("admin:logs_workflowevent_change", args=[event.pk]))
+            kept = without(request.GET, "search", "cursor", *SEARCHED)
+            return HttpResponseRedirect(f"?{changed(kept, **filters_for(text)).urlencode()}")
+        return super().changelist_view(request, extra_context)
+
+    def context(self, query: QueryDict) -> dict[str, Any]:
+        """Return the filters, and what they may be set to."""
+        searched = next((name for name in SEARCHED if name in query), "q")
+        return {
+            "groups": [
+                (_("Status"), chips(query, "status", _statuses())),
+                (_("Type"), chips(query, "event_type", _event_types())),
+                (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
+            ],
+            "search_text": ("#" if searched == "pipeline" else "") + query.get(searched, ""),
+            "search_parameters": SEARCHED,
+            "webhook_names": [webhook.name for webhook in conf.webhooks()],
+            "other_filters": other_filters(query, shown=FIELDS.union(SEARCHED, ["status", "event_type"])),
+        }
+
+
+def _statuses() -> dict[str, str]:
+    return {
+        "": _("All"),
+        ",".join(BAD_STATUSES): _("Any failure"),
+        "success": _("Succeeded"),
+        "canceled": _("Canceled"),
+        "on_hold": _("On hold"),
+    }
+
+
+def _event_types() -> dict[str, str]:
+    return {
+        "": _("All"),
+        EventType.WORKFLOW_COMPLETED: _("Workflows"),
+        EventType.JOB_COMPLETED: _("Jobs"),
+    }
+
+
+def spans() -> dict[str, str]:
+    """Return the lengths of time that lists offer."""
+    return {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}

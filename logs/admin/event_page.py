@@ -1,0 +1,79 @@
+"""What the page of an event shows, within what its reader may see."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from logs.admin.bodies import show_body
+from logs.admin.curl import curl_for
+from logs.admin.runs import MAX_EVENTS, run_of
+from logs.admin.timeline import timeline_of
+from logs.circleci.vocabulary import BAD_STATUSES
+from logs.models import Delivery, WorkflowEvent
+from logs.models.deliveries import BRINGING_VERSIONS, DeliveryQuerySet
+from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
+
+SHOWN_DELIVERIES = 50
+
+
+def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
+    """Return the context of an event's page; the number of queries does not depend on how much there is to show."""
+    may = request.user.has_perm
+    may_see_deliveries, may_see_bodies = may(VIEW_DELIVERIES), may(VIEW_BODIES)
+    versions, has_more_versions = _versions(event)
+    shown = versions[0] if versions else None
+    body = show_body(bytes(shown.body)) if shown and may_see_bodies else None
+    run, has_more_in_run = run_of(event)
+    return {
+        "event": event,
+        "what_ended": " › ".join(filter(None, [event.workflow, event.job])) or event.event_id,
+        "timeline": timeline_of(
+            event,
+            body.document if body else None,
+            received_at=shown.received_at if shown and may_see_deliveries else event.received_at,
+        ),
+        "run": run,
+        "run_count": sum(len(part.ends) + len(part.jobs) for part in run),
+        "max_in_run": MAX_EVENTS,
+        "has_more_in_run": has_more_in_run,
+        "bad_statuses": ",".join(BAD_STATUSES),
+        "shown": shown,
+        "body": body,
+        "curl": curl_for(request, shown) if shown and body else "",
+        "missing_permissions": _missing(may_see_deliveries=may_see_deliveries, may_see_bodies=may_see_bodies),
+        "may_replay": may_see_deliveries and may(REPLAY),
+        "replay_permission": REPLAY,
+        "versions": versions,
+        "has_more_versions": has_more_versions,
+        **(_deliveries(event) if may_see_deliveries else {}),
+    }
+
+
+def _missing(*, may_see_deliveries: bool, may_see_bodies: bool) -> dict[str, str]:
+    """Return, for each part of the page that stays closed, the permission that would open it."""
+    missing = {}
+    if not may_see_deliveries:
+        missing["deliveries"] = VIEW_DELIVERIES
+    if not may_see_bodies:
+        missing["bodies"] = VIEW_BODIES
+    return missing
+
+
+def _versions(event: WorkflowEvent) -> tuple[list[Delivery], bool]:
+    """Return the newest deliveries that brought versions of an event, the shown one first, and whether it had more."""
+    bringing = _bodiless(event).filter(outcome__in=BRINGING_VERSIONS)
+    return _first(bringing.order_by("-judged_at", "-pk"))
+
+
+def _deliveries(event: WorkflowEvent) -> dict[str, Any]:
+    deliveries, has_more = _first(_bodiless(event).newest_first())
+    return {"deliveries": deliveries, "has_more_deliveries": has_more}
+
+
+def _bodiless(event: WorkflowEvent) -> DeliveryQuerySet:
+    return event.deliveries.defer("body")
+
+
+def _first(deliveries: DeliveryQuerySet) -> tuple[list[Delivery], bool]:
+    found = list(deliveries[: SHOWN_DELIVERIES + 1])
+    return found[:SHOWN_DELIVERIES], len(found) > SHOWN_DELIVERIES

@@ -1,0 +1,175 @@
+"""The lists of events and deliveries: pages by keyset, the API's filters, and what has arrived since."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from logs.admin.addresses import changed, leading, without
+from logs.admin.inspector import InspectorAdmin
+from logs.models.choices import about_how_many, values_of
+from logs.models.pages import MAX_SCANNED, Order, Page, Place
+from logs.reading.filters import PagedFilterSet
+from logs.reading.readings import Direction, InvalidCursor, InvalidOrdering, Reading
+
+PAGE_SIZE = 50
+OWN_PARAMETERS = {"cursor", "ordering"}
+NEWEST_FIRST = "-received_at"
+MAX_SUGGESTIONS = 20
+
+
+class QueryRefused(ValueError):
+    """The parameters cannot be understood; the message tells which and why."""
+
+
+class ListAdmin(InspectorAdmin):
+    """Shows a list that costs the same however long the log is.
+
+    Its parameters are those of the API's list, so that an address can be shared, and used there for an export.
+    """
+
+    filterset_class: ClassVar[type[PagedFilterSet]]
+    orders: ClassVar[Mapping[str, Order]]
+    row_template: ClassVar[str]
+    suggested_columns: ClassVar[tuple[str, ...]] = ()  # Whose values the filters suggest; each leads an index.
+    form_fields: ClassVar[frozenset[str]]  # The parameters that the form has fields for.
+    export_url_name: ClassVar[str]  # The API's list.
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's addresses of the rows, and two of the list's own before them."""
+        view, meta = self.admin_site.admin_view, self.opts
+        own = [
+            path("newer/", view(self.newer_view), name=f"{meta.app_label}_{meta.model_name}_newer"),
+            path("suggestions/", view(self.suggestions_view), name=f"{meta.app_label}_{meta.model_name}_suggestions"),
+        ]
+        return own + super().get_urls()
+
+    def rows(self) -> QuerySet[Any]:
+        """Return all rows, with what a list shows of each."""
+        raise NotImplementedError
+
+    def context(self, query: QueryDict) -> dict[str, Any]:
+        """Return what a list's own template needs."""
+        return {}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show a page of the list; what cannot be understood is said, and then nothing is listed."""
+        self._require_permission(request)
+        if not all(request.GET.values()):
+            # The form sends all its fields.
+            return HttpResponseRedirect(f"?{_filled(request.GET).urlencode()}")
+        try:
+            shown, status = self._shown(request.GET), 200
+        except QueryRefused as error:
+            shown, status = {"refusal": str(error)}, 400
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(self.opts.verbose_name_plural).capitalize(),
+            "opts": self.opts,
+            "query": request.GET.dict(),
+            "row_template": self.row_template,
+            "is_filtered": bool(request.GET.keys() - OWN_PARAMETERS),
+            "max_scanned": MAX_SCANNED,
+            # To be gone on with: the links add a parameter.
+            "export_url": reverse(self.export_url_name) + leading(without(request.GET, "cursor")),
+            "order_link": leading(without(request.GET, *OWN_PARAMETERS)) + "ordering=",
+            # What the form has no field for is sent along.
+            "hidden_fields": {
+                name: value for name, value in request.GET.items() if name not in self.form_fields | {"cursor"}
+            },
+            **self.context(request.GET),
+            **shown,
+        }
+        template = f"admin/logs/{self.opts.model_name}/change_list.html"
+        return TemplateResponse(request, template, context, status=status)
+
+    def newer_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the rows that have arrived since a list was shown, as HTML, and the cursor behind them."""
+        self._require_permission(request)
+        try:
+            reading = self._reading(request.GET)
+        except QueryRefused as error:
+            return JsonResponse({"refusal": str(error)}, status=400)
+        page = reading.page(PAGE_SIZE)
+        html = "".join(render_to_string(self.row_template, {"row": row}, request) for row in page.rows)
+        # The place stays where nothing has come.
+        cursor = _cursor_of_newer(reading, page) if page.rows else request.GET.get("cursor", "")
+        return JsonResponse({"html": html, "count": len(page.rows), "cursor": cursor})
+
+    def suggestions_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the values of a column that begin with what somebody has typed."""
+        self._require_permission(request)
+        column = request.GET.get("column", "")
+        if column not in self.suggested_columns:
+            return JsonResponse({"refusal": _("There are no suggestions for this.")}, status=400)
+        start = request.GET.get("start", "").replace("\x00", "")
+        return JsonResponse({"values": values_of(self.model, column, start=start, most=MAX_SUGGESTIONS)})
+
+    def _require_permission(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _reading(self, query: QueryDict) -> Reading:
+        """Return what a query asks for.
+
+        Raises:
+            QueryRefused: it cannot be understood.
+        """
+        filterset = self.filterset_class(without(query, *OWN_PARAMETERS), self.rows())
+        for name, values in query.lists():
+            if name not in filterset.filters and name not in OWN_PARAMETERS:
+                raise QueryRefused(_("There is no filter named %(name)r.") % {"name": name})
+            if len(values) > 1:
+                raise QueryRefused(_("%(name)s stands there several times.") % {"name": name})
+        if not filterset.is_valid():
+            name, messages = next(iter(filterset.errors.items()))
+            raise QueryRefused(f"{name}: {messages[0]}")
+        ordering, cursor = query.get("ordering", NEWEST_FIRST), query.get("cursor", "")
+        try:
+            return Reading(filterset, orders=self.orders, ordering=ordering, cursor=cursor)
+        except InvalidOrdering as error:
+            raise QueryRefused(str(error)) from error
+        except InvalidCursor as error:
+            raise QueryRefused(_("This page's address is not one that a list has given.")) from error
+
+    def _shown(self, query: QueryDict) -> dict[str, Any]:
+        reading = self._reading(query)
+        page = reading.page(PAGE_SIZE)
+        moments = reading.filterset.fixed_moments()
+        links = {
+            direction: f"?{changed(query, **moments, cursor=cursor).urlencode()}"
+            for direction, cursor in reading.neighbours(page).items()
+        }
+        is_start = not reading.cursor
+        is_live = is_start and reading.ordering == NEWEST_FIRST
+        is_whole = is_start and not query.keys() - OWN_PARAMETERS
+        return {
+            "rows": page.rows,
+            "newer_link": links.get(Direction.PREV),
+            "older_link": links.get(Direction.NEXT),
+            "first_link": None if is_start else f"?{without(query, 'cursor').urlencode()}",
+            "ordering": reading.ordering,
+            "about": about_how_many(self.model) if is_whole else None,
+            "is_live": is_live,
+            "live_cursor": _cursor_of_newer(reading, page) if is_live else "",
+        }
+
+
+def _cursor_of_newer(reading: Reading, page: Page) -> str:
+    """Return the cursor of the rows newer than a page's first one, or than this moment."""
+    place = reading.listing.order.place_of(page.rows[0]) if page.rows else Place(key=timezone.now(), pk=0)
+    return reading.cursor_to(place, Direction.PREV)
+
+
+def _filled(query: QueryDict) -> QueryDict:
+    filled = QueryDict(mutable=True)
+    for name, values in query.lists():
+        filled.setlist(name, list(filter(None, values)))
+    return filled

@@ -1,0 +1,29 @@
+"""One search box for all that somebody may have copied from somewhere: an id, a commit, a pipeline's number, words."""
+
+import re
+
+from logs.models import WorkflowEvent
+from logs.models.events import UUID
+
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_PIPELINE = re.compile(r"#([0-9]{1,18})")
+_IDS = ("workflow_id", "pipeline_id", "project_id")
+
+
+def event_named(text: str) -> WorkflowEvent | None:
+    """Return the event with that id of CircleCI's."""
+    return WorkflowEvent.objects.filter(event_id=text).first()
+
+
+def filters_for(text: str) -> dict[str, str]:
+    """Return the list's parameters that a searched text means: what the log knows by that name, or else words."""
+    if pipeline := _PIPELINE.fullmatch(text):
+        return {"pipeline": pipeline[1]}
+    lower = text.lower()
+    if UUID.fullmatch(lower):
+        known = (column for column in _IDS if WorkflowEvent.objects.filter(**{column: lower}).exists())
+        column = next(known, "workflow_id")
+        return {"project" if column == "project_id" else column: lower}
+    if _COMMIT.fullmatch(lower) and WorkflowEvent.objects.of_revision(lower).exists():
+        return {"revision": lower}
+    return {"q": text}

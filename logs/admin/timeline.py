@@ -1,0 +1,63 @@
+"""How an event came about: its moments in the order in which they should follow each other."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from logs.circleci.payload import moment_at
+from logs.circleci.vocabulary import EventType
+from logs.models import WorkflowEvent
+from logs.templatetags.display import duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One moment of an event's life."""
+
+    label: str
+    at: datetime
+    since_last: str  # How long after the step before; "" for the first. Clocks that differ make it negative.
+
+
+def timeline_of(event: WorkflowEvent, document: dict[str, object] | None, *, received_at: datetime) -> list[Step]:
+    """Return the steps whose moments are known.
+
+    Args:
+        event: any.
+        document: its payload; None where it is gone or must not be seen: then the columns tell what they can.
+        received_at: when the version that is shown arrived.
+    """
+    is_job = event.event_type == EventType.JOB_COMPLETED
+    started_path, started_label = (
+        ("job.started_at", _("Job started")) if is_job else ("workflow.created_at", _("Workflow created"))
+    )
+    payload = document or {}
+    moments = [
+        (_("Pipeline created"), moment_at(payload, "pipeline.created_at")),
+        (started_label, moment_at(payload, started_path) or _start_by_duration(event)),
+        (_("Stopped"), event.stopped_at),
+        (_("Happened"), event.happened_at),
+        (_("Received"), received_at),
+    ]
+    return _steps([(label, at) for label, at in moments if at])
+
+
+def _start_by_duration(event: WorkflowEvent) -> datetime | None:
+    if event.stopped_at is None or event.duration_seconds is None:
+        return None
+    return event.stopped_at - timedelta(seconds=event.duration_seconds)
+
+
+def _steps(moments: list[tuple[str, datetime]]) -> list[Step]:
+    steps: list[Step] = []
+    for label, at in moments:
+        seconds = (at - steps[-1].at).total_seconds() if steps else None
+        steps.append(Step(label=label, at=at, since_last=_signed(seconds)))
+    return steps
+
+
+def _signed(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{'−' if seconds < 0 else '+'}{duration(abs(seconds))}"

@@ -1,0 +1,182 @@
+"""Keep the rollups: count what was written since the last time, and go back to what was never counted.
+
+Each hour is counted in a transaction of its own, which also notes how far the counting has come, so that it may be
+stopped at any time. Several processes may count at once: they lock the one row of `RollupState` for each hour.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Min
+from django.db.models.functions import TruncHour
+from django.utils import timezone
+
+from logs.insights.standings import add_standings, update_standings
+from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_sums, hour_of, recount
+from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
+
+logger = logging.getLogger(__name__)
+
+# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
+# A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
+MARGIN = timedelta(minutes=1)
+MAX_AGE = timedelta(minutes=1)
+MAX_HOURS_OF_A_PAGE = 6
+
+# SQLite's waiting writers look for the lock every 100 ms at the latest: they need such a pause now and then.
+WORK_SECONDS = 0.1
+PAUSE_SECONDS = 0.12
+
+
+class CountedElsewhere(Exception):
+    """Another process is counting at this moment."""
+
+
+def coverage() -> tuple[datetime, datetime] | None:
+    """Return the first hour that is counted, and until when everything is; None before the first time."""
+    return RollupState.objects.values_list("counted_from", "counted_until").first()
+
+
+def is_stale(age: timedelta = MAX_AGE) -> bool:
+    """Whether the last count is longer ago than this, or there was none."""
+    known = coverage()
+    return known is None or known[1] < timezone.now() - age
+
+
+def refresh_if_stale() -> None:
+    """Count for a page what was written in the meantime, within bounds; what fails is logged, and the page goes on."""
+    try:
+        if is_stale():
+            for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
+                pass
+    except CountedElsewhere:
+        pass
+    except DatabaseError:
+        logger.warning("the rollups could not be refreshed", exc_info=True)
+
+
+def refresh() -> Iterator[CountedHour]:
+    """Count each hour anew of which an event was written since the last time; yield each, once it is committed.
+
+    The hours come in the order in which they were written to first, so that all that was written before the next one is
+    counted and need not be looked at again, wherever the caller stops.
+
+    Raises:
+        CountedElsewhere: another process is at it.
+    """
+    now = timezone.now()
+    # Not later than now: a clock that was wrong must not stop the counting until then.
+    since = min(_begin(now).counted_until, now) - MARGIN
+    changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
+    due = list(
+        changed.values_list(TruncHour("received_at", tzinfo=UTC)).annotate(first=Min("changed_at")).order_by("first")
+    )
+    for (hour, _), (_, next_written_at) in pairwise([*due, (now, now)]):
+        with _locked_state() as state:
+            counted = recount(hour)
+            update_standings(arrived_in(hour).filter(changed_at__gte=since))
+            state.counted_until = min(next_written_at + MARGIN, now)
+            state.save()
+        yield counted
+    if not due:
+        with _locked_state() as state:
+            state.counted_until = now
+            state.save()
+
+
+def backfill() -> Iterator[CountedHour]:
+    """Count the hours before the first one that is counted, the newest first; yield each, once it is committed.
+
+    Raises:
+        CountedElsewhere: another process is at it.
+    """
+    _begin(timezone.now())
+    while counted := _count_older():
+        yield counted
+
+
+def forget() -> None:
+    """Begin anew: all hours are still to be counted; the sums of each stay until `backfill` comes to it."""
+    with transaction.atomic(durable=True):
+        RollupState.objects.all().delete()
+        Standing.objects.all().delete()
+
+
+def hours_to_count() -> int:
+    """Return how many hours lie between the oldest event and the first hour that is counted; for a progress bar."""
+    known = coverage()
+    oldest = WorkflowEvent.objects.order_by("received_at", "pk").values_list("received_at", flat=True).first()
+    return max(0, (known[0] - hour_of(oldest)) // HOUR) if known and oldest else 0
+
+
+def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
+    """Yield the same, with pauses in which deliveries can be written where the database has one writer at a time."""
+    rested_at = time.monotonic()
+    for counted in steps:
+        yield counted
+        if connection.vendor == "sqlite" and time.monotonic() - rested_at > WORK_SECONDS:
+            time.sleep(PAUSE_SECONDS)
+            rested_at = time.monotonic()
+
+
+def _begin(now: datetime) -> RollupState:
+    """Return the state; the first time, make one by which all hours that have begun are still to be counted.
+
+    Raises:
+        CountedElsewhere: another process is at it.
+    """
+    with transaction.atomic(durable=True):
+        known = RollupState.objects.select_for_update(skip_locked=True).first()
+        if known is not None:
+            return known
+        # Of two that begin at once, the primary key lets one make the row. The current hour's events are found by
+        # `refresh` too, so that a page can show them before anybody has run the command.
+        nothing = {"counted_from": hour_of(now) + HOUR, "counted_until": hour_of(now)}
+        state, is_new = RollupState.objects.get_or_create(pk=1, defaults=nothing)
+        if not is_new:
+            raise CountedElsewhere
+    return state
+
+
+@contextmanager
+def _locked_state() -> Iterator[RollupState]:
+    """Open a transaction in which nobody else counts, waiting for who does.
+
+    Raises:
+        CountedElsewhere: another process begins anew.
+    """
+    with transaction.atomic(durable=True):
+        state = RollupState.objects.select_for_update().first()
+        if state is None:
+            raise CountedElsewhere
+        yield state
+
+
+def _count_older() -> CountedHour | None:
+    with _locked_state() as state:
+        older = WorkflowEvent.objects.filter(received_at__lt=state.counted_from).newest_first()
+        moment = older.values_list("received_at", flat=True).first()
+        if moment is None:
+            _finish(state)
+            return None
+        hour = hour_of(moment)
+        drop_sums(since=hour + HOUR, until=state.counted_from)
+        counted = recount(hour)
+        add_standings(arrived_in(hour))
+        state.counted_from = hour
+        state.save()
+    return counted
+
+
+def _finish(state: RollupState) -> None:
+    """Drop what was counted of events that are gone, save those that retention has removed: their sums stay."""
+    drop_sums(until=state.counted_from)
+    oldest = HourlyStatus.objects.aggregate(hour=Min("hour"))["hour"] or hour_of(timezone.now())
+    if oldest < state.counted_from:
+        state.counted_from = oldest
+        state.save()

@@ -1,0 +1,81 @@
+"""How workflows stand on the default branches: kept up to date by a few probes of an index for each branch."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Case, Count, Exists, Min, OuterRef, Q, Value, When
+
+from logs.circleci.vocabulary import STATUS_TONES, EventType, Tone
+from logs.models import Standing, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
+
+GOOD = [status for status, tone in STATUS_TONES.items() if tone is Tone.GOOD]
+BAD = [status for status, tone in STATUS_TONES.items() if tone is Tone.BAD]
+KEY = ("project_slug", "workflow", "branch")
+
+TONE = Case(When(status__in=GOOD, then=Value(Tone.GOOD)), When(status__in=BAD, then=Value(Tone.BAD)))
+
+
+def update_standings(changed: WorkflowEventQuerySet) -> None:
+    """Find out how the branches stand of which some runs were written; call it in a transaction."""
+    for row in _on_default_branches(changed).annotate(first=Min("received_at"), good=_count_good()):
+        key = {name: row[name] for name in KEY}
+        known = Standing.objects.filter(**key).select_related("broken_since").first()
+        _find_out(known or Standing(**key), keeps_failing=bool(known and _keeps_failing(known, row)))
+
+
+def add_standings(events: WorkflowEventQuerySet) -> None:
+    """Find out how the branches of some runs stand that have no standing yet; call it in a transaction."""
+    known = Standing.objects.filter(**{name: OuterRef(name) for name in KEY})
+    for key in _on_default_branches(events).filter(~Exists(known)).distinct():
+        _find_out(Standing(**key), keeps_failing=False)
+
+
+def _on_default_branches(events: WorkflowEventQuerySet) -> Any:
+    runs = events.filter(event_type=EventType.WORKFLOW_COMPLETED, branch__in=settings.DEFAULT_BRANCHES)
+    return runs.order_by().values(*KEY)
+
+
+def _count_good() -> Count:
+    return Count("pk", filter=Q(status__in=GOOD))
+
+
+def _keeps_failing(known: Standing, row: dict[str, Any]) -> bool:
+    """Tell whether nothing but runs after the first failed one was written, and none that succeeded.
+
+    Then the branch is broken since the same run. To look for the last one that succeeded would read all that failed
+    since: the longer a branch is broken, the more.
+    """
+    first = known.broken_since  # None also where retention has removed it.
+    return first is not None and first.received_at < row["first"] and not row["good"]
+
+
+def _find_out(standing: Standing, *, keeps_failing: bool) -> None:
+    branch = {name: getattr(standing, name) for name in KEY}
+    runs = WorkflowEvent.objects.filter(event_type=EventType.WORKFLOW_COMPLETED, **branch)
+    last = _of_tone(runs, Tone.GOOD, Tone.BAD).newest_first().first()
+    if last is None:
+        if standing.pk:
+            standing.delete()
+        return
+    standing.last, standing.project = last, last.project
+    if last.status in GOOD:
+        standing.broken_since = None
+    elif not keeps_failing:
+        standing.broken_since = _first_failed(runs)
+    standing.save()
+
+
+def _of_tone(runs: WorkflowEventQuerySet, *tones: Tone) -> WorkflowEventQuerySet:
+    # Not a condition on the status itself: SQLite would rather read the index of all projects' runs of that status.
+    return runs.alias(tone=TONE).filter(tone__in=tones)
+
+
+def _first_failed(runs: WorkflowEventQuerySet) -> WorkflowEvent | None:
+    """Return the first run that failed after the last one that succeeded, or ever."""
+    failed = _of_tone(runs, Tone.BAD).order_by("received_at", "pk")
+    good = _of_tone(runs, Tone.GOOD).newest_first().first()
+    if good:
+        # Not one condition with OR: in that, no database sees a place in an index to start from.
+        failed = failed.filter(received_at__gte=good.received_at).exclude(received_at=good.received_at, pk__lt=good.pk)
+    return failed.first()

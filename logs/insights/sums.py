@@ -1,0 +1,98 @@
+"""The sums of one hour: counted by the database from the events that arrived in it, always all of them anew."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Case, Count, DurationField, Expression, ExpressionWrapper, F, FloatField, Func, Sum, When
+from django.db.models.functions import Coalesce
+from django.db.models.sql.compiler import SQLCompiler
+
+from logs.circleci.vocabulary import EventType
+from logs.insights.buckets import bucket_of
+from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
+from logs.retention import oldest_kept_event
+
+HOUR = timedelta(hours=1)
+SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
+
+
+class Seconds(Func):
+    """How many seconds a length of time is: SQLite computes with microseconds, PostgreSQL with intervals."""
+
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """Return the SQL for SQLite."""
+        return self.as_sql(compiler, connection, template="(%(expressions)s / 1000000.0)", **context)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """Return the SQL for PostgreSQL."""
+        template = "EXTRACT(EPOCH FROM %(expressions)s)::double precision"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedHour:
+    """An hour whose sums have been counted."""
+
+    began_at: datetime
+    events: int
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return when the hour of a moment began; hours are UTC's, whatever the zone of who is looking."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def arrived_in(hour: datetime) -> WorkflowEventQuerySet:
+    """Return the events of an hour."""
+    return WorkflowEvent.objects.filter(received_at__gte=hour, received_at__lt=hour + HOUR)
+
+
+def recount(hour: datetime) -> CountedHour:
+    """Replace the sums of an hour by what its events add up to now; call it in a transaction.
+
+    An hour stays as it was counted once retention may have removed some of its events.
+    """
+    counted = HourlyStatus.objects.filter(hour=hour)
+    if hour >= _first_whole_hour() or not counted.exists():
+        for model in SUMS:
+            model.objects.filter(hour=hour).delete()
+        _count(hour)
+    return CountedHour(began_at=hour, events=counted.aggregate(sum=Sum("count", default=0))["sum"])
+
+
+def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
+    """Drop the sums of hours that hold no events, save those whose events retention may have removed."""
+    first = max(_first_whole_hour(), since) if since else _first_whole_hour()
+    for model in SUMS:
+        model.objects.filter(hour__gte=first, hour__lt=until).delete()
+
+
+def _first_whole_hour() -> datetime:
+    """Return the moment from which on no hour lacks events that retention has removed."""
+    return oldest_kept_event() or datetime.min.replace(tzinfo=UTC)
+
+
+def _count(hour: datetime) -> None:
+    events = arrived_in(hour).order_by()
+    runs = events.filter(event_type=EventType.WORKFLOW_COMPLETED)
+    statuses = events.values("event_type", "status").annotate(count=Count("pk"))
+    workflows = runs.values(
+        "project_slug", "project", "workflow", "status", duration_bucket=bucket_of(F("duration_seconds"))
+    ).annotate(count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0))
+    lags = events.values(webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
+    HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
+    HourlyWorkflow.objects.bulk_create(HourlyWorkflow(hour=hour, **sums) for sums in workflows)
+    HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
+
+
+def _lag() -> Expression:
+    """Return the seconds from when an event happened until it arrived: 0 where a later version of it happened since."""
+    difference = ExpressionWrapper(F("received_at") - F("happened_at"), output_field=DurationField())
+    return Case(
+        When(happened_at__gt=F("received_at"), then=0.0), default=Seconds(difference), output_field=FloatField()
+    )

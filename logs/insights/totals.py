@@ -1,0 +1,76 @@
+"""How many events there were, how many runs failed, and how both spread over the hours."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, Sum
+
+from logs.circleci.vocabulary import EventType, Tone, tone_of
+from logs.insights.periods import Period
+from logs.insights.rates import BAD_STATUSES, GOOD_STATUSES, Compared, success_rate
+from logs.models import HourlyStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The figures of a period that stand above all others."""
+
+    events: Compared
+    success_rate: Compared
+    failed_runs: Compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A part of a period: how many came to which end in it."""
+
+    since: datetime
+    until: datetime
+    counts: Counter[Tone]
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return self.counts.total()
+
+
+def read_totals(period: Period) -> Totals:
+    """Sum up a period and the time before; runs are those of workflows."""
+    runs = Q(event_type=EventType.WORKFLOW_COMPLETED)
+    kinds = {"events": Q(), "good": runs & Q(status__in=GOOD_STATUSES), "bad": runs & Q(status__in=BAD_STATUSES)}
+    times = {"now": period.present, "before": period.past}
+    sums = HourlyStatus.objects.filter(hour__gte=period.compared_since).aggregate(
+        **{
+            f"{kind}_{time}": Sum("count", filter=of_kind & of_time, default=0)
+            for kind, of_kind in kinds.items()
+            for time, of_time in times.items()
+        }
+    )
+    return Totals(
+        events=Compared(now=sums["events_now"], before=sums["events_before"]),
+        success_rate=Compared(
+            now=success_rate(sums["good_now"], sums["bad_now"]),
+            before=success_rate(sums["good_before"], sums["bad_before"]),
+        ),
+        failed_runs=Compared(now=sums["bad_now"], before=sums["bad_before"]),
+    )
+
+
+def read_bars(period: Period) -> list[Bar]:
+    """Return the events of a period by what their statuses mean, the oldest bar first."""
+    counts: defaultdict[datetime, Counter[Tone]] = defaultdict(Counter)
+    rows = HourlyStatus.objects.filter(period.present).values_list("hour", "status").annotate(Sum("count"))
+    for hour, status, count in rows:
+        counts[period.bar_at(hour)][tone_of(status)] += count
+    return bars_of(period, counts)
+
+
+def bars_of(period: Period, counts: defaultdict[datetime, Counter[Tone]]) -> list[Bar]:
+    """Return every bar of a period, the oldest first, those without anything in them too.
+
+    Args:
+        period: the period.
+        counts: what to count, by when its bar begins.
+    """
+    return [Bar(since=start, until=start + period.bar_length, counts=counts[start]) for start in period.bar_starts]

@@ -1,0 +1,109 @@
+"""Rollups: what events add up to, hour by hour, so that figures over days read hundreds of rows and not millions.
+
+`logs.insights.counting` writes them. An event counts in the hour in which its first delivery arrived, which never
+changes, so that a newer version of it changes the sums of that one hour.
+"""
+
+from django.db import models
+
+from logs.models.events import WorkflowEvent, text
+
+
+class HourlyStatus(models.Model):
+    """How many events of a type came to a status in an hour."""
+
+    hour = models.DateTimeField(help_text="When the hour began.")
+    event_type = text()
+    status = text()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "event_type", "status"], name="hourly_status_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} × {self.status} at {self.hour:%Y-%m-%d %H:00}"
+
+
+class HourlyWorkflow(models.Model):
+    """How many runs of a workflow (jobs are not counted) came to a status in an hour, in about the same time each."""
+
+    hour = models.DateTimeField(help_text="When the hour began.")
+    project_slug = text()
+    project = text()
+    workflow = text()
+    status = text()
+    duration_bucket = models.SmallIntegerField(
+        null=True, help_text="Which of the growing spans of `logs.insights.buckets` it took; null: not known."
+    )
+    seconds = models.FloatField(help_text="How long the runs took, together.")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["hour"], name="hourly_workflow_hour"),
+            models.Index(fields=["project_slug", "workflow", "hour"], name="hourly_workflow_workflow"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} × {self.workflow} {self.status} at {self.hour:%Y-%m-%d %H:00}"
+
+
+class HourlyLag(models.Model):
+    """How many events of a webhook arrived in an hour, about so long after they had happened each."""
+
+    hour = models.DateTimeField(help_text="When the hour began.")
+    webhook = text()
+    lag_bucket = models.SmallIntegerField(null=True, help_text="As of a duration; null: nobody knows when it happened.")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["hour"], name="hourly_lag_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.count} × {self.webhook} at {self.hour:%Y-%m-%d %H:00}"
+
+
+class Standing(models.Model):
+    """How a workflow stands on a default branch: its last finished run, and since which run it has failed."""
+
+    project_slug = text()
+    project = text()
+    workflow = text()
+    branch = text()
+    # Without constraints in the database: retention removes events without asking who points at them.
+    last = models.ForeignKey(
+        WorkflowEvent,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        db_index=False,
+        help_text="The last run that succeeded or failed.",
+    )
+    broken_since = models.ForeignKey(
+        WorkflowEvent,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        null=True,
+        help_text="The first failed run after the last one that succeeded; null: the last one succeeded.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project_slug", "workflow", "branch"], name="standing_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} · {self.workflow} · {self.branch}"
+
+
+class RollupState(models.Model):
+    """How far the rollups have been counted; there is one row at most."""
+
+    counted_from = models.DateTimeField(help_text="The first hour that is counted; older ones are still to be counted.")
+    counted_until = models.DateTimeField(help_text="What was written to events until then is counted.")
+
+    def __str__(self) -> str:
+        return f"{self.counted_from:%Y-%m-%d %H:00} to {self.counted_until:%Y-%m-%d %H:%M:%S}"

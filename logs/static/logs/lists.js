@@ -1,0 +1,108 @@
+// What a list does beyond links and a form: shows what arrives, is driven by keys, suggests values, chooses all.
+"use strict";
+
+(() => {
+  const page = document.getElementById("list-page");
+  const rows = document.getElementById("rows");
+  const POLL_MILLISECONDS = 5000;
+  const MAX_ROWS = 500;
+
+  // A switch that this browser remembers.
+  function remembered(id) {
+    const box = document.getElementById(id);
+    if (!box) return () => false;
+    box.checked = localStorage.getItem(`webhooklog.${id}`) !== "off";
+    box.addEventListener("change", () => localStorage.setItem(`webhooklog.${id}`, box.checked ? "on" : "off"));
+    return () => box.checked;
+  }
+
+  // --- What has arrived since. ---
+
+  const isLive = remembered("live-switch");
+  const news = document.getElementById("live-news");
+  let cursor = page.dataset.cursor;
+  let arrived = 0;
+
+  async function fetchNewer() {
+    const query = new URLSearchParams(location.search);
+    if (cursor) query.set("cursor", cursor);
+    const answer = await fetch(`${page.dataset.newerUrl}?${query}`, {headers: {accept: "application/json"}});
+    if (answer.redirected || !answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  }
+
+  function show(newer) {
+    cursor = newer.cursor;
+    if (!newer.count) return;
+    rows.insertAdjacentHTML("afterbegin", newer.html);
+    [...rows.children].slice(0, newer.count).forEach((row) => row.classList.add("new"));
+    [...rows.children].slice(MAX_ROWS).forEach((row) => row.remove());
+    rows.dispatchEvent(new CustomEvent("webhooklog:rows", {bubbles: true}));
+    document.getElementById("no-rows")?.remove();
+    arrived += newer.count;
+    news.textContent = `+${arrived}`;
+  }
+
+  async function poll() {
+    if (isLive() && !document.hidden) {
+      try {
+        show(await fetchNewer());
+        page.classList.remove("away");
+      } catch {
+        news.textContent = page.dataset.awayText;
+      }
+    }
+    setTimeout(poll, POLL_MILLISECONDS);
+  }
+
+  if ("live" in page.dataset) setTimeout(poll, POLL_MILLISECONDS);
+
+  // --- Keys. They can be switched off, for those whose software types them (WCAG 2.1.4). ---
+
+  const hasKeys = remembered("keys-switch");
+
+  function move(step) {
+    const links = [...rows.querySelectorAll("a.row-link")];
+    const here = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.row-link"));
+    links[Math.min(Math.max(here + step, 0), links.length - 1)]?.focus();
+  }
+
+  const actions = {
+    j: () => move(1),
+    k: () => move(-1),
+    "/": () => document.getElementById("search")?.focus(),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input:not([type=checkbox]), textarea, select");
+    if (!rows || !hasKeys() || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in actions) {
+      event.preventDefault();
+      actions[event.key]();
+    }
+  });
+
+  // --- Suggestions. ---
+
+  async function suggest(input) {
+    const query = new URLSearchParams({column: input.name, start: input.value});
+    const answer = await fetch(`${page.dataset.suggestionsUrl}?${query}`);
+    if (!answer.ok) return;
+    const {values} = await answer.json();
+    input.list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), {value})));
+  }
+
+  document.querySelectorAll("input[data-suggest]").forEach((input) => {
+    const list = Object.assign(document.createElement("datalist"), {id: `values-of-${input.name}`});
+    input.after(list);
+    input.setAttribute("list", list.id);
+    input.addEventListener("focus", () => suggest(input));
+    input.addEventListener("input", () => suggest(input));
+  });
+
+  // --- Choosing all. ---
+
+  document.getElementById("choose-all")?.addEventListener("change", (event) => {
+    rows.querySelectorAll("input[name=_selected_action]").forEach((box) => { box.checked = event.target.checked; });
+  });
+})();

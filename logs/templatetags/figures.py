@@ -1,0 +1,96 @@
+"""How figures are written: counts, shares, and how much they have changed."""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from logs.circleci.vocabulary import Tone
+from logs.templatetags.display import EMPTY, SIGNS
+
+TONE_WORDS = {
+    Tone.GOOD: gettext_lazy("succeeded"),
+    Tone.BAD: gettext_lazy("failed"),
+    Tone.STOPPED: gettext_lazy("stopped"),
+    Tone.WAITING: gettext_lazy("waiting"),
+    Tone.UNKNOWN: gettext_lazy("other"),
+}
+
+register = template.Library()
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """Return a share in percent, rounded down, so that 100 % is said of nothing but all."""
+    if share is None:
+        return EMPTY
+    # Rounded first: 0.29 * 1000 is 289.99999999999994.
+    tenths = int(round(share * 1_000, 6))
+    return _("%(number)s\u00a0%%") % {"number": _tenths(tenths / 10)}
+
+
+@register.filter
+def hour_in_address(hour: datetime) -> str:
+    """Return an hour as the lists take it: a moment that is the same whenever somebody follows the link."""
+    return f"{hour.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
+@register.filter
+def tone_word(tone: Tone) -> str:
+    """Return what a tone says of a run."""
+    return str(TONE_WORDS[tone])
+
+
+@register.filter
+def tone_sign(tone: Tone) -> str:
+    """Return the sign that stands for a tone beside its colour."""
+    return SIGNS[tone]
+
+
+@register.simple_tag
+def growth(share: float | None, rising: str = "") -> SafeString | str:
+    """Return how much a figure has grown against the time before: ▲ 12 %.
+
+    Args:
+        share: of what it was; None where that cannot be said, which shows nothing.
+        rising: whether more of it is "good" or "bad"; empty: neither.
+    """
+    if share is None:
+        return ""
+    return _change(round(share * 100), _("%(amount)s\u00a0%%"), rising)
+
+
+@register.simple_tag
+def points(difference: float | None, rising: str = "") -> SafeString | str:
+    """Return how much a share has grown against the time before, in points of a hundred: ▼ 2.5 points.
+
+    Args:
+        difference: of the two shares; None where one is missing, which shows nothing.
+        rising: as for `growth`.
+    """
+    if difference is None:
+        return ""
+    return _change(round(difference * 100, 1), _("%(amount)s points"), rising)
+
+
+def _change(amount: float, unit: str, rising: str) -> SafeString:
+    if not amount:
+        return format_html('<span class="change">= {}</span>', _("as before"))
+    is_up = amount > 0
+    verdict = {"": "none", "good": "good" if is_up else "bad", "bad": "bad" if is_up else "good"}[rising]
+    return format_html(
+        '<span class="change change-{}"><span aria-hidden="true">{}</span>'
+        '<span class="visually-hidden">{}</span> {}</span>',
+        verdict,
+        "▲" if is_up else "▼",
+        _("up by") if is_up else _("down by"),
+        unit % {"amount": _tenths(abs(amount))},
+    )
+
+
+def _tenths(number: float) -> str:
+    return number_format(number, 1 if number % 1 else 0, force_grouping=True)

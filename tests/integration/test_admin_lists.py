@@ -1,0 +1,287 @@
+"""What ops see in the admin's lists of events and deliveries."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from logs.models import Delivery, WorkflowEvent
+from logs.models.choices import about_how_many, values_of
+from tests.plans import assert_reads_little
+
+pytestmark = pytest.mark.django_db
+
+EVENTS = reverse("admin:logs_workflowevent_changelist")
+NEWER_EVENTS = reverse("admin:logs_workflowevent_newer")
+SUGGESTIONS = reverse("admin:logs_workflowevent_suggestions")
+DELIVERIES = reverse("admin:logs_delivery_changelist")
+
+
+def page_of(row):
+    return reverse(f"admin:logs_{row._meta.model_name}_change", args=[row.pk])
+
+
+def read(client, url, **query):
+    answer = client.get(url, query)
+    assert answer.status_code == 200, (url, answer.status_code)
+    return answer
+
+
+def shown(answer):
+    return [row.event_id for row in answer.context["rows"]]
+
+
+def make_event(number, **columns):
+    moment = datetime(2026, 5, 4, 10, tzinfo=UTC) + timedelta(minutes=number)
+    return WorkflowEvent(
+        **{
+            "event_id": f"event-{number}",
+            "event_type": "workflow-completed",
+            "workflow": "build",
+            "project": "orchard",
+            "project_slug": "github/acme/orchard",
+            "status": "success",
+            "branch": "main",
+            "revision": f"{number:07d}".ljust(40, "a"),
+            "received_at": moment,
+            "happened_at": moment,
+            "verified": True,
+        }
+        | columns
+    )
+
+
+@pytest.fixture
+def events():
+    """A hundred and twenty events, a minute apart."""
+    return WorkflowEvent.objects.bulk_create(make_event(number) for number in range(120))
+
+
+def test_shows_the_newest_first_and_leads_to_all_others_and_back(admin_client, events):
+    newest = read(admin_client, EVENTS)
+    assert shown(newest) == [f"event-{number}" for number in range(119, 69, -1)]
+    assert newest.context["newer_link"] is newest.context["first_link"] is None
+    older = admin_client.get(EVENTS + newest.context["older_link"])
+    assert shown(older)[0] == "event-69"
+    oldest = admin_client.get(EVENTS + older.context["older_link"])
+    assert shown(oldest) == [f"event-{number}" for number in range(19, -1, -1)]
+    assert oldest.context["older_link"] is None
+    assert shown(admin_client.get(EVENTS + oldest.context["newer_link"])) == shown(older)
+    assert shown(admin_client.get(EVENTS + oldest.context["first_link"])) == shown(newest)
+
+
+def test_pages_of_a_relative_time_keep_its_moment(admin_client, events, time_machine):
+    time_machine.move_to(datetime(2026, 5, 4, 12, tzinfo=UTC), tick=False)
+    newest = read(admin_client, EVENTS, received_after="2h")
+    time_machine.shift(timedelta(hours=1))
+    oldest = admin_client.get(EVENTS + admin_client.get(EVENTS + newest.context["older_link"]).context["older_link"])
+    assert shown(oldest)[-1] == "event-0"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"status": "failed,error"}, 1),
+        ({"status": "failed", "project": "github/acme/orchard"}, 1),
+        ({"status": "failed", "project": "harbour"}, 0),
+        ({"branch": "fix/rain"}, 1),
+        ({"received_after": "2026-05-04T10:05Z", "received_before": "2026-05-04T10:07Z"}, 2),
+        ({"q": "umbrella"}, 1),
+        ({"revision": "0000004"}, 1),
+        ({"verified": "false"}, 1),
+    ],
+)
+def test_filters_as_the_api_does(admin_client, query, count):
+    WorkflowEvent.objects.bulk_create(make_event(number) for number in range(3, 9))
+    odd = make_event(99, status="failed", branch="fix/rain", commit_subject="Open the umbrella", verified=False)
+    odd.save()
+    assert len(shown(read(admin_client, EVENTS, **query))) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({"url__regex": "."}, "There is no filter named &#x27;url__regex&#x27;."),
+        ({"received_after": "yesterday"}, "received_after: "),
+        ({"ordering": "url"}, "ordering must be one of: "),
+        ({"cursor": "x"}, "address is not one that a list has given"),
+        ({"status": ["failed", "success"]}, "status stands there several times."),
+        ({"project": "\x00"}, "project: "),
+    ],
+)
+def test_says_what_it_does_not_understand_and_lists_nothing(admin_client, events, query, reason):
+    answer = admin_client.get(EVENTS, query)
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    assert reason in page
+    assert "row-link" not in page
+    assert admin_client.get(NEWER_EVENTS, query).status_code == 400
+
+
+def test_leaves_empty_fields_of_its_form_out_of_the_address(admin_client):
+    answer = admin_client.get(EVENTS, {"project": "", "workflow": "build", "branch": ""})
+    assert answer.headers["Location"] == "?workflow=build"
+
+
+def test_the_form_keeps_what_it_has_no_field_for(admin_client, events):
+    page = read(admin_client, EVENTS, status="failed", job="lint", ordering="-duration").content.decode()
+    for name, value in {"status": "failed", "job": "lint", "ordering": "-duration"}.items():
+        assert f'<input type="hidden" name="{name}" value="{value}">' in page
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("#7", "pipeline=7"),
+        ("0000005AA", "revision=0000005aa"),
+        ("0000005ab", "q=0000005ab"),
+        ("5d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "workflow_id=5d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
+        ("6d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "pipeline_id=6d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
+        ("7d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "project=7d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
+        ("paint the boat", "q=paint+the+boat"),
+    ],
+)
+def test_a_search_leads_to_what_its_text_means(admin_client, text, query):
+    ids = {
+        name: f"{digit}d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d" for name, digit in [("pipeline_id", 6), ("project_id", 7)]
+    }
+    make_event(5, **ids).save()
+    answer = admin_client.get(EVENTS, {"search": f" {text} ", "status": "success", "q": "before"})
+    assert answer.headers["Location"] == f"?status=success&{query}"
+
+
+def test_a_search_for_an_events_id_leads_to_its_page(admin_client, events):
+    assert admin_client.get(EVENTS, {"search": "event-7"}).headers["Location"] == page_of(events[7])
+
+
+def test_shows_what_has_arrived_since(admin_client, events):
+    cursor = read(admin_client, EVENTS, status="failed").context["live_cursor"]
+    make_event(200, status="failed", received_at=datetime.now(UTC)).save()
+    make_event(201, received_at=datetime.now(UTC)).save()
+    newer = read(admin_client, NEWER_EVENTS, status="failed", cursor=cursor).json()
+    assert newer["count"] == 1
+    assert page_of(WorkflowEvent.objects.get(event_id="event-200")) in newer["html"]
+    again = read(admin_client, NEWER_EVENTS, status="failed", cursor=newer["cursor"]).json()
+    assert again == {"html": "", "count": 0, "cursor": newer["cursor"]}
+
+
+@pytest.mark.parametrize("query", [{"ordering": "received_at"}, {"ordering": "-duration"}])
+def test_is_live_only_where_the_newest_stand_first(admin_client, events, query):
+    assert read(admin_client, EVENTS).context["is_live"]
+    assert not read(admin_client, EVENTS, **query).context["is_live"]
+    older = read(admin_client, EVENTS).context["older_link"]
+    assert not admin_client.get(EVENTS + older).context["is_live"]
+
+
+def test_looking_for_newer_ones_costs_one_query(admin_client, events, django_assert_num_queries):
+    cursor = read(admin_client, EVENTS).context["live_cursor"]
+    with django_assert_num_queries(3):  # session, user, the rows
+        read(admin_client, NEWER_EVENTS, cursor=cursor)
+
+
+@pytest.mark.parametrize("url", [EVENTS, DELIVERIES])
+def test_a_page_costs_the_same_queries_however_many_rows_it_shows(
+    admin_client, deliver, workflow_document, django_assert_max_num_queries, url
+):
+    for seed in range(20):
+        deliver(workflow_document(seed))
+    # Session, user, the rows, about how many there are; for a table never counted, PostgreSQL is asked twice.
+    with django_assert_max_num_queries(5) as captured:
+        read(admin_client, url)
+    told = " ".join(query["sql"] for query in captured.captured_queries)
+    assert "COUNT(" not in told
+    assert "DISTINCT" not in told
+    assert '"body"' not in told
+
+
+def test_suggests_values_that_begin_so(admin_client):
+    branches = ["main", "fix/rain", "fix/snow", "release", ""]
+    WorkflowEvent.objects.bulk_create(make_event(number, branch=branch) for number, branch in enumerate(branches * 3))
+    assert read(admin_client, SUGGESTIONS, column="branch").json()["values"] == [
+        "fix/rain",
+        "fix/snow",
+        "main",
+        "release",
+    ]
+    assert read(admin_client, SUGGESTIONS, column="branch", start="fix/").json()["values"] == ["fix/rain", "fix/snow"]
+    assert values_of(WorkflowEvent, "branch", most=2) == ["fix/rain", "fix/snow"]
+    assert admin_client.get(SUGGESTIONS, {"column": "url"}).status_code == 400
+
+
+def test_tells_about_how_many_there_are(admin_client, events):
+    assert about_how_many(WorkflowEvent) == 120
+    assert "About 120 in the log." in read(admin_client, EVENTS).content.decode()
+    assert "in the log." not in read(admin_client, EVENTS, status="failed").content.decode()
+
+
+def test_exports_what_is_shown(admin_client, events):
+    page = read(admin_client, EVENTS, status="success", received_after="2026-05-04T11:57Z")
+    url = page.context["export_url"]
+    assert f'href="{url.replace("&", "&amp;")}format=ndjson"' in page.content.decode()
+    exported = admin_client.get(f"{url}format=ndjson").getvalue().decode().splitlines()
+    assert [json.loads(line)["id"] for line in exported] == shown(page)
+
+
+def test_says_what_to_do_while_nothing_has_arrived(admin_client):
+    assert "manage.py send_test_webhook" in read(admin_client, EVENTS).content.decode()
+    assert "Show all" in read(admin_client, EVENTS, status="failed").content.decode()
+
+
+def test_says_how_far_it_has_looked(admin_client, events, monkeypatch):
+    monkeypatch.setattr("logs.models.pages.MAX_SCANNED", 10)
+    page = read(admin_client, EVENTS, webhook="none such")
+    assert shown(page) == []
+    assert "that were looked at; there may be some further on." in page.content.decode()
+    assert page.context["older_link"]
+
+
+def test_marks_what_nobody_has_signed(admin_client):
+    make_event(1, verified=False).save()
+    assert "not signed" in read(admin_client, EVENTS).content.decode()
+
+
+@pytest.mark.parametrize("url", [EVENTS, NEWER_EVENTS, SUGGESTIONS, DELIVERIES])
+def test_staff_without_the_permission_see_nothing(client, url):
+    user = get_user_model().objects.create_user("staff", is_staff=True)
+    client.force_login(user)
+    assert client.get(url).status_code == 403
+
+
+def test_lists_deliveries_by_outcome_with_the_reason(admin_client, deliver, workflow_document):
+    deliver(workflow_document(1))
+    deliver(b"[1, 2]")
+    page = read(admin_client, DELIVERIES, outcome="unverified,malformed,forbidden,rejected")
+    assert [row.outcome for row in page.context["rows"]] == ["malformed"]
+    assert "not a JSON object but a JSON array" in page.content.decode()
+
+
+def test_offers_to_verify_again_to_those_who_may(client, deliver):
+    deliver(b"[1, 2]")
+    user = get_user_model().objects.create_user("staff", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    client.force_login(user)
+    assert "_selected_action" not in read(client, DELIVERIES).content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="replay_delivery"))
+    page = read(client, DELIVERIES).content.decode()
+    assert "_selected_action" in page
+    assert f'value="{Delivery.objects.get().pk}"' in page
+
+
+def test_suggesting_reads_an_index_from_value_to_value(admin_client, django_assert_num_queries):
+    WorkflowEvent.objects.bulk_create(make_event(number, branch=f"branch-{number % 9}") for number in range(2_000))
+    with django_assert_num_queries(3) as captured:  # session, user, the values
+        read(admin_client, SUGGESTIONS, column="branch", start="b")
+    assert_reads_little(captured.captured_queries[-1]["sql"], "event_branch_newest", most=50)
+
+
+def test_looking_for_newer_ones_reads_only_these(admin_client, django_assert_num_queries):
+    WorkflowEvent.objects.bulk_create(make_event(number) for number in range(2_000))
+    cursor = read(admin_client, EVENTS).context["live_cursor"]
+    make_event(2_001).save()
+    with django_assert_num_queries(3) as captured:
+        assert read(admin_client, NEWER_EVENTS, cursor=cursor).json()["count"] == 1
+    # PostgreSQL still meets the rows that other tests have rolled back.
+    assert_reads_little(captured.captured_queries[-1]["sql"], "event_newest", is_range=True, most=500)

@@ -1,0 +1,262 @@
+"""The page of a delivery: the verdict, what to do about it, what arrived, and the same bytes to take away."""
+
+import os
+import re
+import subprocess
+from html import unescape
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from logs.admin.delivery_page import SHOWN_ATTEMPTS
+from logs.ingest.replay import replay
+from logs.models import Delivery, WorkflowEvent
+
+pytestmark = pytest.mark.django_db
+
+CURL_COMMAND = re.compile(r'<pre[^>]*id="curl-command"[^>]*>(.*?)</pre>', re.DOTALL)
+
+
+def page_of(delivery):
+    return reverse("admin:logs_delivery_change", args=[delivery.pk])
+
+
+def body_of(delivery):
+    return reverse("admin:logs_delivery_body", args=[delivery.pk])
+
+
+def read(client, delivery):
+    answer = client.get(page_of(delivery))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def words(html):
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def count_queries(call):
+    with CaptureQueriesContext(connection) as captured:
+        call()
+    return len(captured)
+
+
+@pytest.fixture
+def staff_with(user_with, client_of):
+    """Make a client of a member of staff who has these permissions only."""
+
+    def make(*codenames):
+        user = user_with(*codenames)
+        user.is_staff = True
+        user.save()
+        return client_of(user)
+
+    return make
+
+
+@pytest.fixture
+def refused(deliver, workflow_document):
+    """A delivery that was signed with another secret."""
+    deliver(workflow_document(), secret="another")
+    return Delivery.objects.get()
+
+
+def test_says_why_it_was_refused_and_what_to_do(admin_client, refused):
+    page = words(read(admin_client, refused))
+    assert f"✕ unverified Delivery {refused.pk} Verify again" in page  # Not "not signed": it was, by somebody.
+    assert refused.reason in page
+    assert "Check the secret in CIRCLECI_WEBHOOK_SECRETS" in page
+    assert "verify again" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "advice"),
+    [
+        (b"[1]", "malformed", "No event can be read from these bytes."),
+        (b"x" * 1_048_577, "rejected", "Its body was not read"),
+    ],
+)
+def test_advises_by_the_outcome(admin_client, deliver, body, outcome, advice):
+    deliver(body)
+    delivery = Delivery.objects.get()
+    assert delivery.outcome == outcome
+    assert advice in words(read(admin_client, delivery))
+
+
+def test_advises_how_to_let_a_webhook_speak_for_a_project(admin_client, deliver, workflow_document, webhook_secrets):
+    webhook_secrets["narrow"] = {"secrets": ["narrow-secret"], "projects": ["github/other/*"]}
+    deliver(workflow_document(), secret="narrow-secret")
+    assert 'add the project to its "projects"' in words(read(admin_client, Delivery.objects.get()))
+
+
+def test_of_a_body_that_was_cut_it_says_so(admin_client, deliver, workflow_document, settings):
+    settings.REFUSED_BODY_MAX_BYTES = 100
+    deliver(workflow_document(), secret="another")
+    page = words(read(admin_client, Delivery.objects.get()))
+    assert "Only its first 100 bytes are kept." in page
+    assert "it cannot be verified again" in page
+    assert "restart, then verify again" not in page
+
+
+def test_marks_what_an_unsigned_webhook_brought(admin_client, deliver, workflow_document, webhook_secrets):
+    webhook_secrets["open"] = None
+    deliver(workflow_document(), path="/log-circleci-webhook/open", secret=None)
+    delivery = Delivery.objects.get()
+    assert f"✓ logged Delivery {delivery.pk} not signed" in words(read(admin_client, delivery))
+
+
+def test_nothing_has_to_be_done_about_what_was_logged(admin_client, deliver, workflow_document):
+    deliver(workflow_document())
+    page = words(read(admin_client, Delivery.objects.get()))
+    assert "What to do" not in page
+    assert str(WorkflowEvent.objects.get()) in page
+
+
+def test_shows_who_sent_it_with_which_headers(admin_client, deliver, workflow_document, webhook_secrets):
+    webhook_secrets["rotated"] = ["new", "old"]
+    deliver(workflow_document(), path="/log-circleci-webhook/rotated", secret="old", REMOTE_ADDR="203.0.113.9")
+    page = words(read(admin_client, Delivery.objects.get()))
+    for text in (
+        "Webhook rotated",
+        "at position 1 of the webhook's list",
+        "Address /log-circleci-webhook/rotated",
+        "From 203.0.113.9",
+        "circleci-signature v1=",
+        "circleci-event-type workflow-completed",
+        "It was judged at its arrival only.",
+    ):
+        assert text in page
+
+
+def test_shows_every_attempt_the_newest_first(admin_client, refused, settings):
+    replay(refused.pk, actor="early")
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"mended": "another"}
+    replay(refused.pk, actor="late")
+    page = read(admin_client, refused)
+    attempts = words(re.search('aria-labelledby="attempts-title">(.*?)</section>', page, re.DOTALL)[1])
+    places = [attempts.index(actor) for actor in ("late", "early", "arrival")]
+    assert places == sorted(places)
+
+
+def test_shows_a_payload_as_a_tree_and_anything_else_as_text_or_bytes(admin_client, deliver, workflow_document):
+    for payload, wanted in [
+        (workflow_document(), '<ul class="tree object">'),
+        (b"[1, 2]", ">[1, 2]</pre>"),
+        (b"\xff\x00<b>", "00000000  ff 00 3c 62 3e "),
+        (b"", "The body is empty."),
+    ]:
+        deliver(payload)
+        page = read(admin_client, Delivery.objects.order_by("-pk").first())
+        assert wanted in page
+        assert "<b>" not in page
+
+
+def test_hands_out_the_bytes_as_a_file_that_no_browser_opens(admin_client, deliver):
+    body = b"<script>alert(1)</script>\r\n\xff"
+    deliver(body)
+    delivery = Delivery.objects.get()
+    answer = admin_client.get(body_of(delivery))
+    assert answer.content == body
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="delivery-{delivery.pk}.json"'
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "codenames", [[], ["view_delivery"], ["view_delivery_body"], ["view_delivery", "replay_delivery"]]
+)
+def test_hands_no_bytes_to_those_who_may_not_see_them(staff_with, refused, codenames):
+    assert staff_with(*codenames).get(body_of(refused)).status_code == 403
+
+
+def test_hands_no_bytes_to_strangers(client, refused):
+    assert client.get(body_of(refused)).headers["Location"].startswith("/admin/login/")
+
+
+def test_of_a_delivery_that_is_gone_there_is_no_body(admin_client):
+    for key in ("1", "999999999999999999999999"):
+        answer = admin_client.get(f"/admin/logs/delivery/{key}/body/", follow=True)
+        assert "Perhaps it was deleted?" in answer.content.decode()
+
+
+def test_names_the_permissions_that_are_missing(staff_with, refused):
+    page = read(staff_with("view_delivery"), refused)
+    assert page.count("To see this, you need the permission logs.view_delivery_body.") == 1
+    assert "you need the permission logs.replay_delivery" in page
+    for closed in ("curl", body_of(refused), reverse("admin:logs_delivery_replay"), '"tree'):
+        assert closed not in page
+
+
+def test_costs_the_same_however_often_it_was_judged(admin_client, refused):
+    few = count_queries(lambda: read(admin_client, refused))
+    for _ in range(SHOWN_ATTEMPTS + 1):
+        replay(refused.pk, actor="ops")
+    assert count_queries(lambda: read(admin_client, refused)) == few == 5  # Session, user, row, body, attempts.
+    assert "Only the newest are shown here." in read(admin_client, refused)
+
+
+# The command, run as an operator would: by bash and curl, against a server that listens.
+
+
+@pytest.fixture
+def run_command(live_server, admin_client):
+    """Run the command that a delivery's page shows, and return what curl has written."""
+
+    def run(delivery, folder):
+        host = live_server.url.removeprefix("http://")
+        page = admin_client.get(page_of(delivery), headers={"host": host}).content.decode()
+        command = unescape(CURL_COMMAND.search(page)[1])
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "no_proxy": "*"}
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, check=True, timeout=30, cwd=folder, env=environment
+        )
+        return done.stdout.decode()
+
+    return run
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["", "/my-circleci-webhook"])
+def test_the_command_sends_the_very_bytes_with_their_proof(deliver, workflow_document, run_command, tmp_path, path):
+    document = workflow_document(author="Zoë Größe 🌳", project='it\'s $HOME `id` \\n %s !! "сад"')
+    deliver(document, path=f"/log-circleci-webhook{path}")
+    first = Delivery.objects.get()
+    WorkflowEvent.objects.all().delete()
+    first.refresh_from_db()
+    answer = run_command(first, tmp_path)
+    assert " 201 Created" in answer
+    second = Delivery.objects.order_by("-pk").first()
+    assert bytes(second.body) == bytes(first.body)
+    assert (second.outcome, second.verified, second.webhook_slug) == ("logged", True, first.webhook_slug)
+    assert second.headers["circleci-signature"] == first.headers["circleci-signature"]
+    assert WorkflowEvent.objects.get().author == "Zoë Größe 🌳"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "1", "type": "ping",\n "text": "it\'s \\u00fc"}\n',
+        b'{"id": "1", "type": "ping", "tab":\t"\r\n"}'.replace(b"\r\n", b"\\r\\n"),
+        '{"id": "1", "type": "ping", "raw": "Ünïcödé \u202e"}'.encode(),
+        bytes(range(256)),
+    ],
+)
+def test_the_command_sends_any_bytes(deliver, run_command, tmp_path, body):
+    deliver(body)
+    first = Delivery.objects.get()
+    answer = run_command(first, tmp_path)
+    second = Delivery.objects.order_by("-pk").first()
+    assert (second.pk, bytes(second.body)) != (first.pk, b"")
+    assert bytes(second.body) == body
+    assert (second.outcome, second.verified) == (first.outcome, True)
+    assert (" 200 OK" in answer) == (first.outcome == "ping")
+
+
+def test_the_command_names_this_site(admin_client, refused, settings):
+    settings.ALLOWED_HOSTS = ["hooks.example.com"]
+    page = admin_client.get(page_of(refused), headers={"host": "hooks.example.com"}, secure=True).content.decode()
+    command = unescape(CURL_COMMAND.search(page)[1])
+    assert command.endswith("https://hooks.example.com/log-circleci-webhook")
