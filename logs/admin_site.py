@@ -10,10 +10,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from logs.circleci.vocabulary import BAD_STATUSES
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_dashboard
 from logs.insights.periods import period_of
-from logs.insights.rates import BAD_STATUSES
 from logs.permissions import VIEW_DELIVERIES, VIEW_EVENTS
 from logs.templatetags.figures import hour_in_address
 

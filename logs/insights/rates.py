@@ -1,11 +1,6 @@
-"""What the dashboard calls good and bad, and figures beside those of the time before."""
+"""Success rates, and figures beside those of the time before."""
 
 from dataclasses import dataclass
-
-from logs.circleci.vocabulary import STATUS_TONES, Tone
-
-GOOD_STATUSES = [status for status, tone in STATUS_TONES.items() if tone is Tone.GOOD]
-BAD_STATUSES = [status for status, tone in STATUS_TONES.items() if tone is Tone.BAD]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,13 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Case, Count, Exists, Min, OuterRef, Q, Value, When
 
-from logs.circleci.vocabulary import STATUS_TONES, EventType, Tone
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType, Tone
 from logs.models import Standing, WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
 
-GOOD = [status for status, tone in STATUS_TONES.items() if tone is Tone.GOOD]
-BAD = [status for status, tone in STATUS_TONES.items() if tone is Tone.BAD]
 KEY = ("project_slug", "workflow", "branch")
 
-TONE = Case(When(status__in=GOOD, then=Value(Tone.GOOD)), When(status__in=BAD, then=Value(Tone.BAD)))
+TONE = Case(When(status__in=GOOD_STATUSES, then=Value(Tone.GOOD)), When(status__in=BAD_STATUSES, then=Value(Tone.BAD)))
 
 
 def update_standings(changed: WorkflowEventQuerySet) -> None:
@@ -37,7 +35,7 @@ def _on_default_branches(events: WorkflowEventQuerySet) -> Any:
 
 
 def _count_good() -> Count:
-    return Count("pk", filter=Q(status__in=GOOD))
+    return Count("pk", filter=Q(status__in=GOOD_STATUSES))
 
 
 def _keeps_failing(known: Standing, row: dict[str, Any]) -> bool:
@@ -59,7 +57,7 @@ def _find_out(standing: Standing, *, keeps_failing: bool) -> None:
             standing.delete()
         return
     standing.last, standing.project = last, last.project
-    if last.status in GOOD:
+    if last.status in GOOD_STATUSES:
         standing.broken_since = None
     elif not keeps_failing:
         standing.broken_since = _first_failed(runs)

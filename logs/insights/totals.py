@@ -6,9 +6,9 @@ from datetime import datetime
 
 from django.db.models import Q, Sum
 
-from logs.circleci.vocabulary import EventType, Tone, tone_of
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType, Tone, tone_of
 from logs.insights.periods import Period
-from logs.insights.rates import BAD_STATUSES, GOOD_STATUSES, Compared, success_rate
+from logs.insights.rates import Compared, success_rate
 from logs.models import HourlyStatus
 
 

@@ -12,10 +12,10 @@ from operator import or_
 
 from django.db.models import Max, Q, QuerySet, Sum
 
-from logs.circleci.vocabulary import Tone
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, Tone
 from logs.insights.buckets import quantile
 from logs.insights.periods import Period
-from logs.insights.rates import BAD_STATUSES, GOOD_STATUSES, Compared, success_rate
+from logs.insights.rates import Compared, success_rate
 from logs.insights.totals import Bar, bars_of
 from logs.models import HourlyWorkflow
 
