@@ -6,6 +6,7 @@ import random
 import socket
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
@@ -25,6 +26,12 @@ SECRET = "a-secret-of-the-tests"
 def database_is_the_one_asked_for(pytestconfig):
     # Settings read too early would fall back to SQLite, and a whole run would prove nothing about PostgreSQL.
     assert connection.vendor == pytestconfig.getoption("database")
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """Empty the cache: a test's clock may stand where another's stood."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.core.cache import cache
 
 from logs.circleci.vocabulary import Tone
 from logs.insights.broken import BrokenNow, read_broken
 from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling, trend_of
-from logs.insights.counting import coverage
+from logs.insights.counting import MAX_AGE, coverage
 from logs.insights.periods import Period
 from logs.insights.refusals import Refusals, read_refusals
 from logs.insights.sums import HOUR
 from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.webhooks import WebhookFigures, read_webhooks
-from logs.insights.workflows import Sums, WorkflowFigures, read_figures, read_sums, slowest
+from logs.insights.workflows import Sums, WorkflowFigures, look_closer, read_sums, slowest
 from logs.models import WorkflowEvent
 
 CHART_HEIGHT = 160
@@ -38,50 +42,69 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dashboard:
-    """The parts of the page, in its order."""
+class Figures:
+    """What the rollups tell of a period: the same until they are counted again."""
 
-    period: Period
-    coverage: Coverage | None  # None: nothing is counted yet.
-    broken: BrokenNow
     totals: Totals
     chart: Chart
     workflows: list[WorkflowRow]
     has_more_workflows: bool
     slowest: list[Sums]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """The parts of the page."""
+
+    period: Period
+    coverage: Coverage | None  # None: nothing is counted yet.
+    broken: BrokenNow
+    figures: Figures
     refusals: Refusals | None  # None: not for this reader.
     webhooks: list[WebhookFigures]
 
 
 def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
     """Read all parts of the page for a period."""
-    sums = read_sums(period)
-    figures = read_figures(period, sums)
-    bars = read_bars(period)
+    counted = coverage()
     return Dashboard(
         period=period,
-        coverage=read_coverage(period),
+        coverage=read_coverage(period, *counted) if counted else None,
         broken=read_broken(),
-        totals=read_totals(period),
-        chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
-        workflows=[
-            WorkflowRow(figures=each, trend=trend_of(each.bars, width=TREND_WIDTH, height=TREND_HEIGHT))
-            for each in figures
-        ],
-        has_more_workflows=len(sums) > len(figures),
-        slowest=slowest(sums),
+        figures=_remembered_figures(period, *counted) if counted else read_figures(period),
         refusals=read_refusals(period) if with_refusals else None,
         webhooks=read_webhooks(period),
     )
 
 
-def read_coverage(period: Period) -> Coverage | None:
+def _remembered_figures(period: Period, counted_from: datetime, counted_until: datetime) -> Figures:
+    """Return the figures as they were last counted; who looks again within a minute need not wait for them."""
+    moments = (period.since, period.until, counted_from, counted_until)
+    key = "-".join(["figures", period.name, *(str(moment.timestamp()) for moment in moments)])
+    figures: Any = cache.get_or_set(key, partial(read_figures, period), MAX_AGE.total_seconds())
+    return figures  # type: ignore[no-any-return]  # The cache knows no types.
+
+
+def read_figures(period: Period) -> Figures:
+    """Read what the rollups tell of a period."""
+    sums, bars = read_sums(period), read_bars(period)
+    shown = look_closer(period, sums)
+    return Figures(
+        totals=read_totals(period),
+        chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
+        workflows=[
+            WorkflowRow(figures=each, trend=trend_of(each.bars, width=TREND_WIDTH, height=TREND_HEIGHT))
+            for each in shown
+        ],
+        has_more_workflows=len(sums) > len(shown),
+        slowest=slowest(sums),
+    )
+
+
+def read_coverage(period: Period, counted_from: datetime, counted_until: datetime) -> Coverage:
     """Tell whether the rollups reach back to the beginnings of a period and of the time before it."""
-    counted = coverage()
-    if counted is None:
-        return None
     # Of the present hour is always counted what is known; before the command has run, nothing else is.
-    counted_from, counted_until = min(counted[0], period.until - HOUR), counted[1]
+    counted_from = min(counted_from, period.until - HOUR)
     # A log that is younger than the period lacks nothing.
     is_complete = (
         counted_from <= period.compared_since or not WorkflowEvent.objects.filter(received_at__lt=counted_from).exists()

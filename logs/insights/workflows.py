@@ -110,7 +110,7 @@ def slowest(sums: Iterable[Sums]) -> list[Sums]:
     return sorted(often, key=lambda each: each.mean_seconds, reverse=True)[:SHOWN_SLOWEST]
 
 
-def read_figures(period: Period, sums: list[Sums]) -> list[WorkflowFigures]:
+def look_closer(period: Period, sums: list[Sums]) -> list[WorkflowFigures]:
     """Look closer at the first of the given workflows."""
     shown = sums[:SHOWN]
     if not shown:

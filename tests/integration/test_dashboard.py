@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -495,10 +496,22 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
         read(ops, period)
     fill()
     settings.CIRCLECI_WEBHOOK_SECRETS |= {f"webhook {number}": ["new", "old"] for number in range(30)}
+    cache.clear()
     with CaptureQueriesContext(connection) as much:
         read(ops, period)
     # Four for who is asking, two for how far the rollups go, and eleven for what is shown.
     assert (len(little), len(much)) == (17, 17)
+
+
+def test_the_figures_are_read_once_for_each_count(ops):
+    make_statuses(3, hours_ago=1)
+    before = section(read(ops), "hours")
+    with CaptureQueriesContext(connection) as again:
+        assert section(read(ops), "hours") == before
+    assert not [query for query in again.captured_queries if "hourlyworkflow" in query["sql"]]
+    make_statuses(4, hours_ago=2)
+    RollupState.objects.update(counted_until=NOW - timedelta(seconds=1))
+    assert section(read(ops), "hours") != before
 
 
 def test_somebody_who_is_not_staff_has_to_sign_in(client):

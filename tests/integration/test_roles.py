@@ -188,3 +188,12 @@ def test_nobody_changes_the_log(admin_client, entries):
         url = reverse(f"admin:admin_logentry_{action}", args=args)
         assert admin_client.post(url, {"change_message": "nothing", "post": "yes"}).status_code == 403
     assert LogEntry.objects.get().change_message.startswith("Replayed")
+
+
+def test_whoever_lacks_a_permission_is_told_so_on_a_page_with_a_way_out(client):
+    client.force_login(get_user_model().objects.create_user("nobody", is_staff=True))
+    answer = client.get(reverse("admin:logs_delivery_replay"))
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "The account <b>nobody</b> lacks a permission" in page
+    assert f'href="{reverse("admin:index")}"' in page

@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
+import psycopg
+
 from tests.load.engines import PostgreSQLEngine, manage
 from tests.load.filling import fill
 from tests.load.server import PROJECT, Server
@@ -40,10 +42,16 @@ print(session.session_key)
 EVENTS, DELIVERIES = "/admin/logs/workflowevent/", "/admin/logs/delivery/"
 A_QUARTER_AGO = "90d"
 
+# The dashboard remembers its figures until they are counted again, which is each minute at most.
+COUNTED_ANEW = ", just counted anew"
+FORGET = "UPDATE logs_rollupstate SET counted_until = counted_until - interval '1 microsecond'"
+
 # What is asked for; {event}, {delivery}, {commit} and {number} are filled in anew for each request.
 PAGES = {
     "dashboard, 24 hours": "/admin/",
+    f"dashboard, 24 hours{COUNTED_ANEW}": "/admin/",
     "dashboard, 7 days": "/admin/?period=7d",
+    f"dashboard, 7 days{COUNTED_ANEW}": "/admin/?period=7d",
     "events": EVENTS,
     "events, a quarter of a year ago": f"{EVENTS}?received_before={A_QUARTER_AGO}",
     "events, failed": f"{EVENTS}?status=failed",
@@ -91,6 +99,11 @@ class Site:
         self.server.start()
         self.server.wait_until_serving()
 
+    def forget_figures(self):
+        """Make the next dashboard read its figures."""
+        with psycopg.connect(self.database.url) as connection:
+            connection.execute(FORGET)
+
     def milliseconds(self, url, random):
         """Ask for a page once, and return how long it took.
 
@@ -131,7 +144,7 @@ def measure_all(sites, options):
             site.start()
         say(f"| page | {' | '.join(f'{site.events:,}: p50, p95 ms' for site in sites)} |\n|---|---|---|")
         for name, url in PAGES.items():
-            figures = measure(sites, url, options)
+            figures = measure(sites, url, options, is_forgetful=name.endswith(COUNTED_ANEW))
             say(f"| {name} | {' | '.join(f'{p50:.1f}, {p95:.1f}' for p50, p95 in figures)} |")
             if figures[-1][1] >= LIMIT_MILLISECONDS:
                 slow.append(name)
@@ -141,11 +154,13 @@ def measure_all(sites, options):
     return slow
 
 
-def measure(sites, url, options):
+def measure(sites, url, options, *, is_forgetful):
     """Ask each site for a page in turns, and return the median and the 95th percentile of each."""
     random, times = Random(options.seed), {site.events: [] for site in sites}
     for number in range(WARM_UP + options.requests):
         for site in sites:
+            if is_forgetful:
+                site.forget_figures()
             taken = site.milliseconds(url, random)
             if number >= WARM_UP:
                 times[site.events].append(taken)
