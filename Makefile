@@ -1,7 +1,8 @@
 # What one does with webhooklog; `make` or `make help` lists it. Needed: Python 3.11 or newer, and make.
 
-PYTHON ?= python3
-BIN    := .venv/bin
+PYTHON       ?= python3
+BIN          := .venv/bin
+CHROMEDRIVER := /usr/bin/chromedriver
 
 # Production-like settings for the checks, whatever .env and the environment hold.
 CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
@@ -9,10 +10,10 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture bench-admin guards fuzz check api-check schema format lock clean
+.PHONY: help run test test-browser torture bench-admin guards fuzz check api-check schema format lock clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/python -m webhooklog.run
@@ -20,6 +21,9 @@ run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:800
 test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest --database=sqlite --cov --cov-report=
 	$(BIN)/python -m pytest --database=postgresql --cov --cov-append --cov-fail-under=95
+
+test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## drive a real Chromium through every page, in light, in dark, on a phone: three minutes
+	$(BIN)/python -m pytest tests/browser
 
 torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
@@ -66,6 +70,13 @@ lock: $(BIN)/dev.installed ## compile requirements/*.in to hash-locked *.txt (UP
 
 clean: ## remove what make has made; the log in var/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
+
+# Debian's package of the driver brings the Chromium that it fits.
+$(CHROMEDRIVER):
+	@test "$$(id -u)" = 0 && command -v apt-get > /dev/null || \
+		{ echo "The browser tests need Debian's packages: apt-get install chromium chromium-driver" >&2; exit 1; }
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet chromium chromium-driver
 
 # One file for each installed set of requirements, so that a second `make run` installs nothing.
 $(BIN)/%.installed: requirements/%.txt

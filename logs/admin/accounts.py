@@ -1,15 +1,8 @@
 """Users and groups in the admin, as Django shows them, but with fields that a screen reader can name."""
 
-from typing import Any
-
-from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db import models
-
-# In place of Django's pairs of lists, whose parts have no accessible names.
-CHECKBOXES: dict[Any, dict[str, Any]] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
 
 admin.site.unregister([Group, User])
 
@@ -18,8 +11,8 @@ admin.site.unregister([Group, User])
 class AccountAdmin(UserAdmin):  # type: ignore[type-arg]  # It takes no type at run time.
     """Makes users, and tells what each may do."""
 
+    # Django's pairs of lists, and its fields for a date and a time, have parts without accessible names.
     filter_horizontal = ()
-    formfield_overrides = CHECKBOXES
     readonly_fields = ("last_login", "date_joined")
 
 
@@ -28,4 +21,3 @@ class RoleAdmin(GroupAdmin):
     """Makes groups, and tells what their members may do."""
 
     filter_horizontal = ()
-    formfield_overrides = CHECKBOXES

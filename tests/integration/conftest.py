@@ -1,13 +1,18 @@
-"""Fixtures of integration tests: users of the API, and the server that send_test_webhook sends to."""
+"""Fixtures of integration tests: users, logs at a fixed time, and the server that send_test_webhook sends to."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.test import Client
+
+from logs.models import RollupState
+from tests.integration import dashboard_log, rollup_history
 
 PATH = "/log-circleci-webhook"
 CREATED = json.dumps({"message": "Webhook Event successfully logged", "outcome": "logged"})
@@ -42,6 +47,48 @@ def client_of():
 def reader(user_with, client_of):
     """A client whose user may view events, and nothing else."""
     return client_of(user_with("view_workflowevent"))
+
+
+@pytest.fixture
+def staff_with(user_with, client_of):
+    """Make a client whose user may enter the admin and has these permissions."""
+
+    def make(*codenames):
+        user = user_with(*codenames)
+        user.is_staff = True
+        user.save()
+        return client_of(user)
+
+    return make
+
+
+@pytest.fixture
+def clock():
+    """The time, stopped at half past ten, to be moved by a test."""
+    with time_machine.travel(rollup_history.NOW, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def half_past_two(settings):
+    """Stop the clock, and name the default branches."""
+    settings.DEFAULT_BRANCHES = ["main", "master"]
+    with time_machine.travel(dashboard_log.NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def counted():
+    """A log whose events of the last months are all counted."""
+    return RollupState.objects.create(
+        counted_from=dashboard_log.NOW - timedelta(days=90), counted_until=dashboard_log.NOW
+    )
+
+
+@pytest.fixture
+def ops(counted, staff_with):
+    """A client whose user may view events and deliveries, on a counted log."""
+    return staff_with("view_workflowevent", "view_delivery")
 
 
 @pytest.fixture

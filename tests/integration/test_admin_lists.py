@@ -243,8 +243,9 @@ def test_marks_what_nobody_has_signed(admin_client):
     assert "not signed" in read(admin_client, EVENTS).content.decode()
 
 
-@pytest.mark.parametrize("url", [EVENTS, NEWER_EVENTS, SUGGESTIONS, DELIVERIES])
+@pytest.mark.parametrize("url", [EVENTS, f"{EVENTS}?search=event-1", NEWER_EVENTS, SUGGESTIONS, DELIVERIES])
 def test_staff_without_the_permission_see_nothing(client, url):
+    make_event(1).save()
     user = get_user_model().objects.create_user("staff", is_staff=True)
     client.force_login(user)
     assert client.get(url).status_code == 403

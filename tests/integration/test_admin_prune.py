@@ -6,6 +6,8 @@ from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -63,7 +65,11 @@ def test_shows_each_rule_with_what_is_beyond_it(operator, kept):
 
 def test_counts_no_further_than_anybody_waits_for(operator, kept, monkeypatch):
     monkeypatch.setattr(pruning, "MAX_COUNTED", 2)
-    assert "deliveries more than 2" in words(operator.get(PRUNE))
+    with CaptureQueriesContext(connection) as captured:
+        assert "deliveries more than 2" in words(operator.get(PRUNE))
+    counts = [query["sql"] for query in captured.captured_queries if "COUNT(" in query["sql"]]
+    assert counts
+    assert all("LIMIT 3)" in sql for sql in counts)
 
 
 def test_offers_nothing_where_nothing_is_beyond_the_limits(operator):

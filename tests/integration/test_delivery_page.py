@@ -44,19 +44,6 @@ def count_queries(call):
 
 
 @pytest.fixture
-def staff_with(user_with, client_of):
-    """Make a client of a member of staff who has these permissions only."""
-
-    def make(*codenames):
-        user = user_with(*codenames)
-        user.is_staff = True
-        user.save()
-        return client_of(user)
-
-    return make
-
-
-@pytest.fixture
 def refused(deliver, workflow_document):
     """A delivery that was signed with another secret."""
     deliver(workflow_document(), secret="another")

@@ -39,19 +39,6 @@ def words(html):
 
 
 @pytest.fixture
-def staff_with(user_with, client_of):
-    """Make a client of a member of staff who has these permissions only."""
-
-    def make(*codenames):
-        user = user_with(*codenames)
-        user.is_staff = True
-        user.save()
-        return client_of(user)
-
-    return make
-
-
-@pytest.fixture
 def event(deliver, workflow_document):
     """A failed workflow."""
     document = workflow_document(status="failed")

@@ -59,7 +59,7 @@ PAGES = {
     "events, failed, of a workflow and a branch": f"{EVENTS}?status=failed&workflow=workflow-3&branch=main",
     "events of a webhook that there is not": f"{EVENTS}?webhook=none",
     "events by words that many hold": f"{EVENTS}?q=orchard",
-    "events by words that one holds": f"{EVENTS}?q=change+{{number}}",
+    "events by words that few hold": f"{EVENTS}?q=change+{{number}}",
     "events by words that none holds": f"{EVENTS}?q=submarine",
     "events by commit": f"{EVENTS}?revision={{commit}}",
     "events, the longest first": f"{EVENTS}?ordering=-duration",

@@ -71,8 +71,9 @@ class Server:
 
         Without DisallowedHost: Django writes one whenever ALLOWED_HOSTS refuses a request, and answers it well.
         """
-        ends = re.findall(r"^Traceback .*\n(?:[ \n].*\n?)*(\S.*)", self.log, re.MULTILINE)
-        return [end for end in ends if "DisallowedHost" not in end]
+        # LOG_FORMAT=line indents them.
+        ends = re.findall(r"^( *)Traceback .*\n(?:\1 .*\n| *\n)*\1(\S.*)", self.log, re.MULTILINE)
+        return [end for _, end in ends if "DisallowedHost" not in end]
 
     def worker_pids(self):
         """Return the workers' process ids."""

@@ -19,8 +19,10 @@ def functions_of(path):
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.promise)
 def test_a_guard_stands_once_in_its_file_and_can_be_taken_away(guard):
-    ast.parse(guard.without(PROJECT))
+    text = guard.without(PROJECT)
     assert guard.before != guard.after
+    if guard.file.endswith(".py"):
+        ast.parse(text)
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.promise)

@@ -85,10 +85,13 @@
   // --- Suggestions. ---
 
   async function suggest(input) {
-    const query = new URLSearchParams({column: input.name, start: input.value});
+    const start = input.value;
+    const query = new URLSearchParams({column: input.name, start});
     const answer = await fetch(`${page.dataset.suggestionsUrl}?${query}`);
     if (!answer.ok) return;
     const {values} = await answer.json();
+    // Answers overtake each other.
+    if (input.value !== start) return;
     input.list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), {value})));
   }
 

@@ -1,6 +1,20 @@
 """All guards, and how docs/reliability.md shows them."""
 
-from tests.load.guards import answers, arrivals, authenticity, logs, pages, payloads, settings, storage, versions
+from tests.load.guards import (
+    answers,
+    arrivals,
+    authenticity,
+    figures,
+    inspection,
+    lists,
+    logs,
+    operations,
+    pages,
+    payloads,
+    settings,
+    storage,
+    versions,
+)
 
 GUARDS = [
     *authenticity.GUARDS,
@@ -10,6 +24,10 @@ GUARDS = [
     *storage.GUARDS,
     *answers.GUARDS,
     *pages.GUARDS,
+    *lists.GUARDS,
+    *inspection.GUARDS,
+    *operations.GUARDS,
+    *figures.GUARDS,
     *logs.GUARDS,
     *settings.GUARDS,
 ]

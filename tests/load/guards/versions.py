@@ -156,12 +156,4 @@ GUARDS = [
         test=f"{REPLAY_TESTS}::test_waits_for_whoever_holds_the_delivery",
         only_on="postgresql",
     ),
-    Guard(
-        promise="Replaying in the admin needs its own permission",
-        change="ask for none",
-        file="logs/admin/deliveries.py",
-        before='@admin.action(description="Verify again and log", permissions=["replay"])',
-        after='@admin.action(description="Verify again and log")',
-        test=f"{REPLAY_TESTS}::test_who_may_only_view_cannot_replay",
-    ),
 ]

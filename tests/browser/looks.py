@@ -1,0 +1,30 @@
+"""How pages may look, and what must hold however they do."""
+
+from tests.browser.chromium import PHONE_WIDTH
+
+# Without motion, or colours would be measured while they change.
+# fmt: off
+LOOKS = {
+    "light": lambda browser: browser.prefer(color_scheme="light", reduced_motion="reduce"),
+    "dark":  lambda browser: browser.prefer(color_scheme="dark", reduced_motion="reduce"),
+    "phone": lambda browser: (browser.prefer(color_scheme="light", reduced_motion="reduce"), browser.be_a_phone()),
+}
+# fmt: on
+
+
+def assert_is_for_everybody(browser, page, name, screenshots):
+    """Open a page, keep how it looks, and let axe-core find nothing; a phone need not scroll to the right."""
+    path = page.path.format(**browser.site.keys)
+    if page.user:
+        browser.sign_in(page.user, path, refused=page.refused)
+    else:
+        browser.open(path, refused=page.refused)
+    problems = []
+    for look, apply in LOOKS.items():
+        apply(browser)
+        browser.save_screenshot(screenshots / f"{name}-{look}.png")
+        problems += [f"{look}: {violation}" for violation in browser.violations() if page.is_ours]
+    width = browser.evaluate("document.documentElement.scrollWidth")
+    if width > PHONE_WIDTH:
+        problems.append(f"phone: the page is {width} pixels wide")
+    assert not problems, "\n".join(problems)

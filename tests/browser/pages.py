@@ -1,0 +1,84 @@
+"""Every page that people see, by the name of its screenshots."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from tests.browser import runs
+
+MARKUP = quote(runs.MARKUP)
+EVENTS, DELIVERIES = "/admin/logs/workflowevent/", "/admin/logs/delivery/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page, and who looks at it."""
+
+    path: str  # With the names of a site's keys in braces.
+    user: str | None = "administrator"
+    refused: bool = False  # Its answer's status is an error's.
+    is_ours: bool = True  # Whether what axe-core finds there is ours to mend.
+
+
+# fmt: off
+PAGES = {
+    "login":                 Page(path="/admin/login/", user=None),
+    "dashboard-24h":         Page(path="/admin/?period=24h"),
+    "dashboard-7d":          Page(path="/admin/?period=7d"),
+    "dashboard-viewer":      Page(path="/admin/", user="viewer"),
+    "events":                Page(path=EVENTS),
+    "events-filtered":       Page(path=f"{EVENTS}?project=harbour-web&branch=main&received_after=7d"),
+    "events-none":           Page(path=f"{EVENTS}?branch=nobody-has-made-it"),
+    "events-refused":        Page(path=f"{EVENTS}?received_after=whenever", refused=True),
+    "event-workflow":        Page(path=f"{EVENTS}{{failing_workflow}}/change/"),
+    "event-job":             Page(path=f"{EVENTS}{{failing_job}}/change/"),
+    "event-canceled":        Page(path=f"{EVENTS}{{canceled}}/change/"),
+    "event-unsigned":        Page(path=f"{EVENTS}{{unsigned}}/change/"),
+    "event-viewer":          Page(path=f"{EVENTS}{{failing_job}}/change/", user="viewer"),
+    "event-unknown":         Page(path=f"{EVENTS}999999/change/"),
+    "deliveries":            Page(path=DELIVERIES),
+    "deliveries-refused":    Page(path=f"{DELIVERIES}?outcome=unverified,malformed,forbidden,rejected"),
+    "delivery-logged":       Page(path=f"{DELIVERIES}{{logged}}/change/"),
+    "delivery-unverified":   Page(path=f"{DELIVERIES}{{unverified}}/change/"),
+    "delivery-malformed":    Page(path=f"{DELIVERIES}{{malformed}}/change/"),
+    "delivery-forbidden":    Page(path=f"{DELIVERIES}{{forbidden}}/change/"),
+    "delivery-rejected":     Page(path=f"{DELIVERIES}{{rejected}}/change/"),
+    "delivery-history":      Page(path=f"{DELIVERIES}{{logged}}/history/"),
+    "replay":                Page(path=f"{DELIVERIES}replay/?ids={{guessed}},{{forbidden}},{{logged}}"),
+    "retention":             Page(path=f"{DELIVERIES}prune/"),
+    "tokens":                Page(path="/admin/logs/apitoken/"),
+    "token":                 Page(path="/admin/logs/apitoken/{token}/change/"),
+    "token-add":             Page(path="/admin/logs/apitoken/add/"),
+    "token-revoke":          Page(path="/admin/logs/apitoken/{token}/delete/"),
+    "users":                 Page(path="/admin/auth/user/"),
+    "user":                  Page(path="/admin/auth/user/{operator}/change/"),
+    "user-add":              Page(path="/admin/auth/user/add/"),
+    "groups":                Page(path="/admin/auth/group/"),
+    "admin-log":             Page(path="/admin/admin/logentry/"),
+    "failed-sign-ins":       Page(path="/admin/axes/accessattempt/"),
+    "application":           Page(path="/admin/logs/"),
+    "password-change":       Page(path="/admin/password_change/"),
+    "not-found":             Page(path="/nowhere/", refused=True),
+    "not-found-in-admin":    Page(path="/admin/nowhere/", refused=True),
+    "forbidden":             Page(path=f"{DELIVERIES}replay/?ids=1", user="viewer", refused=True),
+    "api-events":            Page(path="/fetch-webhooks-logs"),
+    "api-event":             Page(path="/fetch-webhooks-logs/{failing_job_id}"),
+    "api-deliveries":        Page(path="/deliveries"),
+    # What Swagger UI draws, none of ours could mend.
+    "api-docs":              Page(path="/api/docs", user=None, is_ours=False),
+}
+# Those that show what a stranger has written, of a site where a stranger has.
+HOSTILE_PAGES = {
+    "hostile-dashboard":     Page(path="/admin/"),
+    "hostile-events":        Page(path=EVENTS),
+    "hostile-filter":        Page(path=f"{EVENTS}?project={MARKUP}&branch={MARKUP}&q={MARKUP}&tag={MARKUP}"),
+    "hostile-event":         Page(path=f"{EVENTS}{{hostile}}/change/"),
+    "hostile-delivery":      Page(path=f"{DELIVERIES}{{hostile_delivery}}/change/"),
+    "endless-event":         Page(path=f"{EVENTS}{{endless}}/change/"),
+    "endless-delivery":      Page(path=f"{DELIVERIES}{{endless_delivery}}/change/"),
+    "hostile-deliveries":    Page(path=DELIVERIES),
+    "hostile-forbidden":     Page(path=f"{DELIVERIES}{{forbidden}}/change/"),
+    "hostile-rejected":      Page(path=f"{DELIVERIES}{{rejected}}/change/"),
+    "hostile-replay":        Page(path=f"{DELIVERIES}replay/?ids={{hostile_delivery}},{{endless_delivery}}"),
+    "hostile-api-events":    Page(path="/fetch-webhooks-logs"),
+}
+# fmt: on

@@ -1,0 +1,33 @@
+"""Something is red: two clicks lead from there to its cause."""
+
+from tests.browser.pages import EVENTS
+from tests.browser.runs import BAD_AUTHOR, BAD_COMMIT, FAILING_JOB, FAILING_PROJECT, FAILING_WORKFLOW
+
+
+def test_two_clicks_lead_from_a_broken_workflow_to_its_failing_jobs_payload(browser):
+    browser.sign_in("operator", "/admin/")
+    broken = browser.wait_for(".broken li", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}")
+    assert BAD_COMMIT in broken.text
+    assert BAD_AUTHOR in broken.text
+    broken.find_element("partial link text", "Last run").click()
+    browser.click("main a", FAILING_JOB)
+    browser.wait(lambda: browser.path == f"{EVENTS}{browser.site.keys['failing_job']}/change/", "the failing job")
+    assert f'name "{FAILING_JOB}"' in browser.wait_for(".tree").text
+
+
+def test_the_figures_lead_to_the_events_that_prove_them(browser):
+    browser.sign_in("viewer", "/admin/?period=7d")
+    browser.click(".workflows tbody th a", FAILING_WORKFLOW)
+    browser.wait_for("#rows tr")
+    assert browser.path.startswith(EVENTS)
+    assert "project=" in browser.path
+    assert f"workflow={FAILING_WORKFLOW}" in browser.path
+
+
+def test_the_payload_is_searched_and_folded(browser):
+    browser.sign_in("operator", f"{EVENTS}{browser.site.keys['failing_job']}/change/")
+    browser.click("[data-fold=closed]")
+    assert not browser.find(".tree .key", "commit")
+    browser.type("#payload-search", FAILING_JOB)
+    assert browser.wait_for(".tree mark.current").text == FAILING_JOB
+    assert "1 / " in browser.find("#payload-found").text

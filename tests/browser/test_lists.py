@@ -1,0 +1,115 @@
+"""The list of events: filters by click and by form, addresses to share, the search box, and keys."""
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.pages import EVENTS
+from tests.browser.runs import BAD_AUTHOR, FAILING_PROJECT
+
+PROJECT_COLUMN = "#rows td:nth-child(3)"
+
+
+@pytest.fixture
+def events(browser):
+    """A browser at the list of events."""
+    browser.sign_in("viewer", EVENTS)
+    return browser
+
+
+def words(browser, selector):
+    """Return the different texts of the elements that a selector finds."""
+    return set(browser.evaluate("[...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector))
+
+
+def test_a_click_filters(events):
+    events.click("[aria-label=Status] a", "Any failure")
+    events.wait(lambda: "status=" in events.path, "a filter in the address")
+    assert words(events, "#rows .pill") == {"✕ failed"}
+    assert events.wait_for("[aria-label=Status] [aria-current=true]").text == "Any failure"
+    events.click("[aria-label=Type] a", "Jobs")
+    events.wait(lambda: "event_type=job-completed" in events.path, "a second filter in the address")
+    assert "status=" in events.path
+
+
+def test_the_form_filters_and_its_address_can_be_shared(events, other_browser):
+    events.type("[name=project]", FAILING_PROJECT)
+    events.type("[name=author]", BAD_AUTHOR, Keys.ENTER)
+    events.wait(lambda: "author=Ottokar" in events.path, "filters in the address")
+    assert "workflow=" not in events.path
+    assert words(events, PROJECT_COLUMN) == {FAILING_PROJECT}
+    other_browser.sign_in("operator", events.path)
+    assert words(other_browser, "#rows a.row-link") == words(events, "#rows a.row-link")
+    assert other_browser.wait_for("[name=author]").get_attribute("value") == BAD_AUTHOR
+
+
+def test_older_and_newer_pages_are_a_click_away(events):
+    first = events.evaluate("document.querySelector('#rows a.row-link').href")
+    events.click("a[rel=next]")
+    events.wait(lambda: "cursor=" in events.path, "the second page")
+    assert events.evaluate("document.querySelector('#rows a.row-link').href") != first
+    events.click("a[rel=prev]")
+    events.wait(lambda: events.evaluate("document.querySelector('#rows a.row-link').href") == first, "the first page")
+
+
+def test_the_search_box_leads_an_id_to_its_event(events):
+    events.type("#search", events.site.keys["failing_job_id"], Keys.ENTER)
+    events.wait(lambda: events.path == f"{EVENTS}{events.site.keys['failing_job']}/change/", "the event")
+
+
+def test_the_search_box_leads_a_commit_to_its_events(events):
+    commit = events.wait_for("#rows code").text
+    events.type("#search", commit, Keys.ENTER)
+    events.wait(lambda: events.path == f"{EVENTS}?revision={commit}", "the commit's events")
+    assert words(events, "#rows code") == {commit}
+
+
+def test_the_search_box_leads_a_number_to_its_pipeline(events):
+    number = events.find("#rows td:last-child a", "#").text.split()[0]
+    events.type("#search", number, Keys.ENTER)
+    events.wait(lambda: events.path == f"{EVENTS}?pipeline={number[1:]}", "the pipeline's events")
+    assert all(number in each for each in words(events, "#rows td:last-child"))
+    assert events.wait_for("#search").get_attribute("value") == number
+
+
+def test_the_search_box_takes_all_else_for_words(events):
+    events.type("#search", "lighthouse", Keys.ENTER)
+    events.wait(lambda: events.path == f"{EVENTS}?q=lighthouse", "a search for words")
+    assert events.all("#rows tr")
+
+
+def test_values_are_suggested_while_somebody_types(events):
+    events.type("[name=project]", "harb")
+    options = "[...document.querySelector('[name=project]').list.options].map((each) => each.value)"
+    events.wait(lambda: events.evaluate(options) == [FAILING_PROJECT], "suggestions")
+
+
+def test_keys_move_and_open(events):
+    events.press("j", "j", "k", "j")
+    rows = "[...document.querySelectorAll('#rows a.row-link')]"
+    assert events.evaluate(f"{rows}.indexOf(document.activeElement)") == 1
+    address = events.evaluate("document.activeElement.pathname")
+    events.press(Keys.ENTER)
+    events.wait(lambda: events.path == address, "the event")
+
+
+def test_a_key_leads_to_the_search_box_and_types_nothing(events):
+    events.press("/")
+    assert events.evaluate("document.activeElement.id") == "search"
+    events.press("/j")
+    assert events.wait_for("#search").get_attribute("value") == "/j"
+
+
+def test_keys_can_be_switched_off(events):
+    events.click("#keys-switch")
+    events.press("j")
+    assert events.evaluate("document.activeElement.id") == "keys-switch"
+    events.driver.refresh()
+    assert not events.wait_for("#keys-switch").is_selected()
+
+
+def test_times_are_told_in_the_zone_of_whoever_looks(events):
+    events.command("Emulation.setTimezoneOverride", timezoneId="Pacific/Auckland")
+    events.driver.refresh()
+    exact, utc = events.wait_for("#rows time").get_attribute("title").split("\n")
+    assert "UTC" in utc
+    assert exact.split(", ")[-1] not in utc

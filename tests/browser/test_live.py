@@ -1,0 +1,55 @@
+"""New events come into an open list, and stay away from one whose switch is off."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from logs.circleci import samples
+from tests.browser.pages import EVENTS
+
+POLLING_SECONDS = 5  # As in lists.js.
+
+
+@pytest.fixture
+def happen(site):
+    """Send an event of a branch."""
+
+    def send(branch):
+        document = samples.workflow_completed(
+            random=site.random, project="lighthouse", branch=branch, happened_at=datetime.now(UTC)
+        )
+        assert site.post(document) == 201
+        return f"{EVENTS}{site.key_of(document)}/change/"
+
+    return send
+
+
+def test_a_new_event_appears_without_reloading(browser, happen):
+    browser.sign_in("viewer", EVENTS)
+    browser.evaluate("window.isSamePage = true")
+    path = happen("live")
+    link = browser.wait_for(f"#rows tr:first-child a[href='{path}']", seconds=POLLING_SECONDS + 10)
+    assert link.is_displayed()
+    assert "sec. ago" in browser.find("#rows tr:first-child time").text
+    assert browser.wait_for("#live-news").text.startswith("+")
+    assert browser.evaluate("window.isSamePage")
+
+
+def test_a_new_event_that_is_filtered_out_does_not_appear(browser, happen):
+    browser.sign_in("viewer", f"{EVENTS}?branch=of-that-name")
+    assert not browser.all("#rows tr")
+    happen("of-another-name")
+    path = happen("of-that-name")
+    browser.wait_for(f"#rows a[href='{path}']", seconds=POLLING_SECONDS + 10)
+    assert len(browser.all("#rows tr")) == 1
+
+
+def test_nothing_appears_while_the_switch_is_off(browser, happen):
+    browser.sign_in("viewer", f"{EVENTS}?branch=unseen")
+    browser.click("#live-switch")
+    happen("unseen")
+    time.sleep(POLLING_SECONDS + 2)
+    assert not browser.all("#rows tr")
+    browser.click("#live-switch")
+    browser.wait_for("#rows tr", seconds=POLLING_SECONDS + 10)

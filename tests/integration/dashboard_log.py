@@ -1,0 +1,86 @@
+"""What the dashboard is shown in tests: a log at a fixed time; and how its page is read."""
+
+import html
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from django.urls import reverse
+
+from logs.insights.buckets import GROWTH
+from logs.models import Delivery, HourlyStatus, HourlyWorkflow, Standing, WorkflowEvent
+
+DASHBOARD = reverse("admin:index")
+EVENTS = reverse("admin:logs_workflowevent_changelist")
+DELIVERIES = reverse("admin:logs_delivery_changelist")
+NOW = datetime(2026, 5, 4, 14, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+THIS_HOUR = NOW.replace(minute=0)
+SLUG = "github/orchard/press"
+HOSTILE = "<script>alert(1)</script>{{ 7*7 }}\u202e'\""
+
+
+def make_event(**overrides):
+    values = {
+        "event_id": f"{random.getrandbits(128):032x}",
+        "event_type": "workflow-completed",
+        "project": "press",
+        "project_slug": SLUG,
+        "workflow": "deploy",
+        "branch": "main",
+        "status": "failed",
+        "revision": "0123456789abcdef0123456789abcdef01234567",
+        "commit_subject": "Turn the press faster",
+        "author": "Ada",
+        "happened_at": NOW - 3 * HOUR,
+        "received_at": NOW - 3 * HOUR,
+        "verified": True,
+    }
+    return WorkflowEvent.objects.create(**values | overrides)
+
+
+def make_standing(last, broken_since, **overrides):
+    values = {"project_slug": SLUG, "project": "press", "workflow": "deploy", "branch": "main"} | overrides
+    return Standing.objects.create(last=last, broken_since=broken_since, **values)
+
+
+def make_statuses(count, status="success", hours_ago=0, event_type="workflow-completed"):
+    return HourlyStatus.objects.create(
+        hour=THIS_HOUR - hours_ago * HOUR, event_type=event_type, status=status, count=count
+    )
+
+
+def make_runs(count, status="success", hours_ago=0, bucket=80, **overrides):
+    values = {"project_slug": SLUG, "project": "press", "workflow": "deploy"} | overrides
+    return HourlyWorkflow.objects.create(
+        hour=THIS_HOUR - hours_ago * HOUR,
+        status=status,
+        count=count,
+        duration_bucket=bucket,
+        seconds=0 if bucket is None else count * GROWTH**bucket,
+        **values,
+    )
+
+
+def make_delivery(outcome="unverified", hours_ago=0, **overrides):
+    moment = NOW - hours_ago * HOUR
+    values = {"reason": "no secret matches", "verified": False, "plausible": True, "headers": {}, "body": b"{}"}
+    return Delivery.objects.create(received_at=moment, judged_at=moment, outcome=outcome, **values | overrides)
+
+
+def read(client, period="24h"):
+    answer = client.get(DASHBOARD, {"period": period})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def section(page, name):
+    """Return a part of the page without tags, its spaces made one; and the addresses it links to."""
+    found = re.search(rf'<section aria-labelledby="{name}-title">.*?</section>', page, re.DOTALL)[0]
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", found)))
+    return text, [html.unescape(link) for link in re.findall(r'href="([^"]*)"', found)]
+
+
+def query_of(link):
+    return {name: value for name, (value,) in parse_qs(urlsplit(link).query).items()}
