@@ -6,6 +6,24 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
+EXIT_CODE_OF_CTRL_C = 130
+
+
+def main() -> None:
+    """Run the command that the arguments name; one that nobody reads any more, or wants any more, ends quietly."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        try:
+            execute_from_command_line(sys.argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does. Python would write the rest once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODE_OF_CTRL_C)
+
+
+if __name__ == "__main__":
+    main()

@@ -58,8 +58,9 @@ def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
 
 
 def _judge(delivery: Delivery) -> Verdict:
-    body, promised = bytes(delivery.body), delivery.headers.get("content-length", "")
-    if promised.isdecimal() and len(body) < int(promised):
+    body = bytes(delivery.body)
+    if not delivery.is_whole:
+        promised = delivery.headers["content-length"]
         reason = f"cannot be judged again: only {len(body)} of {promised} bytes of its body are kept"
         return Verdict(outcome=Outcome(delivery.outcome), reason=reason)
     arrival = Arrival(

@@ -4,9 +4,9 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 from urllib3.exceptions import (
@@ -16,10 +16,23 @@ from urllib3.exceptions import (
     NewConnectionError,
     ReadTimeoutError,
 )
+from urllib3.util import SKIP_HEADER
 
-from logs.circleci.samples import encode, headers
-
+CIRCLECI_TIMEOUT_SECONDS = 10
+ADDED_BY_CLIENT = ("accept-encoding", "user-agent")
 MAX_SHOWN_LENGTH = 300
+MAX_SHOWN_SINGLY = 20  # More messages are summed up, not listed.
+
+Paced = TypeVar("Paced")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A webhook as it travels."""
+
+    label: str  # What a list of messages calls it.
+    body: bytes
+    headers: Mapping[str, str]  # Their names in lower case.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +44,12 @@ class Answer:
     reason: str  # In words, why the delivery was not accepted; "" where it was.
     milliseconds: float  # Until the whole answer was read, or until it was given up.
 
+    def __str__(self) -> str:
+        """Return the answer in few words, for a line of a list."""
+        if self.http_status is None:
+            return "no answer"
+        return self.reason or f"{self.http_status} {self.outcome}".rstrip()
+
     @property
     def accepted(self) -> bool:
         """Whether CircleCI would count the delivery as made."""
@@ -38,26 +57,24 @@ class Answer:
 
 
 class Sender:
-    """Posts payloads to one address over connections that are kept open.
+    """Posts webhooks to one address over connections that are kept open.
 
     Like CircleCI it follows no redirect; unlike CircleCI it never tries again.
     """
 
-    def __init__(self, url: str, *, secret: str | None, timeout_seconds: float) -> None:
-        """Take the address of the receiver and the secret that signs; None sends without a signature."""
+    def __init__(self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS) -> None:
+        """Take the address of the receiver, and how long to wait for each answer."""
         self._url = url
-        self._secret = secret
         self._timeout_seconds = timeout_seconds
         self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(total=timeout_seconds))
 
-    def send(self, document: dict[str, Any]) -> Answer:
-        """Post one payload and return what came of it, whatever that was."""
-        body = encode(document)
-        sent_headers = headers(body, document, self._secret)
+    def send(self, message: Message) -> Answer:
+        """Post a message, with its own headers only, and return what came of it, whatever that was."""
+        sent_headers = dict.fromkeys(ADDED_BY_CLIENT, SKIP_HEADER) | _encodable(message.headers)
         started = time.perf_counter()
         try:
             response = self._pool.request(
-                "POST", self._url, body=body, headers=sent_headers, retries=False, redirect=False
+                "POST", self._url, body=message.body, headers=sent_headers, retries=False, redirect=False
             )
         except HTTPError as error:
             reason = self._explain(error)
@@ -74,16 +91,21 @@ class Sender:
         return f"the connection to {self._url} failed: {error}"
 
 
-def paced(documents: Iterable[dict[str, Any]], rate_per_second: float | None) -> Iterator[dict[str, Any]]:
-    """Hand on documents at a rate; None hands them on as fast as they are taken.
+def paced(messages: Iterable[Paced], rate_per_second: float | None) -> Iterator[Paced]:
+    """Hand on messages at a rate; None hands them on as fast as they are taken.
 
     Time lost by a slow answer is made up for afterwards, so that the rate holds on average.
     """
     started = time.monotonic()
-    for position, document in enumerate(documents):
+    for position, message in enumerate(messages):
         if rate_per_second is not None:
             time.sleep(max(0.0, started + position / rate_per_second - time.monotonic()))
-        yield document
+        yield message
+
+
+def line(message: Message, answer: Answer) -> str:
+    """Return a line for a list of what was sent."""
+    return f"{message.label:<34}{answer!s:<20}{answer.milliseconds:>8.1f} ms"
 
 
 def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
@@ -131,6 +153,11 @@ def _answer(http_status: int, body: bytes, milliseconds: float) -> Answer:
 
 def _is_success(http_status: int) -> bool:
     return http_status // 100 == 2
+
+
+def _encodable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as HTTP can carry them; of hostile ones a letter may have been replaced when they were kept."""
+    return {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in headers.items()}
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -137,3 +137,9 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.received_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its whole body is kept; of what nobody has signed it may be only the beginning."""
+        promised = self.headers.get("content-length", "")
+        return not promised.isdecimal() or len(self.body) >= int(promised)

@@ -1,46 +1,90 @@
-"""Judge kept deliveries again after a mend: ``manage.py replay_deliveries``."""
+"""Judge kept deliveries again after a mend, or send them elsewhere: ``manage.py replay_deliveries``."""
 
 import getpass
+import time
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from rich.console import Console
 from rich.progress import track
 
 from logs.ingest.replay import Replay, replay
-from logs.management.arguments import moment, positive_integer
+from logs.management import resending
+from logs.management.arguments import moment, positive_integer, positive_number, web_address
+from logs.management.examples import CommandWithExamples
+from logs.management.filtering import add_event_filters, chosen_events, filters_given
+from logs.management.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, paced, reasons, summary
 from logs.models import Delivery, Outcome
 from logs.models.deliveries import REFUSED
 
+EXIT_CODE_OF_CTRL_C = 130
+EXAMPLES = """
+manage.py replay_deliveries --dry-run
+manage.py replay_deliveries 12 13
+manage.py replay_deliveries --to http://localhost:1337/log-circleci-webhook 12
+manage.py replay_deliveries --to http://localhost:1337/log-circleci-webhook --since 24h --project orchard --rate 5
+manage.py replay_deliveries --save deliveries --status failed --since 7d
+"""
 
-class Command(BaseCommand):
-    """Replay deliveries, the oldest first, each in a transaction of its own, so that it may be stopped at any time."""
+
+class Command(CommandWithExamples):
+    """Replay deliveries, the oldest first, each on its own, so that it may be stopped at any time."""
 
     help = (
         "Pass kept deliveries through the pipeline again, by their original bytes and headers and under today's "
-        "settings: after a mended secret, say. Without a choice it takes all refused ones. Try --dry-run first."
+        "settings: after a mended secret, say. Without a choice it takes all refused ones. With --to it sends them to "
+        "another address instead, with --save it writes them as files; this log then stays as it is. The exit code is "
+        "1 unless everything that was chosen could be sent and was accepted. Try --dry-run first."
     )
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the choice of deliveries."""
+        """Declare the choice of deliveries, and what to do with them."""
         parser.add_argument("ids", nargs="*", type=positive_integer, metavar="ID", help="deliveries by their number")
         parser.add_argument("--outcome", action="append", choices=Outcome.values, help="may be repeated")
         parser.add_argument("--address", metavar="SLUG", help="the last part of the address they were sent to")
         parser.add_argument("--since", type=moment, metavar="WHEN", help="2026-05-04T10:00Z, or 24h, 7d")
         parser.add_argument("--until", type=moment, metavar="WHEN", help="the same")
-        parser.add_argument("--dry-run", action="store_true", help="judge and tell, but write nothing")
+        parser.add_argument("--dry-run", action="store_true", help="judge and tell, but write and send nothing")
+        add_event_filters(parser)
+        elsewhere = parser.add_argument_group("instead of judging them here")
+        elsewhere.add_argument("--to", type=web_address, metavar="URL", help="send them there, as CircleCI sent them")
+        elsewhere.add_argument("--rate", type=positive_number, metavar="PER_SECOND", help="with --to: so many a second")
+        elsewhere.add_argument(
+            "--save",
+            type=Path,
+            metavar="DIR",
+            help="write <ID>.body and <ID>.sh, a script that sends it by curl to the address of --to, or of this site",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replay what the options choose, and tell what became of it."""
+        """Replay what the options choose, and tell what became of it.
+
+        Raises:
+            CommandError: nothing chooses what to send, something chosen could not be sent, or was not accepted.
+            SystemExit: with 130, after Ctrl-C while sending.
+        """
         chosen = list(_chosen(options).order_by("pk").values_list("pk", flat=True))
         if not chosen:
             self.stdout.write("There is no such delivery to replay.")
-            return
+        elif not _is_elsewhere(options):
+            self._judge(chosen, options)
+        elif options["dry_run"]:
+            self._forecast(chosen)
+        elif options["save"]:
+            self._save(chosen, options)
+        else:
+            self._send(chosen, options)
+
+    def _judge(self, chosen: list[int], options: dict[str, Any]) -> None:
         counts: Counter[str] = Counter()
-        for delivery_id in _with_progress(chosen):
+        for delivery_id in _with_progress(chosen, len(chosen), "replaying"):
             try:
                 result = replay(delivery_id, actor=_actor(), dry_run=options["dry_run"])
             except Delivery.DoesNotExist:
@@ -54,25 +98,93 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write("Nothing was written: this was a dry run.")
 
+    def _forecast(self, chosen: list[int]) -> None:
+        for delivery in resending.kept(chosen):
+            if delivery:
+                size = len(delivery.body)
+                received_at = f"{delivery.received_at:%Y-%m-%d %H:%M:%S}"
+                self.stdout.write(f"delivery {delivery.pk:<10}{received_at}  {delivery.outcome:<12}{size:>8} bytes")
+        self.stdout.write(f"{len(chosen)} chosen. Nothing was sent or written: this was a dry run.")
+
+    def _save(self, chosen: list[int], options: dict[str, Any]) -> None:
+        directory, url = options["save"], options["to"] or _local_url()
+        left_out = 0
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for delivery in resending.kept(_with_progress(chosen, len(chosen), "saving")):
+                if delivery:
+                    self.stdout.write(str(resending.save(delivery, directory, url)))
+                else:
+                    left_out += 1
+        except OSError as error:
+            raise CommandError(f"cannot write to {directory}: {error.strerror}") from error
+        _complain([], left_out, len(chosen))
+
+    def _send(self, chosen: list[int], options: dict[str, Any]) -> None:
+        sender, answers, left_out = Sender(options["to"]), list[Answer](), 0
+        is_listed = len(chosen) <= MAX_SHOWN_SINGLY or options["verbosity"] > 1
+        in_turn = _with_progress(paced(chosen, options["rate"]), None if is_listed else len(chosen), "sending")
+        started, is_stopped = time.monotonic(), False
+        try:
+            for delivery in resending.kept(in_turn):
+                if delivery is None:
+                    left_out += 1
+                    continue
+                message = resending.message(delivery)
+                answers.append(sender.send(message))
+                if is_listed:
+                    self.stdout.write(line(message, answers[-1]))
+        except KeyboardInterrupt:
+            is_stopped = True
+        if answers:
+            self.stdout.write("\n".join(summary(answers, time.monotonic() - started)))
+        if is_stopped:
+            self.stdout.write(f"Stopped; not sent: {len(chosen) - left_out - len(answers)}.")
+            raise SystemExit(EXIT_CODE_OF_CTRL_C)
+        _complain(answers, left_out, len(chosen))
+
+
+def _is_elsewhere(options: dict[str, Any]) -> bool:
+    return bool(options["to"] or options["save"])
+
 
 def _chosen(options: dict[str, Any]) -> QuerySet[Delivery]:
-    deliveries = Delivery.objects.all()
+    deliveries, filters = Delivery.objects.all(), filters_given(options)
+    choices = [options[name] for name in ("ids", "outcome", "address", "since", "until")]
+    if _is_elsewhere(options) and not filters and not any(choices):
+        raise CommandError("choose what to send: by number, --outcome, --since, --project, ... (see --help)")
     if options["ids"]:
         deliveries = deliveries.filter(pk__in=options["ids"])
-    if options["outcome"] or not options["ids"]:
-        deliveries = deliveries.filter(outcome__in=options["outcome"] or REFUSED)
+    if options["outcome"]:
+        deliveries = deliveries.filter(outcome__in=options["outcome"])
+    elif not (options["ids"] or filters or _is_elsewhere(options)):
+        deliveries = deliveries.filter(outcome__in=REFUSED)
     if options["address"] is not None:
         deliveries = deliveries.filter(webhook_slug=options["address"])
     if options["since"]:
         deliveries = deliveries.filter(received_at__gte=options["since"])
     if options["until"]:
         deliveries = deliveries.filter(received_at__lte=options["until"])
-    return deliveries
+    return deliveries.filter(event__in=chosen_events(options)) if filters else deliveries
 
 
-def _with_progress(chosen: list[int]) -> Any:
+def _complain(answers: list[Answer], left_out: int, chosen: int) -> None:
+    told = [f"{left_out} x not kept, or only the beginning of its body"] if left_out else []
+    if told := told + reasons(answers):
+        failed = left_out + sum(not answer.accepted for answer in answers)
+        raise CommandError(f"{failed} of {chosen} deliveries not done: {'; '.join(told)}")
+
+
+def _local_url() -> str:
+    return f"http://127.0.0.1:{settings.PORT}/log-circleci-webhook"
+
+
+def _with_progress(chosen: Iterable[int], count: int | None, description: str) -> Iterable[int]:
+    """Show on stderr, if that is a terminal, how far ``count`` deliveries have got; None shows nothing."""
     console = Console(stderr=True)
-    return track(chosen, description="replaying", console=console) if console.is_terminal else chosen
+    if count is None or not console.is_terminal:
+        return chosen
+    return track(chosen, description=description, total=count, console=console)
 
 
 def _actor() -> str:

@@ -4,24 +4,43 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import track
 
 from logs import conf
 from logs.circleci import samples
 from logs.circleci.vocabulary import JOB_STATUSES, WORKFLOW_STATUSES, EventType
+from logs.management import fixtures
 from logs.management.arguments import filled_text, positive_integer, positive_number, web_address
-from logs.management.sending import Answer, Sender, paced, reasons, summary
+from logs.management.examples import CommandWithExamples
+from logs.management.sending import (
+    CIRCLECI_TIMEOUT_SECONDS,
+    MAX_SHOWN_SINGLY,
+    Answer,
+    Message,
+    Sender,
+    line,
+    paced,
+    reasons,
+    summary,
+)
 
 ALL = "all"
 DEFAULT_PROJECT = "orchard"
-CIRCLECI_TIMEOUT_SECONDS = 10
-MAX_COUNT_SHOWN_SINGLY = 20
+
+EXAMPLES = """
+manage.py send_test_webhook
+manage.py send_test_webhook --type job-completed --status failed
+manage.py send_test_webhook https://ci-log.example.org/log-circleci-webhook --webhook payments
+manage.py send_test_webhook --count 1000 --rate 20
+manage.py send_test_webhook --fixture fixtures/delivery-12.json
+"""
 
 # What makes an event of a type, and the statuses that "all" stands for.
 # fmt: off
@@ -32,13 +51,15 @@ MAKERS = {
 # fmt: on
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Send webhooks and report the answers; the exit code is 1 unless every one was accepted."""
 
     help = (
         "Act as CircleCI: send one ping, one workflow-completed and one job-completed event, "
-        "or with --count a random mix of events."
+        "or with --count a random mix of events, or with --fixture what export_fixture has written. The exit code is 1 "
+        "unless every one was accepted."
     )
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the address and the options."""
@@ -65,6 +86,13 @@ class Command(BaseCommand):
         parser.add_argument("--project", type=filled_text, metavar="NAME", help=f"default: {DEFAULT_PROJECT}")
         parser.add_argument("--count", type=positive_integer, metavar="N", help="send a random mix of N events")
         parser.add_argument("--seed", type=int, metavar="N", help="the same N sends the same bytes again, dated alike")
+        parser.add_argument(
+            "--fixture",
+            action="append",
+            type=Path,
+            metavar="FILE",
+            help="send this body as it stands, signed anew; may be repeated",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Send what the options ask for.
@@ -75,22 +103,20 @@ class Command(BaseCommand):
         """
         _refuse_contradictions(options)
         webhook_name, secret = _identity(options)
-        random = Random(options["seed"])
-        documents = (_chosen_events if options["count"] is None else _random_events)(random, webhook_name, options)
-        sender = Sender(options["url"], secret=secret, timeout_seconds=options["timeout"])
-        answers = self._send(sender, documents, options)
+        answers = self._send(_messages(webhook_name, secret, options), options)
         if told := reasons(answers):
             refused = sum(not answer.accepted for answer in answers)
             raise CommandError(f"{refused} of {len(answers)} events not accepted: {'; '.join(told)}")
 
-    def _send(self, sender: Sender, documents: Iterable[dict[str, Any]], options: dict[str, Any]) -> list[Answer]:
+    def _send(self, messages: Iterable[Message], options: dict[str, Any]) -> list[Answer]:
+        sender = Sender(options["url"], timeout_seconds=options["timeout"])
         count, answers = options["count"], []
-        is_many = count is not None and count > MAX_COUNT_SHOWN_SINGLY
+        is_many = count is not None and count > MAX_SHOWN_SINGLY
         started = time.monotonic()
-        for document in _with_progress(paced(documents, options["rate"]), count if is_many else None):
-            answers.append(sender.send(document))
+        for message in _with_progress(paced(messages, options["rate"]), count if is_many else None):
+            answers.append(sender.send(message))
             if not is_many:
-                self.stdout.write(_line(document, answers[-1]))
+                self.stdout.write(line(message, answers[-1]))
         if count is not None:
             self.stdout.write("\n".join(summary(answers, time.monotonic() - started)))
         return answers
@@ -101,7 +127,12 @@ def _default_url() -> str:
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:
-    chosen = [f"--{name}" for name in ("type", "status", "host") if options[name]]
+    names = ["type", "status", "host"]
+    if options["fixture"]:
+        names += ["project", "count", "seed"]
+    chosen = [f"--{name}" for name in names if options[name] is not None]
+    if options["fixture"] and chosen:
+        raise CommandError(f"--fixture sends what stands in the file: leave out {' and '.join(chosen)}")
     if options["count"] is not None and chosen:
         raise CommandError(f"--count sends a random mix of events: leave out {' and '.join(chosen)}")
 
@@ -118,6 +149,24 @@ def _identity(options: dict[str, Any]) -> tuple[str, str | None]:
             return webhook.name, webhook.secrets[0]
     whose = f"the webhook {name!r}" if name else "any webhook"
     raise CommandError(f"CIRCLECI_WEBHOOK_SECRETS holds no secret of {whose}: set it, or use --secret or --unsigned")
+
+
+def _messages(webhook_name: str, secret: str | None, options: dict[str, Any]) -> Iterator[Message]:
+    if options["fixture"]:
+        return iter([fixtures.read(path, secret) for path in options["fixture"]])
+    random = Random(options["seed"])
+    make = _chosen_events if options["count"] is None else _random_events
+    return (_message(document, secret) for document in make(random, webhook_name, options))
+
+
+def _message(document: dict[str, Any], secret: str | None) -> Message:
+    subject = document.get("job") or document.get("workflow") or {}
+    body = samples.encode(document)
+    return Message(
+        label=f"{document['type']:<20}{subject.get('status', '-')}",
+        body=body,
+        headers=samples.headers(body, document, secret),
+    )
 
 
 def _chosen_events(random: Random, webhook_name: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -155,19 +204,12 @@ def _moment(options: dict[str, Any]) -> datetime | None:
     return datetime.now(UTC) if options["seed"] is None else None
 
 
-def _with_progress(documents: Iterable[dict[str, Any]], count: int | None) -> Iterable[dict[str, Any]]:
+def _with_progress(messages: Iterable[Message], count: int | None) -> Iterable[Message]:
     """Show on stderr how far ``count`` events have got: a bar on a terminal, else one line; None shows nothing."""
     if count is None:
-        return documents
+        return messages
     console = Console(stderr=True)
     if console.is_terminal:
-        return track(documents, description="sending", total=count, console=console)
+        return track(messages, description="sending", total=count, console=console)
     console.print(f"sending {count} events", highlight=False)
-    return documents
-
-
-def _line(document: dict[str, Any], answer: Answer) -> str:
-    subject = document.get("job") or document.get("workflow") or {}
-    answered = answer.reason or f"{answer.http_status} {answer.outcome}".rstrip()
-    told = "no answer" if answer.http_status is None else answered
-    return f"{document['type']:<20}{subject.get('status', '-'):<14}{told:<20}{answer.milliseconds:>8.1f} ms"
+    return messages

@@ -103,7 +103,7 @@ GUARDS = [
         promise="A body that was cut is never judged",
         change="judge what is left of it",
         file=REPLAY,
-        before="if promised.isdecimal() and len(body) < int(promised):",
+        before="if not delivery.is_whole:",
         after="if False:",
         test=f"{REPLAY_TESTS}::test_says_that_a_cut_body_cannot_be_judged_again",
     ),

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from logs.admin.curl import MAX_INLINE_BYTES, curl_command
+from logs.circleci.curl import MAX_INLINE_BYTES, curl_command
 
 ADDRESS = "https://hooks.example.com/log-circleci-webhook/my-webhook"
 HEADERS = {

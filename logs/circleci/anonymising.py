@@ -1,0 +1,116 @@
+"""Payloads without what tells whose they are, for tests and bug reports.
+
+Every text is replaced unless its key is known to hold a word of CircleCI's or of the project's configuration, so that
+what CircleCI adds tomorrow is replaced too. The same text becomes the same word wherever it stands, also as a part of
+an address, and in every payload that is anonymised with the same key.
+"""
+
+import hmac
+import json
+import re
+from uuid import UUID
+
+from logs.circleci.payload import parse_payload
+
+# fmt: off
+KEPT_KEYS = {
+    "type", "status", "event_type", "trigger_type", "provider_name", "forced",
+    "branch", "default_branch", "tag", "ref", "full_ref",
+}
+# fmt: on
+KEPT_PATHS = {"workflow.name", "job.name"}
+# The parts of CircleCI's addresses and slugs that are the same in all.
+KEPT_PARTS = {"", ".", "github", "gh", "bitbucket", "bb", "gitlab", "circleci", "pipelines", "workflows", "jobs"}
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:[\d.]+ ?(Z|[+-]\d\d:?\d\d)?( UTC)?")
+_TRUTH_OR_NUMBER = re.compile(r"true|false|\d+(\.\d+)?")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s/:]+")
+_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/]+(?P<path>/\S*)?|(?P<user>[^@\s]+@)[^/:\s]+:(?P<file>\S+)")
+_SEPARATORS = re.compile(r"([/?&=#])")
+
+
+def anonymised(body: bytes, key: str) -> bytes:
+    """Return a payload of the same shape and types that tells of nobody.
+
+    Names, e-mail addresses, texts, addresses, commits and ids are replaced. Branches, tags, the names of workflows and
+    jobs, times, states and numbers other than ids stay; a number of 19 digits or more becomes text.
+
+    Args:
+        body: a payload.
+        key: a secret; without it nobody can try out which name a word was made of.
+
+    Raises:
+        PayloadMalformed: the body is no payload.
+    """
+    document = _Anonymiser(key).node(parse_payload(body), "")
+    # As ASCII, because UTF-8 could not hold the lone surrogates that a kept text may have.
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+class _Anonymiser:
+    """Replaces texts by words that follow from them and a key."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def node(self, node: object, path: str) -> object:
+        """Return a value of JSON, which stands at a dotted path, with all that it holds replaced."""
+        if isinstance(node, dict):
+            return {key: self.node(value, f"{path}.{key}".lstrip(".")) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self.node(value, path) for value in node]
+        if isinstance(node, str):
+            return self._text(node, path)
+        if isinstance(node, int) and not isinstance(node, bool) and _is_id(path):
+            return int(self._number(str(node)))
+        return node
+
+    def _text(self, text: str, path: str) -> str:
+        if path in KEPT_PATHS or path.rpartition(".")[2] in KEPT_KEYS or _MOMENT.fullmatch(text):
+            return text
+        if _TRUTH_OR_NUMBER.fullmatch(text):
+            return self._number(text) if _is_id(path) else text
+        if address := _ADDRESS.fullmatch(text):
+            return self._address(address)
+        if path.endswith("slug"):
+            return self._parts(text)
+        return "\n".join(map(self._word, text.split("\n")))
+
+    def _address(self, address: re.Match[str]) -> str:
+        if address["user"]:
+            return f"git@example.com:{self._parts(address['file'])}"
+        return f"{address['scheme']}example.com{self._parts(address['path'] or '')}"
+
+    def _parts(self, path: str) -> str:
+        """Replace what stands between slashes, each part alone, so that a repository has one name everywhere."""
+        return "".join(
+            part if _SEPARATORS.fullmatch(part) or part in KEPT_PARTS or part.isdecimal() else self._part(part)
+            for part in _SEPARATORS.split(path)
+        )
+
+    def _part(self, part: str) -> str:
+        return f"{self._word(part.removesuffix('.git'))}.git" if part.endswith(".git") else self._word(part)
+
+    def _word(self, text: str) -> str:
+        """Return a word of the same kind; nothing for nothing."""
+        if not text.strip():
+            return text
+        digest = self._digest(text)
+        if _UUID.fullmatch(text):
+            return str(UUID(hex=digest[:32], version=4))
+        if _COMMIT.fullmatch(text):
+            return digest[:40]
+        return f"{digest[:10]}@example.com" if _EMAIL.fullmatch(text) else f"anon-{digest[:10]}"
+
+    def _number(self, digits: str) -> str:
+        # Never a leading zero, which a number of JSON cannot have.
+        return "1" + f"{int(self._digest(digits), 16):d}"[: len(digits) - 1]
+
+    def _digest(self, text: str) -> str:
+        return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+
+
+def _is_id(path: str) -> bool:
+    return path.endswith(("_id", ".id")) or path == "id"

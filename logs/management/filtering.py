@@ -1,0 +1,42 @@
+"""Options that choose events, with the names and the meaning that they have in the API."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.models import QuerySet
+from django.http import QueryDict
+
+from logs.management.arguments import filled_text
+from logs.models import WorkflowEvent
+from logs.reading.filters import EventFilterSet
+
+FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author")
+
+
+def add_event_filters(parser: ArgumentParser) -> None:
+    """Declare one option for each filter."""
+    group = parser.add_argument_group("filters of events, as in the API")
+    for name in FILTERS:
+        about = EventFilterSet.base_filters[name].extra["help_text"]
+        group.add_argument(f"--{name.replace('_', '-')}", type=filled_text, metavar="TEXT", help=about)
+
+
+def filters_given(options: dict[str, Any]) -> dict[str, str]:
+    """Return the filters that the options hold, by their names in the API."""
+    return {name: options[name] for name in FILTERS if options[name]}
+
+
+def chosen_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
+    """Return the events that the filters leave; all of them where there are none.
+
+    Raises:
+        CommandError: a filter cannot be understood.
+    """
+    parameters = QueryDict(mutable=True)
+    parameters.update(filters_given(options))
+    filterset = EventFilterSet(parameters, queryset=WorkflowEvent.objects.all())
+    if not filterset.is_valid():
+        told = [f"--{name.replace('_', '-')}: {errors[0]}" for name, errors in filterset.errors.items()]
+        raise CommandError(" ".join(told))
+    return filterset.qs
