@@ -18,6 +18,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util import SKIP_HEADER
 
+from logs.management.terminal import printable
+
 CIRCLECI_TIMEOUT_SECONDS = 10
 ADDED_BY_CLIENT = ("accept-encoding", "user-agent")
 MAX_SHOWN_LENGTH = 300
@@ -169,9 +171,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """Return a receiver's text fit for a terminal, which control characters could rewrite."""
+    """Return the beginning of a receiver's text, fit for a terminal."""
     text = value if isinstance(value, str) else ""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_SHOWN_LENGTH])
+    return printable(text[:MAX_SHOWN_LENGTH])
 
 
 def _milliseconds_since(started: float) -> float:

@@ -63,9 +63,9 @@ GUARDS = [
     Guard(
         promise="No receiver's answer can rewrite the terminal of `send_test_webhook`",
         change="print it as it is",
-        file="logs/management/sending.py",
-        before='return "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_SHOWN_LENGTH])',
-        after="return text[:MAX_SHOWN_LENGTH]",
+        file="logs/management/terminal.py",
+        before='return "".join(letter if letter.isprintable() else "?" for letter in text)',
+        after="return text",
         test="tests/integration/test_send_test_webhook_answers.py::test_an_answer_cannot_rewrite_the_terminal",
     ),
     Guard(

@@ -1,0 +1,48 @@
+"""Follow events as they are written, by looking again and again at what an index holds last."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Max, QuerySet
+
+from logs.models import WorkflowEvent
+
+# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart:
+# each look goes back by this, and tells versions apart.
+OVERLAP = timedelta(minutes=1)
+BEFORE_ALL = datetime(1970, 1, 2, tzinfo=UTC)
+
+
+class Following:
+    """Events of a selection in the order in which they were written, each version of each event once.
+
+    Args:
+        events: the selection.
+        since: where to begin; None leaves out what was written before now.
+    """
+
+    def __init__(self, events: QuerySet[WorkflowEvent], since: datetime | None) -> None:
+        self._events = events
+        self._since = since or _newest() - OVERLAP
+        self._known = set[tuple[int, datetime | None]]()
+        if since is None:
+            for _ in self.look():
+                pass
+
+    def look(self) -> Iterator[WorkflowEvent]:
+        """Yield what was written since the last look, the oldest first; take all of it before the next look."""
+        # Asked first, and of all events: the next look need not pass over again what the selection leaves out.
+        settled = _newest() - OVERLAP
+        written = self._events.filter(changed_at__gte=self._since).order_by("changed_at", "pk")
+        for event in written.iterator():
+            version = (event.pk, event.changed_at)
+            if version not in self._known:
+                self._known.add(version)
+                yield event
+        self._since = max(self._since, settled)
+        self._known = {(pk, at) for pk, at in self._known if at and at >= self._since}
+
+
+def _newest() -> datetime:
+    newest: datetime | None = WorkflowEvent.objects.aggregate(newest=Max("changed_at"))["newest"]
+    return newest or BEFORE_ALL
