@@ -100,6 +100,8 @@ def test_sends_what_was_chosen_by_number_the_oldest_first(logged, receiver, loca
         (["--until", "1h"], []),
         (["--outcome", "logged"], [0, 1]),
         (["--project", "boats"], [1]),
+        (["--address", ""], [0, 1, 2]),
+        (["--address", "boats"], []),
         (["--status", "failed,error"], [1]),
         (["--workflow", "build-and-test"], [0, 1]),
         (["--event-type", "job-completed"], []),
@@ -117,6 +119,11 @@ def test_never_sends_the_whole_log_unasked(logged, receiver, local):
     assert not receiver.log
 
 
+def test_a_rate_is_for_sending():
+    with pytest.raises(CommandError, match="--rate is for sending: it needs --to"):
+        run("--rate", "5")
+
+
 def test_names_a_filter_that_cannot_be_understood(local):
     with pytest.raises(CommandError, match="--status: There is nothing before, after or between commas"):
         run("--to", local, "--status", "failed,")
@@ -126,7 +133,10 @@ def test_a_dry_run_tells_but_sends_nothing(logged, receiver, local):
     lines = run("--to", local, "--since", "1h", dry_run=True)
     assert lines[0].split()[:2] == ["delivery", str(logged[0].pk)]
     assert lines[0].endswith(f"{len(logged[0].body)} bytes")
-    assert lines[-1] == "3 chosen. Nothing was sent or written: this was a dry run."
+    assert lines[-2:] == [
+        "3 chosen, 0 of them not kept, or not whole.",
+        "Nothing was sent or written: this was a dry run.",
+    ]
     assert not receiver.log
 
 
@@ -164,6 +174,7 @@ def test_says_that_a_body_was_not_kept_whole(deliver, settings, receiver, local,
     with pytest.raises(CommandError, match="1 of 1 deliveries not done: 1 x not kept, or only the beginning"):
         run("--to", local, "--since", "1h")
     assert not receiver.log
+    assert run("--to", local, "--since", "1h", dry_run=True)[0] == "1 chosen, 1 of them not kept, or not whole."
 
 
 def test_keeps_to_the_rate(logged, local):

@@ -62,6 +62,6 @@ class Command(CommandWithExamples):
 
 def _anonymised(body: bytes) -> bytes:
     try:
-        return anonymised(body, settings.SECRET_KEY)
+        return anonymised(body, f"anonymising {settings.SECRET_KEY}")
     except PayloadMalformed as error:
         raise CommandError(f"only a payload can be anonymised, and the body is {error}") from error

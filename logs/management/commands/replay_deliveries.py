@@ -21,9 +21,18 @@ from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, chosen_events, filters_given
 from logs.management.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, paced, reasons, summary
 from logs.models import Delivery, Outcome
-from logs.models.deliveries import REFUSED
 
 EXIT_CODE_OF_CTRL_C = 130
+
+# fmt: off
+LOOKUPS = {
+    "ids":     "pk__in",
+    "outcome": "outcome__in",
+    "address": "webhook_slug",
+    "since":   "received_at__gte",
+    "until":   "received_at__lte",
+}
+# fmt: on
 EXAMPLES = """
 manage.py replay_deliveries --dry-run
 manage.py replay_deliveries 12 13
@@ -39,8 +48,8 @@ class Command(CommandWithExamples):
     help = (
         "Pass kept deliveries through the pipeline again, by their original bytes and headers and under today's "
         "settings: after a mended secret, say. Without a choice it takes all refused ones. With --to it sends them to "
-        "another address instead, with --save it writes them as files; this log then stays as it is. The exit code is "
-        "1 unless everything that was chosen could be sent and was accepted. Try --dry-run first."
+        "another address instead, with --save it writes them as files; this log then stays as it is, and the exit code "
+        "is 1 unless everything that was chosen could be sent and was accepted. Try --dry-run first."
     )
     examples = EXAMPLES
 
@@ -67,9 +76,10 @@ class Command(CommandWithExamples):
         """Replay what the options choose, and tell what became of it.
 
         Raises:
-            CommandError: nothing chooses what to send, something chosen could not be sent, or was not accepted.
+            CommandError: nothing chooses what to send, or something chosen could not be sent or was not accepted.
             SystemExit: with 130, after Ctrl-C while sending.
         """
+        _refuse_contradictions(options)
         chosen = list(_chosen(options).order_by("pk").values_list("pk", flat=True))
         if not chosen:
             self.stdout.write("There is no such delivery to replay.")
@@ -99,12 +109,16 @@ class Command(CommandWithExamples):
             self.stdout.write("Nothing was written: this was a dry run.")
 
     def _forecast(self, chosen: list[int]) -> None:
+        left_out = 0
         for delivery in resending.kept(chosen):
-            if delivery:
+            if delivery is None:
+                left_out += 1
+            else:
                 size = len(delivery.body)
                 received_at = f"{delivery.received_at:%Y-%m-%d %H:%M:%S}"
                 self.stdout.write(f"delivery {delivery.pk:<10}{received_at}  {delivery.outcome:<12}{size:>8} bytes")
-        self.stdout.write(f"{len(chosen)} chosen. Nothing was sent or written: this was a dry run.")
+        self.stdout.write(f"{len(chosen)} chosen, {left_out} of them not kept, or not whole.")
+        self.stdout.write("Nothing was sent or written: this was a dry run.")
 
     def _save(self, chosen: list[int], options: dict[str, Any]) -> None:
         directory, url = options["save"], options["to"] or _local_url()
@@ -148,24 +162,25 @@ def _is_elsewhere(options: dict[str, Any]) -> bool:
     return bool(options["to"] or options["save"])
 
 
-def _chosen(options: dict[str, Any]) -> QuerySet[Delivery]:
-    deliveries, filters = Delivery.objects.all(), filters_given(options)
-    choices = [options[name] for name in ("ids", "outcome", "address", "since", "until")]
-    if _is_elsewhere(options) and not filters and not any(choices):
+def _refuse_contradictions(options: dict[str, Any]) -> None:
+    if options["rate"] and not options["to"]:
+        raise CommandError("--rate is for sending: it needs --to")
+    if _is_elsewhere(options) and not filters_given(options) and not _lookups(options):
         raise CommandError("choose what to send: by number, --outcome, --since, --project, ... (see --help)")
-    if options["ids"]:
-        deliveries = deliveries.filter(pk__in=options["ids"])
-    if options["outcome"]:
-        deliveries = deliveries.filter(outcome__in=options["outcome"])
-    elif not (options["ids"] or filters or _is_elsewhere(options)):
-        deliveries = deliveries.filter(outcome__in=REFUSED)
-    if options["address"] is not None:
-        deliveries = deliveries.filter(webhook_slug=options["address"])
-    if options["since"]:
-        deliveries = deliveries.filter(received_at__gte=options["since"])
-    if options["until"]:
-        deliveries = deliveries.filter(received_at__lte=options["until"])
-    return deliveries.filter(event__in=chosen_events(options)) if filters else deliveries
+
+
+def _chosen(options: dict[str, Any]) -> QuerySet[Delivery]:
+    deliveries = Delivery.objects.filter(**_lookups(options))
+    if filters_given(options):
+        return deliveries.filter(event__in=chosen_events(options))
+    if options["outcome"] or options["ids"] or _is_elsewhere(options):
+        return deliveries
+    return deliveries.refused()
+
+
+def _lookups(options: dict[str, Any]) -> dict[str, Any]:
+    # The bare address has no last part: an empty text is a choice, too.
+    return {lookup: options[name] for name, lookup in LOOKUPS.items() if options[name] not in (None, [])}
 
 
 def _complain(answers: list[Answer], left_out: int, chosen: int) -> None:
