@@ -1,10 +1,14 @@
 """What commands show to people."""
 
+import select
+
 from rich.text import Text
 
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import WorkflowEvent
 from logs.templatetags.display import duration
+
+STANDARD_OUTPUT = 1
 
 TONE_STYLES = {
     Tone.GOOD: "green",
@@ -25,8 +29,22 @@ def event_line(event: WorkflowEvent) -> Text:
     subject = "/".join(filter(None, [event.workflow, event.job])) or event.event_type
     took = "" if event.duration_seconds is None else f"({duration(event.duration_seconds)})"
     source = " ".join(filter(None, [event.branch or event.tag, took]))
-    return Text.assemble(
+    line = Text.assemble(
         f"{event.changed_at or event.received_at:%Y-%m-%d %H:%M:%S}  ",
         (f"{printable(event.status or '-'):<14}", TONE_STYLES[tone_of(event.status)]),
         f"{printable(event.project or '-'):<16} {printable(subject):<34} {printable(source)}",
     )
+    line.rstrip()
+    return line
+
+
+def require_reader() -> None:
+    """End where nobody can read standard output any more; who has nothing to write would not notice.
+
+    Raises:
+        BrokenPipeError: the reader has gone, as `| head` does.
+    """
+    output = select.poll()
+    output.register(STANDARD_OUTPUT, 0)  # Errors and hang-ups are told without being asked for.
+    if output.poll(0):
+        raise BrokenPipeError

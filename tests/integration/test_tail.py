@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from logs.circleci import samples
 from logs.models import WorkflowEvent
-from logs.reading.following import OVERLAP, Following
+from logs.reading.following import Following
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +106,7 @@ def test_shows_a_newer_version_of_an_event_again(tail, deliver):
 def test_misses_nothing_that_is_committed_late(tail, deliver):
     def commit_late():
         arrival(deliver, 2, project="late")()
-        before = timezone.now() - OVERLAP + timedelta(seconds=5)
+        before = timezone.now() - timedelta(seconds=55)
         WorkflowEvent.objects.filter(project="late").update(changed_at=before)
 
     lines = tail(arrival(deliver, 1, project="early"), commit_late, nothing).splitlines()

@@ -3,7 +3,7 @@
 import sys
 import time
 from argparse import ArgumentParser
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
@@ -13,7 +13,7 @@ from logs.circleci.vocabulary import Tone, tone_of
 from logs.management.arguments import moment
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, chosen_events
-from logs.management.terminal import event_line
+from logs.management.terminal import event_line, require_reader
 from logs.reading.following import Following
 
 SECONDS_BETWEEN_LOOKS = 1
@@ -46,9 +46,10 @@ class Command(CommandWithExamples):
 
         Raises:
             CommandError: a filter cannot be understood, or the database is away.
+            BrokenPipeError: nobody reads on.
         """
         console = Console(
-            file=self.stdout,
+            file=cast("IO[str]", self.stdout),
             no_color=options["no_color"] or None,
             force_terminal=options["force_color"] or None,
         )
@@ -58,6 +59,7 @@ class Command(CommandWithExamples):
             following = Following(chosen_events(options), options["since"])
             while True:
                 self._show(following, console, bell=options["bell"])
+                require_reader()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         except (InterfaceError, OperationalError) as error:
             raise CommandError(f"the database is away: {error}") from error
