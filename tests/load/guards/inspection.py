@@ -4,10 +4,10 @@ from tests.load.guards.guard import Guard
 
 EVENT_PAGE = "logs/admin/event_page.py"
 DELIVERY_PAGE = "logs/admin/delivery_page.py"
-CURL = "logs/admin/curl.py"
+CURL = "logs/circleci/curl.py"
 BODY_TESTS = "tests/integration/test_admin_bodies.py"
 DELIVERY_TESTS = "tests/integration/test_delivery_page.py"
-CURL_TESTS = "tests/unit/admin/test_curl.py"
+CURL_TESTS = "tests/unit/circleci/test_curl.py"
 
 GUARDS = [
     Guard(
