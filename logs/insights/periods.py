@@ -5,8 +5,11 @@ The hour that is not over yet belongs to them. Days begin in UTC.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Q
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func, IntegerField, Q
+from django.db.models.sql.compiler import SQLCompiler
 
 from logs.insights.sums import HOUR, hour_of
 
@@ -16,6 +19,20 @@ LENGTHS = {
     "7d": (timedelta(days=7), timedelta(hours=6)),
 }
 DEFAULT = "24h"
+
+
+class BarNumber(Func):
+    """How many bars have passed at an hour: to read the hours themselves takes longer than all else about them."""
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """Return the SQL for SQLite."""
+        template = "((CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) - %(since)s) / %(length)s)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """Return the SQL for PostgreSQL."""
+        template = "((EXTRACT(EPOCH FROM %(expressions)s)::bigint - %(since)s) / %(length)s)"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +70,11 @@ class Period:
         """When each bar of its charts begins, the oldest first."""
         return [self.since + number * self.bar_length for number in range(self.length // self.bar_length)]
 
-    def bar_at(self, hour: datetime) -> datetime:
-        """Return when the bar begins that an hour of the period falls into."""
-        return self.since + (hour - self.since) // self.bar_length * self.bar_length
+    @property
+    def bar_number(self) -> "BarNumber":
+        """Which bar a rollup's row of the period falls into, counted from 0."""
+        since, length = int(self.since.timestamp()), int(self.bar_length.total_seconds())
+        return BarNumber(F("hour"), since=since, length=length, output_field=IntegerField())
 
 
 def period_of(name: str, now: datetime) -> Period:

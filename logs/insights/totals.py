@@ -59,18 +59,21 @@ def read_totals(period: Period) -> Totals:
 
 def read_bars(period: Period) -> list[Bar]:
     """Return the events of a period by what their statuses mean, the oldest bar first."""
-    counts: defaultdict[datetime, Counter[Tone]] = defaultdict(Counter)
-    rows = HourlyStatus.objects.filter(period.present).values_list("hour", "status").annotate(Sum("count"))
-    for hour, status, count in rows:
-        counts[period.bar_at(hour)][tone_of(status)] += count
+    counts: defaultdict[int, Counter[Tone]] = defaultdict(Counter)
+    rows = HourlyStatus.objects.filter(period.present).values_list(period.bar_number, "status").annotate(Sum("count"))
+    for number, status, count in rows:
+        counts[number][tone_of(status)] += count
     return bars_of(period, counts)
 
 
-def bars_of(period: Period, counts: defaultdict[datetime, Counter[Tone]]) -> list[Bar]:
+def bars_of(period: Period, counts: defaultdict[int, Counter[Tone]]) -> list[Bar]:
     """Return every bar of a period, the oldest first, those without anything in them too.
 
     Args:
         period: the period.
-        counts: what to count, by when its bar begins.
+        counts: what to count, by the number of its bar.
     """
-    return [Bar(since=start, until=start + period.bar_length, counts=counts[start]) for start in period.bar_starts]
+    return [
+        Bar(since=start, until=start + period.bar_length, counts=counts[number])
+        for number, start in enumerate(period.bar_starts)
+    ]

@@ -6,9 +6,9 @@ A workflow is known by its project's slug and its own name; a project that was r
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from django.db.models import Max, Q, QuerySet, Sum
 
@@ -28,8 +28,7 @@ GOOD, BAD = (Q(status__in=statuses) for statuses in (GOOD_STATUSES, BAD_STATUSES
 Key = tuple[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sums:
+class Sums(NamedTuple):
     """What the runs of a workflow come to in a period."""
 
     project_slug: str
@@ -101,7 +100,8 @@ def read_sums(period: Period) -> list[Sums]:
         )
         .order_by("-runs", "project_slug", "workflow")
     )
-    return [Sums(**row) for row in rows]
+    # A tuple each, because there may be thousands.
+    return [Sums._make(row) for row in rows.values_list(*Sums._fields)]
 
 
 def slowest(sums: Iterable[Sums]) -> list[Sums]:
@@ -148,18 +148,16 @@ def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdic
     return finished
 
 
-def _read_bars(
-    period: Period, rows: QuerySet[HourlyWorkflow]
-) -> defaultdict[Key, defaultdict[datetime, Counter[Tone]]]:
-    bars: defaultdict[Key, defaultdict[datetime, Counter[Tone]]]
+def _read_bars(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[Key, defaultdict[int, Counter[Tone]]]:
+    bars: defaultdict[Key, defaultdict[int, Counter[Tone]]]
     bars = defaultdict(lambda: defaultdict(Counter))
     counted = (
         rows.filter(period.present)
-        .values_list("project_slug", "workflow", "hour")
+        .values_list("project_slug", "workflow", period.bar_number)
         .annotate(good=Sum("count", filter=GOOD, default=0), bad=Sum("count", filter=BAD, default=0), all=Sum("count"))
     )
-    for slug, workflow, hour, good, bad, every in counted:
-        ends = bars[slug, workflow][period.bar_at(hour)]
+    for slug, workflow, number, good, bad, every in counted:
+        ends = bars[slug, workflow][number]
         ends[Tone.GOOD] += good
         ends[Tone.BAD] += bad
         ends[Tone.STOPPED] += every - good - bad

@@ -14,6 +14,7 @@ FEW = 2_000
 
 # As the indexes have it. PostgreSQL by itself takes "feature/login" for a path and "v1.2" for a host, each one word.
 POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ plainto_tsquery('simple', %s)"
+POSTGRESQL_LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
 
 _WORD = re.compile(r"[^\W_]+")
@@ -53,8 +54,10 @@ class HoldsWords(Func):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, list[Any]]:
         """Return the condition for PostgreSQL."""
-        columns = [compiler.compile(column)[0] for column in self.source_expressions[1:]]
-        return POSTGRESQL_WORDS.format(_joined(columns)), [" ".join(self.words)]
+        text = _joined([compiler.compile(column)[0] for column in self.source_expressions[1:]])
+        # The letters first: a row without them need not be taken to pieces, which costs ten times as much.
+        conditions = [POSTGRESQL_LETTERS] * len(self.words) + [POSTGRESQL_WORDS]
+        return " AND ".join(condition.format(text) for condition in conditions), [*self.words, " ".join(self.words)]
 
     def as_sqlite(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any

@@ -5,8 +5,12 @@ import re
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from logs.models import HourlyLag
+from logs.insights.periods import period_of
+from logs.insights.sums import HOUR
+from logs.insights.totals import read_bars
+from logs.models import HourlyLag, HourlyStatus
 from tests.integration.dashboard_log import (
     SLUG,
     THIS_HOUR,
@@ -196,3 +200,13 @@ def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(o
     assert "Silent … never heard of 0" in text
     assert "Elsewhere not configured by this name 1" in text
     assert query_of(links[1]) == {"received_after": "2026-05-03T15:00Z", "webhook": "Orchard"}
+
+
+@pytest.mark.parametrize("name", ["24h", "7d"])
+def test_each_hour_of_a_period_falls_into_one_of_its_bars(counted, name):
+    period = period_of(name, timezone.now())
+    hours = [period.since + number * HOUR for number in range((period.until - period.since) // HOUR)]
+    HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, status="success", count=1) for hour in hours)
+    bars = read_bars(period)
+    assert [bar.total for bar in bars] == [sum(bar.since <= hour < bar.until for hour in hours) for bar in bars]
+    assert sum(bar.total for bar in bars) == len(hours)

@@ -59,13 +59,6 @@ def test_an_unknown_period_is_a_day(name):
     assert period_of(name, NOW) == period_of("24h", NOW)
 
 
-@pytest.mark.parametrize("name", ["24h", "7d"])
-def test_each_hour_of_a_period_falls_into_one_of_its_bars(name):
-    period = period_of(name, NOW)
-    hours = (period.until - period.since) // HOUR
-    assert {period.bar_at(period.since + number * HOUR) for number in range(hours)} == set(period.bar_starts)
-
-
 def test_the_first_instant_of_an_hour_belongs_to_it():
     assert period_of("24h", at(4, 15)).until == at(4, 16)
 
