@@ -75,6 +75,7 @@ AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password ther
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
 DEFAULT_BRANCHES = environment.default_branches
 PORT = environment.port
+WEB_THREADS = environment.web_threads
 PUBLIC_READ = environment.public_read
 TRUSTED_PROXIES = environment.trusted_proxies
 MAX_BODY_BYTES = environment.max_body_bytes

@@ -33,6 +33,7 @@ NEEDED = {
     "GET /fetch-webhooks-logs/<event id>: `deliveries`": ["logs.view_workflowevent", "logs.view_delivery"],
     "GET /fetch-webhooks-logs/<event id>: `payload`":   ["logs.view_workflowevent", "logs.view_delivery_body"],
     "GET /deliveries":                                  ["logs.view_delivery"],
+    "GET /deliveries/stream":                           ["logs.view_delivery", "logs.view_delivery_body"],
     "GET /deliveries/<id>":                             ["logs.view_delivery"],
     "GET /deliveries/<id>/body":                        ["logs.view_delivery", "logs.view_delivery_body"],
     "POST /deliveries/<id>/replay":                     ["logs.view_delivery", "logs.replay_delivery"],
@@ -42,6 +43,7 @@ STATUSES = {
     "GET /fetch-webhooks-logs":            [403,  200,   200,       200, 200],
     "GET /fetch-webhooks-logs/<event id>": [403,  200,   200,       200, 200],
     "GET /deliveries":                     [403,  403,   200,       200, 200],
+    "GET /deliveries/stream":              [403,  403,   403,       200, 200],
     "GET /deliveries/<id>":                [403,  403,   200,       200, 200],
     "GET /deliveries/<id>/body":           [403,  403,   403,       200, 200],
     "POST /deliveries/<id>/replay":        [403,  403,   403,       403, 200],
@@ -95,7 +97,11 @@ def ask(logged):
 
     def send(client, endpoint):
         method, path = endpoint.split(" ", 1)
-        path = path.replace("<event id>", logged.event.event_id).replace("<id>", str(logged.pk))
+        path = (
+            path.replace("<event id>", logged.event.event_id)
+            .replace("<id>", str(logged.pk))
+            .replace("/stream", "/stream?wait=0")
+        )
         return client.generic(method, path)
 
     return send

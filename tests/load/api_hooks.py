@@ -18,6 +18,7 @@ CURSORS = json.loads(os.environ["API_CHECK_CURSORS"])  # Of each ordering, by th
 KNOWN = {cursor: direction for cursors in CURSORS.values() for direction, cursor in cursors.items()}
 
 schemathesis.openapi.format("cursor", strategies.sampled_from(sorted(KNOWN)))
+schemathesis.openapi.format("stream-cursor", strategies.sampled_from(["now", "start"]))
 
 
 @schemathesis.hook

@@ -1,5 +1,6 @@
 """Examples, made by the code whose input and output they show."""
 
+from base64 import b64encode
 from dataclasses import asdict
 from datetime import timedelta
 from random import Random
@@ -9,6 +10,7 @@ from logs.api.serializers import AttemptSerializer, DeliverySerializer, Workflow
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
+from logs.reading.stream import encode_cursor
 
 SECRET = "ABCD1234"  # noqa: S105 - of the examples only
 ARRIVED = samples.REFERENCE_MOMENT + timedelta(seconds=2)
@@ -41,6 +43,18 @@ EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries"
 DELIVERY_DETAIL = DELIVERY | {
     "headers": _delivery.headers,
     "attempts": [AttemptSerializer(Attempt(attempted_at=ARRIVED, outcome=Outcome.LOGGED)).data],
+}
+STREAM = {
+    "deliveries": [
+        DELIVERY
+        | {
+            "event": EVENT,
+            "cursor": encode_cursor(DELIVERY_ID),
+            "headers": _delivery.headers,
+            "body_base64": b64encode(_body).decode(),
+        }
+    ],
+    "cursor": encode_cursor(DELIVERY_ID),
 }
 RECEIPT = {"message": "Webhook Event successfully logged", "id": EVENT["id"], "outcome": "logged"}
 REPLAY = {

@@ -109,6 +109,29 @@ class DeliveryDetailSerializer(DeliverySerializer):
         fields = [*DeliverySerializer.Meta.fields, "headers", "attempts"]
 
 
+class StreamedDeliverySerializer(DeliverySerializer):
+    """A delivery with all that is needed to send it again."""
+
+    event = WorkflowEventSerializer(  # type: ignore[assignment]  # The whole object in place of its id.
+        allow_null=True, help_text="The event it told of; null for users who may not see events."
+    )
+    cursor = serializers.CharField(help_text="Where to read on behind this delivery: `after`.")
+    headers = serializers.DictField(
+        child=serializers.CharField(), help_text="The headers that were kept, their names in lower case."
+    )
+    body_base64 = serializers.CharField(help_text="The bytes as they arrived, in base64.")
+
+    class Meta(DeliverySerializer.Meta):
+        fields = [*DeliverySerializer.Meta.fields, "cursor", "headers", "body_base64"]
+
+
+class StreamSerializer(serializers.Serializer[Any]):
+    """What has arrived."""
+
+    deliveries = StreamedDeliverySerializer(many=True, help_text="In the order in which they were kept; often empty.")
+    cursor = serializers.CharField(help_text="Where to read on: `after`.")
+
+
 class ReplaySerializer(serializers.Serializer[Any]):
     """What a replay has changed, or would change."""
 

@@ -110,6 +110,21 @@ OPERATIONS: dict[str, Operation] = {
         headers=["Link", "ETag", "Content-Disposition"],
         links={"delivery": _link("delivery", "One of them.", id="$response.body#/0/id")},
     ),
+    "/deliveries/stream": Operation(
+        id="delivery_stream",
+        tag="deliveries",
+        summary="Wait for deliveries",
+        details=(
+            "The deliveries behind a cursor, with their bytes, in the order in which they were kept: none is left out, "
+            "none comes twice. Where there are none, the answer waits for some. With a `Retry-After` it did not wait, "
+            "because too many do: come again after that."
+        ),
+        answers={
+            (200, JSON): _answer(objects.StreamSerializer, "What has arrived; often nothing.", examples.STREAM),
+        },
+        headers=["ETag"],
+        links={"delivery": _link("delivery", "One of them.", id="$response.body#/deliveries/0/id")},
+    ),
     "/deliveries/{id}": Operation(
         id="delivery",
         tag="deliveries",

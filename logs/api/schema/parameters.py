@@ -8,6 +8,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import DELIVERY, EVENT
+from logs.api.views import DeliveryStreamView, streaming
 from logs.models import Outcome
 from logs.models.pages import MAX_PRIMARY_KEY
 from logs.reading import filter_kinds
@@ -79,12 +80,34 @@ PATH: dict[str, Parameter] = {
     },
 }
 
+# What has a meaning of its own when waiting for deliveries.
+STREAM: dict[str, Parameter] = {
+    "after": {
+        "description": "Where to read on: a `cursor` of an answer; `now`, before what comes next; `start`, before all.",
+        "schema": {"type": "string", "minLength": 1, "format": "stream-cursor", "default": "now"},
+    },
+    "limit": {
+        "description": "How many deliveries an answer may hold.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": streaming.MAX_LIMIT, "default": streaming.DEFAULT_LIMIT},
+    },
+    "wait": {
+        "description": "How many seconds to wait where there is none.",
+        "schema": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": streaming.MAX_WAIT_SECONDS,
+            "default": streaming.MAX_WAIT_SECONDS,
+        },
+    },
+}
+
 
 def of_view(path: str, view: Any) -> list[Parameter]:
     """Return all parameters of a view at a path."""
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
-    return in_path + [{"in": "query", "name": name, **_in_query(name, view)} for name in names]
+    own = STREAM if isinstance(view, DeliveryStreamView) else {}
+    return in_path + [{"in": "query", "name": name, **(own.get(name) or _in_query(name, view))} for name in names]
 
 
 def _in_query(name: str, view: Any) -> Parameter:

@@ -1,0 +1,90 @@
+"""The endpoint that waits for new deliveries."""
+
+from base64 import b64encode
+from functools import cache
+from threading import BoundedSemaphore
+from typing import Any
+
+from django.conf import settings
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from logs.api.errors import BadRequest
+from logs.api.filtering import StrictFilterBackend
+from logs.api.permissions import may
+from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
+from logs.api.views.reading import ReadingView
+from logs.models import Delivery
+from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
+from logs.reading import stream
+from logs.reading.readings import InvalidCursor
+
+MAX_WAIT_SECONDS = 25  # Proxies give up an answer that takes 30 seconds or more.
+DEFAULT_LIMIT, MAX_LIMIT = 50, 100
+RETRY_AFTER_SECONDS = 2
+
+
+class DeliveryStreamView(ReadingView):
+    """Hands out deliveries with their bytes as they arrive, each once, to clients that ask again and again."""
+
+    required_permissions = [VIEW_DELIVERIES, VIEW_BODIES]
+    renderer_classes = [JSONRenderer]
+    filterset_class = stream.StreamFilterSet
+    filterset: stream.StreamFilterSet  # The filter backend leaves it here.
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the query parameters that there are."""
+        return [*self.filterset_class.base_filters, "after", "format", "limit", "wait"]
+
+    def get(self, request: Request) -> Response:
+        """Return the deliveries behind a cursor; where there are none, wait for some."""
+        StrictFilterBackend().filter_queryset(request, Delivery.objects.all(), self)
+        limit = _whole_number(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+        seconds = _whole_number(request, "wait", default=MAX_WAIT_SECONDS, least=0, most=MAX_WAIT_SECONDS)
+        batch = stream.look(self.filterset, after=_after(request), limit=limit)
+        headers = {}
+        if seconds and batch.is_last and not batch.deliveries:
+            if waiting_places().acquire(blocking=False):
+                try:
+                    batch = stream.wait(self.filterset, after=batch.end, limit=limit, seconds=seconds)
+                finally:
+                    waiting_places().release()
+            else:
+                headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        deliveries = [_as_object(request, delivery) for delivery in batch.deliveries]
+        return Response({"deliveries": deliveries, "cursor": stream.encode_cursor(batch.end)}, headers=headers)
+
+
+@cache
+def waiting_places() -> BoundedSemaphore:
+    """Return the places to wait in: a quarter of this process's threads, so that the others stay free for CircleCI."""
+    return BoundedSemaphore(settings.WEB_THREADS // 4)
+
+
+def _after(request: Request) -> int:
+    text = request.query_params.get("after", "now")
+    if text == "now":
+        return stream.newest_key()
+    try:
+        return 0 if text == "start" else stream.decode_cursor(text)
+    except InvalidCursor as error:
+        raise BadRequest("after must be now, start, or the cursor of an answer.", "invalid_cursor") from error
+
+
+def _whole_number(request: Request, name: str, *, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise BadRequest(f"{name} must be a whole number from {least} to {most}.", "invalid_parameter")
+    return int(text)
+
+
+def _as_object(request: Request, delivery: Delivery) -> dict[str, Any]:
+    event = delivery.event if may(request, VIEW_EVENTS) else None
+    return DeliverySerializer(delivery).data | {
+        "cursor": stream.encode_cursor(delivery.pk),
+        "headers": delivery.headers,
+        "body_base64": b64encode(delivery.body).decode(),
+        "event": WorkflowEventSerializer(event).data if event else None,
+    }

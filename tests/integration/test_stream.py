@@ -1,0 +1,316 @@
+"""Waiting for deliveries by REST: in order, none left out, none twice, and never at the receiver's expense."""
+
+import base64
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from logs.api.views import streaming
+from logs.circleci import samples
+from logs.circleci.signature import verify
+from logs.models import Delivery, Outcome
+from logs.reading import stream
+from tests.conftest import SECRET
+
+pytestmark = pytest.mark.django_db
+
+URL = "/deliveries/stream"
+SETTLED_AFTER = stream.SETTLED_AFTER
+ALL_WORDS = "view_delivery", "view_delivery_body", "view_workflowevent"
+
+
+@pytest.fixture
+def follower(user_with, client_of):
+    """A client that may follow everything."""
+    return client_of(user_with(*ALL_WORDS))
+
+
+@pytest.fixture(autouse=True)
+def places_of_its_own():
+    streaming.waiting_places.cache_clear()
+    yield
+    streaming.waiting_places.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """Take no missing key for one that is being written: tests that were rolled back have left many out."""
+    monkeypatch.setattr(stream, "SETTLED_AFTER", timedelta(0))
+
+
+def keep(count, *, age=timedelta(hours=1), **columns):
+    """Keep so many deliveries of an age, and return their ids."""
+    moment = timezone.now() - age
+    usual = {"outcome": Outcome.LOGGED, "verified": True, "plausible": True, "body": b"{}", "headers": {}}
+    rows = [Delivery(received_at=moment, judged_at=moment, **(usual | columns)) for _ in range(count)]
+    return [delivery.pk for delivery in Delivery.objects.bulk_create(rows)]
+
+
+def ask(client, after="start", **parameters):
+    answer = client.get(URL, {"wait": 0, "after": after} | parameters)
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def ids_of(batch):
+    return [delivery["id"] for delivery in batch["deliveries"]]
+
+
+def follow(client, **parameters):
+    """Read on until nothing comes, and return the ids of each answer."""
+    after, answers = "start", []
+    while True:
+        batch = ask(client, after, **parameters)
+        if batch["cursor"] == after:
+            return answers
+        after = batch["cursor"]
+        answers.append(ids_of(batch))
+
+
+# What it hands out.
+
+
+@pytest.mark.parametrize("path", [URL, f"{URL}/"])
+def test_hands_out_the_bytes_and_headers_that_verify_again(follower, deliver, workflow_document, path):
+    body = samples.encode(workflow_document(status="failed"))
+    deliver(body)
+    (delivery,) = follower.get(path, {"after": "start", "wait": 0}).json()["deliveries"]
+    assert base64.b64decode(delivery["body_base64"]) == body
+    assert verify(body, delivery["headers"]["circleci-signature"], [SECRET]) == 0
+    assert delivery["event"]["status"] == "failed"
+    assert delivery["outcome"] == "logged"
+
+
+def test_an_event_is_null_for_who_may_not_see_events(user_with, client_of, deliver, workflow_document):
+    deliver(workflow_document())
+    client = client_of(user_with("view_delivery", "view_delivery_body"))
+    (delivery,) = ask(client)["deliveries"]
+    assert delivery["event"] is None
+
+
+def test_goes_through_all_deliveries_in_their_order_and_each_once(follower):
+    ids = keep(7)
+    assert follow(follower, limit=3) == [ids[:3], ids[3:6], ids[6:]]
+
+
+def test_each_delivery_tells_where_to_read_on_behind_it(follower):
+    ids = keep(3)
+    first = ask(follower)["deliveries"][0]
+    assert ids_of(ask(follower, first["cursor"])) == ids[1:]
+
+
+def test_begins_with_what_comes_next_unless_told_otherwise(follower):
+    keep(2)
+    batch = follower.get(URL, {"wait": 0}).json()
+    assert batch["deliveries"] == []
+    assert ask(follower, "now") == batch
+    later = keep(1)
+    assert ids_of(ask(follower, batch["cursor"])) == later
+
+
+def test_an_empty_log_has_a_beginning(follower):
+    cursor = ask(follower, "now")["cursor"]
+    later = keep(2)
+    assert ids_of(ask(follower, cursor)) == later
+
+
+def test_a_look_costs_the_same_however_many_it_hands_out(
+    follower, deliver, workflow_document, django_assert_num_queries
+):
+    for seed in range(3):
+        deliver(workflow_document(seed))
+    with django_assert_num_queries(6):  # The session, the user, two for permissions; the keys, the deliveries.
+        assert len(ids_of(ask(follower))) == 3
+
+
+# Filters.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("project", "orchard"),
+        ("project", "github/acme/orchard"),
+        ("workflow", "build-and-test"),
+        ("status", "failed,error"),
+        ("event_type", "workflow-completed"),
+        ("branch", "main"),
+    ],
+)
+def test_chooses_by_the_event(follower, deliver, workflow_document, ping_document, name, value):
+    deliver(workflow_document(1, status="failed", project="orchard", branch="main"))
+    deliver(ping_document)
+    assert [each["outcome"] for each in ask(follower, **{name: value})["deliveries"]] == ["logged"]
+    assert ids_of(ask(follower, **{name: "another"})) == []
+
+
+def test_chooses_by_the_filters_of_the_list(follower):
+    wanted = keep(1, outcome=Outcome.PING)
+    keep(1, outcome=Outcome.LOGGED)
+    assert ids_of(ask(follower, outcome="ping")) == wanted
+
+
+def test_moves_on_past_what_the_filters_leave_out(follower, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_LOOKED_AT", 2)
+    keep(5, outcome=Outcome.PING)
+    wanted = keep(1)
+    assert follow(follower, outcome="logged") == [[], [], wanted]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"after": "yesterday"}, "invalid_cursor"),
+        ({"after": "c3RyZWFt"}, "invalid_cursor"),
+        ({"after": "c3RyZWFtIDk5OTk5OTk5OTk5OTk5OTk5OTk"}, "invalid_cursor"),
+        ({"after": "ä"}, "invalid_cursor"),
+        ({"wait": "26"}, "invalid_parameter"),
+        ({"wait": "-1"}, "invalid_parameter"),
+        ({"wait": "²"}, "invalid_parameter"),
+        ({"limit": "0"}, "invalid_parameter"),
+        ({"limit": "101"}, "invalid_parameter"),
+        ({"outcome": "nice"}, "invalid_parameter"),
+        ({"colour": "red"}, "unknown_parameter"),
+    ],
+)
+def test_refuses_what_it_cannot_understand(follower, parameters, code):
+    answer = follower.get(URL, {"wait": 0} | parameters)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+# No gap.
+
+
+class Late:
+    """A delivery whose transaction has taken its key and is not committed; another connection's."""
+
+    def __init__(self):
+        self.connection = connections.create_connection("default")
+        self.connection.set_autocommit(False)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT nextval(pg_get_serial_sequence('logs_delivery', 'id'))")
+            (self.key,) = cursor.fetchone()
+
+    def commit(self):
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO logs_delivery (id, received_at, judged_at, outcome, reason, webhook, verified, "
+                "webhook_slug, plausible, headers, body) "
+                "VALUES (%s, now(), now(), 'logged', '', '', true, '', true, '{}', '')",
+                [self.key],
+            )
+        self.connection.commit()
+        self.connection.close()
+
+    def give_up(self):
+        self.connection.rollback()
+        self.connection.close()
+
+
+@pytest.fixture
+def young(transactional_db, monkeypatch, settled):
+    """Keep a delivery that is new; on PostgreSQL, where keys may appear late."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    monkeypatch.setattr(stream, "SETTLED_AFTER", SETTLED_AFTER)
+    return lambda: keep(1, age=timedelta(0))[0]
+
+
+def test_a_lower_key_that_is_committed_later_is_not_missed(young, follower):
+    young()
+    cursor = ask(follower, "now")["cursor"]
+    before, late, behind = young(), Late(), young()
+    batch = ask(follower, cursor)
+    assert ids_of(batch) == [before]
+    assert ids_of(ask(follower, batch["cursor"])) == []
+    late.commit()
+    assert ids_of(ask(follower, batch["cursor"])) == [late.key, behind]
+
+
+def test_a_key_that_nobody_will_use_holds_up_for_a_while_only(young, follower):
+    young()
+    cursor = ask(follower, "now")["cursor"]
+    Late().give_up()
+    behind = young()
+    assert ids_of(ask(follower, cursor)) == []
+    Delivery.objects.filter(pk=behind).update(received_at=timezone.now() - timedelta(seconds=21))
+    assert ids_of(ask(follower, cursor)) == [behind]
+
+
+def test_what_retention_has_removed_holds_up_nothing(young, follower):
+    ids = keep(4)
+    Delivery.objects.filter(pk__in=ids[1:3]).delete()
+    newest = young()
+    assert follow(follower) == [[ids[0], ids[3], newest]]
+
+
+# Waiting.
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The looks that a waiting request takes, which takes no time here; before the third, a delivery is kept."""
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:
+            keep(1)
+
+    monkeypatch.setattr(stream.time, "sleep", sleep)
+    return looks
+
+
+def test_waits_until_there_is_something(follower, counted):
+    answer = follower.get(URL)
+    assert len(ids_of(answer.json())) == 1
+    assert counted == [0.5, 0.5]
+    assert "Retry-After" not in answer.headers
+
+
+def test_waits_for_what_the_filters_want(follower, counted, monkeypatch):
+    monkeypatch.setattr(streaming, "MAX_WAIT_SECONDS", 1)
+    batch = follower.get(URL, {"outcome": "ping", "wait": 1}).json()
+    assert batch["deliveries"] == []
+    assert batch["cursor"] == stream.encode_cursor(stream.newest_key())
+
+
+def test_answers_with_nothing_when_nothing_has_come(follower):
+    started = time.monotonic()
+    assert follower.get(URL, {"wait": 1}).json()["deliveries"] == []
+    assert 1 <= time.monotonic() - started < 3
+
+
+def test_who_finds_no_place_is_asked_to_come_again(follower, settings):
+    settings.WEB_THREADS = 3
+    started = time.monotonic()
+    answer = follower.get(URL)
+    assert time.monotonic() - started < 1
+    assert (answer.status_code, answer.json()["deliveries"]) == (200, [])
+    assert answer.headers["Retry-After"] == "2"
+
+
+def test_a_quarter_of_the_threads_may_wait(settings):
+    settings.WEB_THREADS = 8
+    places = streaming.waiting_places()
+    assert [places.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+
+
+def test_a_place_is_given_back(follower, settings, monkeypatch):
+    settings.WEB_THREADS = 4
+    monkeypatch.setattr(stream, "wait", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        follower.get(URL)
+    monkeypatch.undo()
+    assert "Retry-After" not in follower.get(URL, {"wait": 1}).headers
+
+
+def test_who_has_something_to_read_needs_no_place(follower, settings):
+    settings.WEB_THREADS = 1
+    keep(1)
+    answer = follower.get(URL, {"after": "start"})
+    assert len(ids_of(answer.json())) == 1
+    assert "Retry-After" not in answer.headers
