@@ -74,6 +74,7 @@ AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password ther
 # The application's own settings, described in docs/configuration.md.
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
 DEFAULT_BRANCHES = environment.default_branches
+DATA_DIR = environment.data_dir
 PORT = environment.port
 WEB_THREADS = environment.web_threads
 PUBLIC_READ = environment.public_read
@@ -86,7 +87,7 @@ REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
 API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
-API_REQUESTS_FILE = environment.data_dir / "requests.sqlite3"
+API_REQUESTS_FILE = DATA_DIR / "requests.sqlite3"
 
 INSTALLED_APPS = [
     "logs",  # First, so that its templates overrule the admin's.

@@ -1,0 +1,211 @@
+"""Pass on deliveries as they arrive, to a laptop say: ``manage.py listen``."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import webbrowser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
+from logs.management.arguments import filled_text, web_address
+from logs.management.forwarding import Forwarder, LocalAnswer, Progress, progress_path, refuse_public
+from logs.management.keys import reacting
+from logs.management.listening import NOW, START, Followed, OwnLog, Refused, Site, Source, persistently, printable
+from logs.models import Outcome
+from logs.models.deliveries import REFUSED
+
+TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
+FILTERS = ("project", "workflow", "status", "event_type", "branch", "webhook", "outcome")
+ACCEPTED = ",".join(outcome for outcome in Outcome.values if outcome not in REFUSED)
+
+EXAMPLES = f"""\
+examples:
+  {TOKEN_VARIABLE}=whl_... manage.py listen --from https://ci-log.example.org --to http://localhost:1337/webhooks
+  manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
+  manage.py listen --to http://localhost:8000/log-circleci-webhook --since start | tee forwarded.txt
+
+keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits
+
+exit codes: 0 after q, 1 when something must be changed, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM
+"""
+
+
+class Stopping:
+    """Ctrl-C and SIGTERM: they end the command at once, but only the second one between an answer and its note."""
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None  # None: go on.
+        self.wanted = False  # By a key: no failure.
+        self._held = False
+
+    def __call__(self, signal_number: int, frame: object) -> None:
+        """Handle the signal."""
+        is_first, self.exit_code = self.exit_code is None, self.exit_code or 128 + signal_number
+        if not (self._held and is_first):
+            raise KeyboardInterrupt
+
+    def quit(self) -> None:
+        """End the command as somebody wishes; from another thread than the main one."""
+        self.wanted = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Put off the end until the block has ended."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self.exit_code is not None:
+                raise KeyboardInterrupt
+
+
+class Command(BaseCommand):
+    """Follow deliveries and post each to an address, until somebody ends it."""
+
+    help = (
+        "Follow the deliveries of a deployed webhooklog, or of this one's own database, and post each to an address "
+        "with the bytes and the headers that CircleCI sent, the signature among them. It goes on where it stopped."
+    )
+
+    _stopping: Stopping
+    _forwarder: Forwarder
+    _last: Followed | None = None
+    _count = 0
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Show the examples as they stand here."""
+        shape: Any = RawDescriptionHelpFormatter
+        return super().create_parser(prog_name, subcommand, epilog=EXAMPLES, formatter_class=shape, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare from where, to where, and what."""
+        parser.add_argument("--from", dest="site", type=web_address, metavar="URL", help="default: the own database")
+        parser.add_argument("--to", required=True, type=web_address, metavar="URL", help="where to post deliveries")
+        parser.add_argument("--token", type=filled_text, help=f"of the API (default: the variable {TOKEN_VARIABLE})")
+        parser.add_argument("--since", choices=[NOW, START], help="default: where it stopped, or else now")
+        parser.add_argument("--state", type=Path, metavar="FILE", help="where that is noted (default: in DATA_DIR)")
+        parser.add_argument("--allow-public", action="store_true", help="post to an address on the internet too")
+        for name in FILTERS:
+            words = "default: all that were accepted" if name == "outcome" else "as in the API"
+            parser.add_argument(f"--{name.replace('_', '-')}", type=filled_text, help=words)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Follow and post.
+
+        Raises:
+            CommandError: something must be changed.
+        """
+        self._stopping = Stopping()
+        previous = {each: signal.signal(each, self._stopping) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._run(options)
+        except Refused as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            self._tell(f"{self._count} forwarded; the next time it goes on behind the last of them")
+            raise SystemExit(0 if self._stopping.wanted else self._stopping.exit_code) from None
+        except BrokenPipeError:  # Whoever read the lines, `head` say, has read enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+
+    def _run(self, options: dict[str, Any]) -> None:
+        if not options["allow_public"]:
+            refuse_public(options["to"])
+        source, self._forwarder = _source(options), Forwarder(options["to"])
+        path = options["state"] or progress_path(settings.DATA_DIR, options["site"] or "", options["to"])
+        progress = Progress(path)
+        after = options["since"] or progress.cursor or NOW
+        self._tell(f"listening to {options['site'] or 'the own database'}, posting to {options['to']}")
+        actions = {"r": self._repeat, "o": self._open, "d": self._show, "q": self._stopping.quit}
+        with reacting(actions):
+            while True:
+                after = self._pass_on(source, after, progress)
+
+    def _pass_on(self, source: Source, after: str, progress: Progress) -> str:
+        """Forward what has come behind a cursor, and return where to read on."""
+        following = persistently(partial(source.following, after), self._tell)
+        for delivery in following.deliveries:
+            persistently(partial(self._forward, delivery, progress), self._tell)
+        progress.keep(following.cursor)
+        time.sleep(following.pause_seconds)
+        return following.cursor
+
+    def _forward(self, delivery: Followed, progress: Progress) -> None:
+        with self._stopping.held():
+            answer = self._forwarder.send(delivery.body, delivery.headers)
+            progress.keep(delivery.cursor)
+            self._last, self._count = delivery, self._count + 1
+            self._line(delivery, answer)
+
+    def _line(self, delivery: Followed, answer: LocalAnswer) -> None:
+        event, status = delivery.event, str(delivery.event.get("status") or "-")
+        kind = event.get("event_type") or delivery.headers.get(EVENT_TYPE_HEADER, "-")
+        subject = event.get("job") or event.get("workflow") or "-"
+        answered = str(answer.http_status or "no answer")
+        good = answer.http_status is not None and answer.http_status < 300
+        self.stdout.write(
+            f"{delivery.received_at.astimezone():%H:%M:%S}  {printable(kind):<18}  "
+            f"{printable(event.get('project') or '-'):<20}  {printable(subject):<24}  "
+            f"{self._coloured(f'{printable(status):<10}', tone_of(status))}  "
+            f"{self._coloured(f'{answered:<9}', Tone.GOOD if good else Tone.BAD)}  {answer.milliseconds:6.0f} ms"
+        )
+        self.stdout.flush()
+
+    def _coloured(self, text: str, tone: Tone) -> str:
+        styles = {Tone.GOOD: self.style.SUCCESS, Tone.BAD: self.style.ERROR, Tone.STOPPED: self.style.WARNING}
+        return str(styles.get(tone, str)(text))
+
+    def _tell(self, words: str) -> None:
+        self.stderr.write(words, style_func=str)
+        self.stderr.flush()
+
+    def _repeat(self) -> None:
+        if self._last:
+            try:
+                self._line(self._last, self._forwarder.send(self._last.body, self._last.headers))
+            except Exception as error:  # noqa: BLE001 - a key must not end the thread that hears it
+                self._tell(str(error))
+
+    def _open(self) -> None:
+        url = str((self._last.event.get("url") if self._last else "") or "")
+        if url.startswith(("https://", "http://")):
+            webbrowser.open(url)
+
+    def _show(self) -> None:
+        if self._last:
+            headers = "".join(f"{name}: {printable(value)}\n" for name, value in self._last.headers.items())
+            self._tell(f"delivery {self._last.id}\n{headers}\n{_readable(self._last.body)}")
+
+
+def _source(options: dict[str, Any]) -> Source:
+    filters = {name: options[name] for name in FILTERS if options[name]}
+    filters.setdefault("outcome", ACCEPTED)
+    if not options["site"]:
+        return OwnLog(filters)
+    token = options["token"] or os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise CommandError(f"--from needs a token of that site: --token, or better the variable {TOKEN_VARIABLE}")
+    return Site(options["site"], token, filters)
+
+
+def _readable(body: bytes) -> str:
+    """Return a body fit for a terminal: JSON in lines, with nothing in it but ASCII."""
+    try:
+        return json.dumps(json.loads(body), indent=2)
+    except (ValueError, RecursionError):
+        return printable(body.decode(errors="replace"))

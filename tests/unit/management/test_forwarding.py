@@ -1,0 +1,100 @@
+"""What is posted where, and how its progress is kept."""
+
+import socket
+
+import pytest
+
+from logs.management import forwarding
+from logs.management.forwarding import Forwarder, Progress, progress_path, refuse_public
+from logs.management.listening import Outage, Refused
+
+KEPT = {
+    "content-type": "application/json",
+    "content-length": "999",
+    "user-agent": "CircleCI-Webhook/1.0",
+    "accept-encoding": "gzip, deflate",
+    "circleci-event-type": "ping",
+    "circleci-signature": "v1=00",
+}
+
+
+@pytest.fixture
+def silent_url():
+    """An address that takes a request and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_posts_the_bytes_with_the_headers_that_circleci_sent(httpserver):
+    httpserver.expect_request("/hook", method="POST").respond_with_data("", 201)
+    answer = Forwarder(httpserver.url_for("/hook")).send(b'{"\xff": 1}', KEPT)
+    assert answer.http_status == 201
+    assert answer.milliseconds > 0
+    ((request, _),) = httpserver.log
+    assert request.get_data() == b'{"\xff": 1}'
+    for name in forwarding.SENT_HEADERS:
+        assert request.headers[name] == KEPT[name]
+    assert request.headers["content-length"] == "8"
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 500])
+def test_any_answer_is_an_answer_and_no_redirect_is_followed(httpserver, status):
+    httpserver.expect_oneshot_request("/hook").respond_with_data("", status, headers={"Location": "/elsewhere"})
+    assert Forwarder(httpserver.url_for("/hook")).send(b"{}", {}).http_status == status
+    assert len(httpserver.log) == 1
+
+
+def test_no_answer_is_no_outage_after_which_the_same_were_sent_again(silent_url, monkeypatch):
+    monkeypatch.setattr(forwarding, "ANSWER_TIMEOUT_SECONDS", 0.2)
+    assert Forwarder(silent_url).send(b"{}", {}).http_status is None
+
+
+def test_nobody_there_is_an_outage(unused_port):
+    with pytest.raises(Outage, match="takes nothing"):
+        Forwarder(f"http://127.0.0.1:{unused_port}/hook").send(b"{}", {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1/x", "http://localhost/", "http://[::1]:8000/", "http://10.1.2.3/", "https://192.168.0.9/",
+     "http://172.16.0.1", "http://[fd00::1]/", "http://[::ffff:10.0.0.1]/"],
+)  # fmt: skip
+def test_this_machine_and_its_network_are_allowed(url):
+    refuse_public(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://93.184.215.14/", "http://172.32.0.1/", "http://[2606:2800:21f::1]/", "http://[::ffff:8.8.8.8]/",
+     "http://134744072/"],
+)  # fmt: skip
+def test_the_internet_is_refused(url):
+    with pytest.raises(Refused, match="a public address"):
+        refuse_public(url)
+
+
+def test_one_public_address_of_several_is_enough_to_refuse(monkeypatch):
+    found = [(0, 0, 0, "", ("127.0.0.1", 80)), (0, 0, 0, "", ("8.8.8.8", 80))]
+    monkeypatch.setattr(forwarding.socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(Refused, match=r"8\.8\.8\.8"):
+        refuse_public("http://both.example/")
+
+
+def test_progress_is_read_back(tmp_path):
+    progress = Progress(tmp_path / "new" / "state.json")
+    assert progress.cursor is None
+    progress.keep("one")
+    progress.keep("two")
+    assert progress.cursor == "two"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "nothing"])
+def test_a_spoilt_file_is_none(tmp_path, content):
+    (tmp_path / "state.json").write_text(content)
+    assert Progress(tmp_path / "state.json").cursor is None
+
+
+def test_each_pair_of_addresses_has_progress_of_its_own(tmp_path):
+    names = {progress_path(tmp_path, *pair).name for pair in [("a", "b"), ("a", "c"), ("b", "b"), ("", "ab")]}
+    assert len(names) == 4

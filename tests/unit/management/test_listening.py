@@ -1,0 +1,126 @@
+"""What a follower makes of a site's answers, and of outages."""
+
+import json
+import socket
+
+import pytest
+
+from logs.management import listening
+from logs.management.listening import BACK_OFF_SECONDS, Outage, Refused, Site, persistently, printable
+
+SHOWN = {
+    "id": 7,
+    "cursor": "seven",
+    "received_at": "2026-08-20T09:30:02Z",
+    "headers": {"circleci-signature": "v1=0"},
+    "body_base64": "e30=",
+    "event": None,
+}
+
+
+@pytest.fixture
+def silent_url():
+    """An address that takes a request and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """The seconds of each pause, which takes no time here."""
+    pauses = []
+    monkeypatch.setattr(listening.time, "sleep", pauses.append)
+    return pauses
+
+
+def failing(*errors):
+    """Return a call that fails so, one error after the other, and then works."""
+    left = list(errors)
+
+    def attempt():
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    return attempt
+
+
+def test_tries_again_with_growing_pauses_and_tells_of_an_outage_once(slept):
+    told = []
+    assert persistently(failing(*[Outage("away")] * 8), told.append) == "done"
+    assert slept == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert tuple(slept[:6]) == BACK_OFF_SECONDS
+    assert told == ["away; trying again until it works", "it works again"]
+
+
+def test_tells_nothing_when_all_is_well(slept):
+    told = []
+    assert persistently(failing(), told.append) == "done"
+    assert (slept, told) == ([], [])
+
+
+def test_waits_as_long_as_it_is_asked_to(slept):
+    persistently(failing(Outage("too many", retry_after_seconds=42)), str)
+    assert slept == [42]
+
+
+def test_gives_up_what_somebody_must_change(slept):
+    with pytest.raises(Refused):
+        persistently(failing(Refused("wrong token")), str)
+    assert slept == []
+
+
+def test_reads_what_a_site_hands_out_and_asks_with_token_cursor_and_filters(httpserver):
+    asked = httpserver.expect_request(
+        "/deliveries/stream",
+        query_string={"after": "six", "wait": "25", "limit": "50", "branch": "main"},
+        headers={"authorization": "Bearer whl_key"},
+    )
+    asked.respond_with_json({"deliveries": [SHOWN], "cursor": "seven"}, headers={"Retry-After": "2"})
+    got = Site(httpserver.url_for("/"), "whl_key", {"branch": "main"}).following("six")
+    (delivery,) = got.deliveries
+    assert (delivery.id, delivery.cursor, delivery.body, delivery.event) == (7, "seven", b"{}", {})
+    assert (got.cursor, got.pause_seconds) == ("seven", 2)
+
+
+def test_the_first_answer_is_not_waited_for_since_an_outage_would_lose_its_place(httpserver):
+    asked = httpserver.expect_request("/deliveries/stream", query_string={"after": "now", "wait": "0", "limit": "50"})
+    asked.respond_with_json({"deliveries": [], "cursor": "six"})
+    assert Site(httpserver.url_for(""), "whl_key", {}).following("now").cursor == "six"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, Outage), (500, Outage), (503, Outage), (400, Refused), (401, Refused), (403, Refused), (404, Refused)],
+)
+def test_tells_an_outage_from_what_somebody_must_change(httpserver, status, kind):
+    body = json.dumps({"detail": "not \x1b[2J now", "code": "c"})
+    httpserver.expect_request("/deliveries/stream").respond_with_data(body, status, headers={"Retry-After": "9"})
+    with pytest.raises(kind, match=rf"answers {status}: not \?\[2J now") as raised:
+        Site(httpserver.url_for(""), "whl_key", {}).following("now")
+    assert getattr(raised.value, "retry_after_seconds", 9) == 9
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"deliveries": [{}], "cursor": ""}', '{"deliveries": 1}'])
+def test_refuses_a_site_that_is_no_webhooklog(httpserver, body):
+    httpserver.expect_request("/deliveries/stream").respond_with_data(body)
+    with pytest.raises(Refused, match="does not answer as webhooklog does"):
+        Site(httpserver.url_for(""), "whl_key", {}).following("now")
+
+
+def test_a_site_that_is_away_is_an_outage(unused_port):
+    with pytest.raises(Outage, match="cannot be reached"):
+        Site(f"http://127.0.0.1:{unused_port}", "whl_key", {}).following("now")
+
+
+def test_a_silent_site_is_an_outage_soon_after_its_answer_was_due(silent_url, monkeypatch):
+    assert listening.READ_TIMEOUT_SECONDS - listening.WAIT_SECONDS == 10
+    keepalive = listening.KEEPALIVE
+    assert keepalive["TCP_KEEPIDLE"] + keepalive["TCP_KEEPINTVL"] * keepalive["TCP_KEEPCNT"] == 10
+    monkeypatch.setattr(listening, "READ_TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(Outage, match="timed out"):
+        Site(silent_url, "whl_key", {}).following("now")
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    assert printable("ma\x1b[31min\n\u202ex é") == "ma?[31min??x é"
