@@ -3,6 +3,7 @@
 import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,11 +78,21 @@ def look(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     return Batch(deliveries=found, end=end, is_last=end == keys[-1] and len(keys) < MAX_LOOKED_AT)
 
 
-def wait(filterset: StreamFilterSet, *, after: int, limit: int, seconds: float) -> Batch:
-    """Return the next deliveries, or none if nothing comes in time; between two looks it holds no transaction."""
+def wait(
+    filterset: StreamFilterSet, *, after: int, limit: int, seconds: float, is_over: Callable[[], bool] = lambda: False
+) -> Batch:
+    """Return the next deliveries, or none if nothing comes in time; between two looks it holds no transaction.
+
+    Args:
+        filterset: a valid one.
+        after: the key behind which to look.
+        limit: the most deliveries to return.
+        seconds: how long to wait.
+        is_over: is asked between two looks; True ends the waiting.
+    """
     deadline = time.monotonic() + seconds
     batch = look(filterset, after=after, limit=limit)
-    while batch.is_last and not batch.deliveries and (left := deadline - time.monotonic()) > 0:
+    while batch.is_last and not batch.deliveries and (left := deadline - time.monotonic()) > 0 and not is_over():
         time.sleep(min(POLL_SECONDS, left))
         batch = look(filterset, after=batch.end, limit=limit)
     return batch

@@ -12,11 +12,12 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from tests.integration.listening import Listener, Network, place, send
+from tests.integration.listening import Crowd, Listener, Network, place, send
 from tests.load.engines import manage
 from tests.load.server import PROJECT
 from tests.load.wire import wait_until
 
+LISTENERS = 40
 RECEIVING = "/log-circleci-webhook"
 
 
@@ -96,6 +97,25 @@ def test_all_arrives_in_order_and_once_whatever_stops_and_starts(site, laptop, n
     assert listener.output.count("takes nothing") >= 1
     assert "cannot be reached" in listener.output
     assert "it works again" in listener.output
+
+
+def test_a_crowd_of_listeners_leaves_the_threads_to_circleci(site):
+    kept_before = len(site.bodies())
+    with Crowd(site, site.key, LISTENERS) as crowd:
+        seconds = send(site, 40, seed="a crowd")
+        wait_until(lambda: min(map(len, crowd.seen)) >= 40, "all have seen all", seconds=60)
+    assert max(seconds) < 2
+    assert all(seen == site.bodies()[kept_before:] for seen in crowd.seen)
+
+
+def test_a_restart_does_not_wait_for_those_who_wait(site, listener):
+    listener.start()
+    wait_until((listener.output_path.parent / "state.json").exists, "it waits")
+    time.sleep(1)
+    started = time.monotonic()
+    site.stop()
+    assert time.monotonic() - started < 10
+    site.start()
 
 
 def test_a_delivery_is_one_plain_line_at_once(site, laptop, listener):

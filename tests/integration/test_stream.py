@@ -284,6 +284,22 @@ def test_answers_with_nothing_when_nothing_has_come(follower):
     assert 1 <= time.monotonic() - started < 3
 
 
+def test_ends_when_the_server_does(follower, monkeypatch):
+    class Worker:
+        alive = True
+
+        def handle_exit(self, *_):
+            self.alive = False
+
+    worker = Worker()
+    monkeypatch.setattr(streaming.signal, "getsignal", lambda _: worker.handle_exit)
+    monkeypatch.setattr(stream.time, "sleep", worker.handle_exit)
+    started = time.monotonic()
+    assert follower.get(URL).json()["deliveries"] == []
+    assert time.monotonic() - started < 5
+    assert not worker.alive
+
+
 def test_who_finds_no_place_is_asked_to_come_again(follower, settings):
     settings.WEB_THREADS = 3
     started = time.monotonic()

@@ -1,5 +1,6 @@
 """The endpoint that waits for new deliveries."""
 
+import signal
 from base64 import b64encode
 from functools import cache
 from threading import BoundedSemaphore
@@ -48,7 +49,9 @@ class DeliveryStreamView(ReadingView):
         if seconds and batch.is_last and not batch.deliveries:
             if waiting_places().acquire(blocking=False):
                 try:
-                    batch = stream.wait(self.filterset, after=batch.end, limit=limit, seconds=seconds)
+                    batch = stream.wait(
+                        self.filterset, after=batch.end, limit=limit, seconds=seconds, is_over=_is_stopping
+                    )
                 finally:
                     waiting_places().release()
             else:
@@ -61,6 +64,15 @@ class DeliveryStreamView(ReadingView):
 def waiting_places() -> BoundedSemaphore:
     """Return the places to wait in: a quarter of this process's threads, so that the others stay free for CircleCI."""
     return BoundedSemaphore(settings.WEB_THREADS // 4)
+
+
+def _is_stopping() -> bool:
+    """Tell whether gunicorn ends this process; a restart, during which nothing is received, would wait for who waits.
+
+    gunicorn's worker handles SIGTERM by a method of its own, and is not ``alive`` from then on.
+    """
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return not getattr(worker, "alive", True)
 
 
 def _after(request: Request) -> int:
