@@ -2,7 +2,7 @@
 
 import signal
 from base64 import b64encode
-from functools import cache
+from random import randint
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -23,7 +23,11 @@ from logs.reading.readings import InvalidCursor
 
 MAX_WAIT_SECONDS = 25  # Proxies give up an answer that takes 30 seconds or more.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
-RETRY_AFTER_SECONDS = 2
+# By chance between these, so that a crowd does not come back all at once, and fill the queue that deliveries stand in.
+RETRY_AFTER_SECONDS = (3, 10)
+
+# For those who wait: a quarter of this process's threads, so that the others stay free for CircleCI.
+waiting_places = BoundedSemaphore(settings.WEB_THREADS // 4)
 
 
 class DeliveryStreamView(ReadingView):
@@ -47,23 +51,17 @@ class DeliveryStreamView(ReadingView):
         batch = stream.look(self.filterset, after=_after(request), limit=limit)
         headers = {}
         if seconds and batch.is_last and not batch.deliveries:
-            if waiting_places().acquire(blocking=False):
+            if waiting_places.acquire(blocking=False):
                 try:
                     batch = stream.wait(
                         self.filterset, after=batch.end, limit=limit, seconds=seconds, is_over=_is_stopping
                     )
                 finally:
-                    waiting_places().release()
+                    waiting_places.release()
             else:
-                headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+                headers["Retry-After"] = str(randint(*RETRY_AFTER_SECONDS))  # noqa: S311 - no secret
         deliveries = [_as_object(request, delivery) for delivery in batch.deliveries]
         return Response({"deliveries": deliveries, "cursor": stream.encode_cursor(batch.end)}, headers=headers)
-
-
-@cache
-def waiting_places() -> BoundedSemaphore:
-    """Return the places to wait in: a quarter of this process's threads, so that the others stay free for CircleCI."""
-    return BoundedSemaphore(settings.WEB_THREADS // 4)
 
 
 def _is_stopping() -> bool:
