@@ -119,7 +119,7 @@ class Crowd:
             cursor = self._ask(connection, seen, "now", wait=0)
             self.ready.wait()
             while not self._end.is_set():
-                cursor = self._ask(connection, seen, cursor, wait=5)
+                cursor = self._ask(connection, seen, cursor, wait=8)
 
     def _ask(self, connection, seen, after, wait):
         query = f"after={after}&wait={wait}"

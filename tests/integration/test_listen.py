@@ -102,6 +102,7 @@ def test_all_arrives_in_order_and_once_whatever_stops_and_starts(site, laptop, n
 def test_a_crowd_of_listeners_leaves_the_threads_to_circleci(site):
     kept_before = len(site.bodies())
     with Crowd(site, site.key, LISTENERS) as crowd:
+        time.sleep(2)  # Now as many wait as may.
         seconds = send(site, 40, seed="a crowd")
         wait_until(lambda: min(map(len, crowd.seen)) >= 40, "all have seen all", seconds=60)
     assert max(seconds) < 2
