@@ -30,7 +30,7 @@ def test_the_receiver_answers_503_and_writes_nothing(deliver, workflow_document,
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
 def test_the_list_and_the_admin_answer_503_too(admin_client, monkeypatch, error):
     monkeypatch.setattr(views.EventListView, "list", failing_with(error))
-    monkeypatch.setattr(events.WorkflowEventAdmin, "get_queryset", failing_with(error))
+    monkeypatch.setattr(events.WorkflowEventAdmin, "rows", failing_with(error))
     for path in ("/fetch-webhooks-logs", "/admin/logs/workflowevent/"):
         answer = admin_client.get(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
@@ -39,7 +39,7 @@ def test_the_list_and_the_admin_answer_503_too(admin_client, monkeypatch, error)
 
 def test_a_text_that_the_database_cannot_hold_is_the_clients_mistake(admin_client, monkeypatch):
     monkeypatch.setattr(views.EventListView, "list", failing_with(DataError))
-    monkeypatch.setattr(events.WorkflowEventAdmin, "get_queryset", failing_with(DataError))
+    monkeypatch.setattr(events.WorkflowEventAdmin, "rows", failing_with(DataError))
     for path in ("/fetch-webhooks-logs", "/admin/logs/workflowevent/"):
         answer = admin_client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (400, "unstorable_text")
@@ -47,7 +47,7 @@ def test_a_text_that_the_database_cannot_hold_is_the_clients_mistake(admin_clien
 
 def test_a_defect_of_our_own_stays_a_500(admin_client, monkeypatch):
     admin_client.raise_request_exception = False
-    monkeypatch.setattr(events.WorkflowEventAdmin, "get_queryset", failing_with(ProgrammingError))
+    monkeypatch.setattr(events.WorkflowEventAdmin, "rows", failing_with(ProgrammingError))
     assert admin_client.get("/admin/logs/workflowevent/").status_code == 500
 
 
