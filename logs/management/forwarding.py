@@ -1,11 +1,12 @@
 """Pass deliveries on with the bytes and the headers that they came with, and note how far that has come."""
 
+import fcntl
 import hashlib
 import json
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -63,23 +64,44 @@ class Progress:
 
     @property
     def cursor(self) -> str | None:
-        """The cursor; None where there is none yet."""
-        with suppress(FileNotFoundError, ValueError, LookupError, TypeError):
+        """The cursor; None where there is none yet.
+
+        Raises:
+            Refused: the file is spoilt; to begin at the present instead would pass over what came since.
+        """
+        try:
             return str(json.loads(self._path.read_text(encoding="utf-8"))["cursor"])
-        return None
+        except FileNotFoundError:
+            return None
+        except (ValueError, LookupError, TypeError) as error:
+            raise Refused(f"{self._path} does not tell where to go on: begin anew with --since") from error
 
     def keep(self, cursor: str) -> None:
         """Write the cursor; whoever ends this process in between leaves the old one."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self._path.with_name(f"{self._path.name}.new")
         new.write_text(json.dumps({"cursor": cursor}), encoding="utf-8")
         new.replace(self._path)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from the file: each would go on where the other one has come to.
 
-def progress_path(folder: Path, source: str, target: str) -> Path:
-    """Return where progress from a source to a target is kept unless somebody names a file."""
-    name = hashlib.sha256(f"{source}\n{target}".encode()).hexdigest()[:12]
-    return folder / f"listen-{name}.json"
+        Raises:
+            Refused: another process has it.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Refused(f"another process goes on by {self._path}: name another file with --state") from error
+            yield
+
+
+def progress_path(folder: Path, source: str, target: str, filters: Mapping[str, str]) -> Path:
+    """Return where the progress of a choice from a source to a target is kept unless somebody names a file."""
+    chosen = json.dumps([source, target, sorted(filters.items())])
+    return folder / f"listen-{hashlib.sha256(chosen.encode()).hexdigest()[:12]}.json"
 
 
 def refuse_public(url: str) -> None:

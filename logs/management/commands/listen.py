@@ -126,15 +126,17 @@ class Command(BaseCommand):
     def _run(self, options: dict[str, Any]) -> None:
         if not options["allow_public"]:
             refuse_public(options["to"])
-        source, self._forwarder = _source(options), Forwarder(options["to"])
-        path = options["state"] or progress_path(settings.DATA_DIR, options["site"] or "", options["to"])
-        progress = Progress(path)
-        after = options["since"] or progress.cursor or NOW
-        self._tell(f"listening to {options['site'] or 'the own database'}, posting to {options['to']}")
-        actions = {"r": self._repeat, "o": self._open, "d": self._show, "q": self._stopping.quit}
-        with reacting(actions):
-            while True:
-                after = self._pass_on(source, after, progress)
+        filters = _filters(options)
+        source, self._forwarder = _source(options, filters), Forwarder(options["to"])
+        default = progress_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
+        progress = Progress(options["state"] or default)
+        with progress.held():
+            after = options["since"] or progress.cursor or NOW
+            self._tell(f"listening to {options['site'] or 'the own database'}, posting to {options['to']}")
+            actions = {"r": self._repeat, "o": self._open, "d": self._show, "q": self._stopping.quit}
+            with reacting(actions):
+                while True:
+                    after = self._pass_on(source, after, progress)
 
     def _pass_on(self, source: Source, after: str, progress: Progress) -> str:
         """Forward what has come behind a cursor, and return where to read on."""
@@ -192,9 +194,11 @@ class Command(BaseCommand):
             self._tell(f"delivery {self._last.id}\n{headers}\n{_readable(self._last.body)}")
 
 
-def _source(options: dict[str, Any]) -> Source:
-    filters = {name: options[name] for name in FILTERS if options[name]}
-    filters.setdefault("outcome", ACCEPTED)
+def _filters(options: dict[str, Any]) -> dict[str, str]:
+    return {"outcome": ACCEPTED} | {name: options[name] for name in FILTERS if options[name]}
+
+
+def _source(options: dict[str, Any], filters: dict[str, str]) -> Source:
     if not options["site"]:
         return OwnLog(filters)
     token = options["token"] or os.environ.get(TOKEN_VARIABLE)

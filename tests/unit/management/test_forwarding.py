@@ -83,18 +83,29 @@ def test_one_public_address_of_several_is_enough_to_refuse(monkeypatch):
 def test_progress_is_read_back(tmp_path):
     progress = Progress(tmp_path / "new" / "state.json")
     assert progress.cursor is None
-    progress.keep("one")
-    progress.keep("two")
-    assert progress.cursor == "two"
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["state.json"]
+    with progress.held():
+        progress.keep("one")
+        progress.keep("two")
+        assert progress.cursor == "two"
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["state.json", "state.json.lock"]
+
+
+def test_two_processes_do_not_share_their_progress(tmp_path):
+    path = tmp_path / "state.json"
+    refused = pytest.raises(Refused, match="name another file with --state")
+    with Progress(path).held(), refused, Progress(path).held():
+        pass
+    with Progress(path).held():
+        pass
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "nothing"])
-def test_a_spoilt_file_is_none(tmp_path, content):
+def test_a_spoilt_file_is_refused(tmp_path, content):
     (tmp_path / "state.json").write_text(content)
-    assert Progress(tmp_path / "state.json").cursor is None
+    with pytest.raises(Refused, match="begin anew with --since"):
+        _ = Progress(tmp_path / "state.json").cursor
 
 
-def test_each_pair_of_addresses_has_progress_of_its_own(tmp_path):
-    names = {progress_path(tmp_path, *pair).name for pair in [("a", "b"), ("a", "c"), ("b", "b"), ("", "ab")]}
-    assert len(names) == 4
+def test_each_choice_between_two_addresses_has_progress_of_its_own(tmp_path):
+    pairs = [("a", "b", {}), ("a", "c", {}), ("b", "b", {}), ("", "ab", {}), ("a", "b", {"project": "orchard"})]
+    assert len({progress_path(tmp_path, *pair).name for pair in pairs}) == 5
