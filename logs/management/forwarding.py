@@ -15,10 +15,9 @@ import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import parse_url
 
-from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
+from logs.circleci.curl import SENT_HEADERS
 from logs.management.listening import CONNECT_TIMEOUT_SECONDS, Outage, Refused
 
-SENT_HEADERS = ("content-type", "user-agent", EVENT_TYPE_HEADER, SIGNATURE_HEADER)
 ANSWER_TIMEOUT_SECONDS = 30  # Three times as patient as CircleCI, since somebody may be looking at it in a debugger.
 
 

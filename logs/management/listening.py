@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
+from logs.management.terminal import printable
 from logs.models import Delivery
 from logs.reading import stream
 from logs.reading.readings import InvalidCursor
@@ -181,11 +182,6 @@ def persistently(attempt: Callable[[], T], tell: Callable[[str], None]) -> T:
                 tell("it works again")
             return result
     raise AssertionError("an endless loop has ended")
-
-
-def printable(text: str) -> str:
-    """Return somebody else's text fit for a terminal, which control characters could rewrite."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:

@@ -9,6 +9,7 @@ from logs.models import WorkflowEvent
 from logs.templatetags.display import duration
 
 STANDARD_OUTPUT = 1
+EXIT_CODE_OF_CTRL_C = 130
 
 TONE_STYLES = {
     Tone.GOOD: "green",

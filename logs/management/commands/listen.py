@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import webbrowser
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
 from logs.management.arguments import filled_text, web_address
+from logs.management.examples import CommandWithExamples
 from logs.management.forwarding import Forwarder, LocalAnswer, Progress, progress_path, refuse_public
 from logs.management.keys import reacting
-from logs.management.listening import NOW, START, Followed, OwnLog, Refused, Site, Source, persistently, printable
+from logs.management.listening import NOW, START, Followed, OwnLog, Refused, Site, Source, persistently
+from logs.management.terminal import printable
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
 
@@ -29,12 +31,12 @@ TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
 FILTERS = ("project", "workflow", "status", "event_type", "branch", "webhook", "outcome")
 ACCEPTED = ",".join(outcome for outcome in Outcome.values if outcome not in REFUSED)
 
-EXAMPLES = f"""\
-examples:
-  {TOKEN_VARIABLE}=whl_... manage.py listen --from https://ci-log.example.org --to http://localhost:1337/webhooks
-  manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
-  manage.py listen --to http://localhost:8000/log-circleci-webhook --since start | tee forwarded.txt
-
+EXAMPLES = f"""
+{TOKEN_VARIABLE}=whl_... manage.py listen --from https://ci-log.example.org --to http://localhost:1337/webhooks
+manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
+manage.py listen --to http://localhost:8000/log-circleci-webhook --since start | tee forwarded.txt
+"""
+NOTES = """
 keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits
 
 exit codes: 0 after q, 1 when something must be changed, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM
@@ -72,7 +74,7 @@ class Stopping:
                 raise KeyboardInterrupt
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Follow deliveries and post each to an address, until somebody ends it."""
 
     help = (
@@ -80,15 +82,13 @@ class Command(BaseCommand):
         "with the bytes and the headers that CircleCI sent, the signature among them. It goes on where it stopped."
     )
 
+    examples = EXAMPLES
+    notes = NOTES
+
     _stopping: Stopping
     _forwarder: Forwarder
     _last: Followed | None = None
     _count = 0
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Show the examples as they stand here."""
-        shape: Any = RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, epilog=EXAMPLES, formatter_class=shape, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare from where, to where, and what."""

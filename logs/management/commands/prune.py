@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from logs.management.arguments import positive_integer
+from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 from logs.retention import Rule, delete_in_batches, rules
 
 MAX_BATCH_SIZE = 10_000
-EXIT_CODE_OF_CTRL_C = 130
 
 
 class Command(BaseCommand):

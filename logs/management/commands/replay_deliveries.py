@@ -20,9 +20,8 @@ from logs.management.arguments import moment, positive_integer, positive_number,
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, chosen_events, filters_given
 from logs.management.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, paced, reasons, summary
+from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 from logs.models import Delivery, Outcome
-
-EXIT_CODE_OF_CTRL_C = 130
 
 # fmt: off
 LOOKUPS = {

@@ -20,8 +20,7 @@ from logs.insights.counting import (
     with_pauses,
 )
 from logs.insights.sums import HOUR, CountedHour
-
-EXIT_CODE_OF_CTRL_C = 130
+from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 
 
 class Command(BaseCommand):

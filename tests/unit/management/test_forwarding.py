@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from logs.circleci.curl import SENT_HEADERS
 from logs.management import forwarding
 from logs.management.forwarding import Forwarder, Progress, progress_path, refuse_public
 from logs.management.listening import Outage, Refused
@@ -32,7 +33,7 @@ def test_posts_the_bytes_with_the_headers_that_circleci_sent(httpserver):
     assert answer.milliseconds > 0
     ((request, _),) = httpserver.log
     assert request.get_data() == b'{"\xff": 1}'
-    for name in forwarding.SENT_HEADERS:
+    for name in SENT_HEADERS:
         assert request.headers[name] == KEPT[name]
     assert request.headers["content-length"] == "8"
 

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from logs.management import listening
-from logs.management.listening import BACK_OFF_SECONDS, Outage, Refused, Site, persistently, printable
+from logs.management.listening import BACK_OFF_SECONDS, Outage, Refused, Site, persistently
+from logs.management.terminal import printable
 
 SHOWN = {
     "id": 7,
