@@ -34,8 +34,8 @@ class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
         return own + super().get_urls()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        """Leave the bodies out: only a single delivery's page shows one."""
-        return super().get_queryset(request).select_related("event").defer("body")
+        """Leave the bodies out: only a download reads one."""
+        return Delivery.objects.for_lists()
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return all that is known of a delivery."""

@@ -27,8 +27,8 @@ class DeliveryListAdmin(ListAdmin):
     export_url_name = "logs:deliveries"
 
     def rows(self) -> QuerySet[Delivery]:
-        """Return all deliveries, without their bodies: only a single delivery's page shows one."""
-        return Delivery.objects.select_related("event").defer("body")
+        """Return all deliveries."""
+        return Delivery.objects.for_lists()
 
     def context(self, query: QueryDict) -> dict[str, Any]:
         """Return the filters, and what they may be set to."""

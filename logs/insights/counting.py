@@ -19,12 +19,10 @@ from django.utils import timezone
 from logs.insights.standings import add_standings, update_standings
 from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_sums, hour_of, recount
 from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
+from logs.models.events import SETTLED_AFTER
 
 logger = logging.getLogger(__name__)
 
-# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
-# A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
-MARGIN = timedelta(minutes=1)
 MAX_AGE = timedelta(minutes=1)
 MAX_HOURS_OF_A_PAGE = 6
 
@@ -71,7 +69,7 @@ def refresh() -> Iterator[CountedHour]:
     """
     now = timezone.now()
     # Not later than now: a clock that was wrong must not stop the counting until then.
-    since = min(_begin(now).counted_until, now) - MARGIN
+    since = min(_begin(now).counted_until, now) - SETTLED_AFTER
     changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
     due = list(
         changed.values_list(TruncHour("received_at", tzinfo=UTC)).annotate(first=Min("changed_at")).order_by("first")
@@ -80,7 +78,7 @@ def refresh() -> Iterator[CountedHour]:
         with _locked_state() as state:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
-            state.counted_until = min(next_written_at + MARGIN, now)
+            state.counted_until = min(next_written_at + SETTLED_AFTER, now)
             state.save()
         yield counted
     if not due:

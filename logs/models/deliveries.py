@@ -38,6 +38,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Order as they were kept, the latest first."""
         return self.order_by("-pk")
 
+    def for_lists(self) -> Self:
+        """Bring the events along, and leave the bodies out: only a single delivery's page shows one."""
+        return self.select_related("event").defer("body")
+
     def of_shown_version(self) -> "Delivery | None":
         """Return, of one event's deliveries, the one that its columns were read from; None once it was removed."""
         return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()

@@ -1,7 +1,7 @@
 """WorkflowEvent: one row for each event, with the columns that lists, filters and figures need."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from django.db import connection, models
@@ -10,6 +10,10 @@ from django.db.models import F, Func
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import EventType
 from logs.models.pages import Order
+
+# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
+# A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
+SETTLED_AFTER = timedelta(minutes=1)
 
 LAST_CHARACTER = "\U0010ffff"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

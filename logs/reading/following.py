@@ -1,15 +1,13 @@
 """Follow events as they are written, by looking again and again at what an index holds last."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.db.models import Max, QuerySet
 
 from logs.models import WorkflowEvent
+from logs.models.events import SETTLED_AFTER
 
-# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart:
-# each look goes back by this, and tells versions apart.
-OVERLAP = timedelta(minutes=1)
 BEFORE_ALL = datetime(1970, 1, 2, tzinfo=UTC)
 
 
@@ -23,7 +21,7 @@ class Following:
 
     def __init__(self, events: QuerySet[WorkflowEvent], since: datetime | None) -> None:
         self._events = events
-        self._since = since or _newest() - OVERLAP
+        self._since = since or _newest() - SETTLED_AFTER
         self._known = set[tuple[int, datetime | None]]()
         if since is None:
             for _ in self.look():
@@ -31,8 +29,9 @@ class Following:
 
     def look(self) -> Iterator[WorkflowEvent]:
         """Yield what was written since the last look, the oldest first; take all of it before the next look."""
-        # Asked first, and of all events: the next look need not pass over again what the selection leaves out.
-        settled = _newest() - OVERLAP
+        # Back by what may still be uncommitted; the versions are told apart. Asked first, and of all events: the next
+        # look need not pass over again what the selection leaves out.
+        settled = _newest() - SETTLED_AFTER
         written = self._events.filter(changed_at__gte=self._since).order_by("changed_at", "pk")
         for event in written.iterator():
             version = (event.pk, event.changed_at)

@@ -53,8 +53,8 @@ def reader(user_with, client_of):
 def staff_with(user_with, client_of):
     """Make a client whose user may enter the admin and has these permissions."""
 
-    def make(*codenames):
-        user = user_with(*codenames)
+    def make(*codenames, username="reader"):
+        user = user_with(*codenames, username=username)
         user.is_staff = True
         user.save()
         return client_of(user)

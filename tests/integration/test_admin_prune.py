@@ -28,12 +28,9 @@ def rules(settings, monkeypatch):
 
 
 @pytest.fixture
-def operator(user_with, client_of):
+def operator(staff_with):
     """A member of staff who may view deliveries and prune."""
-    user = user_with("view_delivery", "prune_log", username="operator")
-    user.is_staff = True
-    user.save()
-    return client_of(user)
+    return staff_with("view_delivery", "prune_log", username="operator")
 
 
 @pytest.fixture

@@ -31,12 +31,9 @@ def confirm(client, *deliveries, reason="The secret was mended.", **extra):
 
 
 @pytest.fixture
-def operator(user_with, client_of):
+def operator(staff_with):
     """A member of staff who may view and replay deliveries."""
-    user = user_with("view_delivery", "replay_delivery", username="operator")
-    user.is_staff = True
-    user.save()
-    return client_of(user)
+    return staff_with("view_delivery", "replay_delivery", username="operator")
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.insights import counting
 from logs.insights.counting import backfill, coverage, forget, hours_to_count, refresh
 from logs.models import RollupState, WorkflowEvent
+from logs.models.events import SETTLED_AFTER
 from tests.integration.rollup_history import (
     HOUR,
     MINUTE,
@@ -73,7 +73,7 @@ def test_only_hours_that_were_written_to_are_counted_again(clock):
     assert kept() == counted_in_python()
 
 
-@pytest.mark.parametrize(("delay", "found"), [(counting.MARGIN, 1), (counting.MARGIN + SECOND, 0)])
+@pytest.mark.parametrize(("delay", "found"), [(SETTLED_AFTER, 1), (SETTLED_AFTER + SECOND, 0)])
 def test_what_was_committed_a_minute_after_it_was_written_is_found_all_the_same(clock, delay, found):
     count_all()
     log_run("late", changed_at=NOW - delay)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from rest_framework.exceptions import NotFound
@@ -24,15 +23,11 @@ from logs.reading.filters import DeliveryFilterSet
 PROOF = (SIGNATURE_HEADER, EVENT_TYPE_HEADER)
 
 
-def _bodiless() -> QuerySet[Delivery]:
-    return Delivery.objects.select_related("event").defer("body")
-
-
 class DeliveryListView(PagedListView):
     """Lists deliveries, newest first."""
 
     required_permissions = [VIEW_DELIVERIES]
-    queryset = _bodiless()
+    queryset = Delivery.objects.for_lists()
     serializer_class = DeliverySerializer
     filterset_class = DeliveryFilterSet
     orders = {"received_at": BY_ARRIVAL}
@@ -46,7 +41,7 @@ class DeliveryDetailView(ReadingView):
 
     def get(self, request: Request, pk: int) -> Response:
         """Return the delivery."""
-        delivery = get_object_or_404(_bodiless(), pk=pk)
+        delivery = get_object_or_404(Delivery.objects.for_lists(), pk=pk)
         attempts = AttemptSerializer(delivery.attempts.order_by("pk"), many=True)
         return Response(DeliverySerializer(delivery).data | {"headers": delivery.headers, "attempts": attempts.data})
 

@@ -38,8 +38,8 @@ GUARDS = [
         promise="A body that is not shown is not read",
         change="load whole rows",
         file="logs/admin/deliveries.py",
-        before='.select_related("event").defer("body")',
-        after='.select_related("event")',
+        before="Delivery.objects.for_lists()",
+        after="Delivery.objects.all()",
         test=f"{BODY_TESTS}::test_asks_for_no_body_that_it_does_not_show",
     ),
     Guard(

@@ -81,7 +81,7 @@ GUARDS = [
     Guard(
         promise="The list of deliveries reads no bodies",
         change="load whole rows",
-        file="logs/admin/delivery_list.py",
+        file="logs/models/deliveries.py",
         before='.select_related("event").defer("body")',
         after='.select_related("event")',
         test=f"{LIST_TESTS}::test_a_page_costs_the_same_queries_however_many_rows_it_shows",
