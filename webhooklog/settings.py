@@ -113,6 +113,7 @@ MIDDLEWARE = [
     # Before the others, so that a probe needs neither an allowed host nor HTTPS.
     "logs.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "logs.api.webhooks_first.WebhooksFirstMiddleware",
     "csp.middleware.CSPMiddleware",
     # Before all that answers by itself: without its headers, pages of other origins could not read an error either.
     "corsheaders.middleware.CorsMiddleware",

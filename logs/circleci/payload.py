@@ -23,7 +23,7 @@ MAX_URL_LENGTH = 2000
 MAX_INTEGER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One version of one event, as the columns of the log.
 

@@ -5,7 +5,7 @@ Arrival and replay alike call `authenticate` and then `log_event`; each refusal 
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -24,8 +24,8 @@ from logs.exceptions import (
     SignatureRefused,
     WebhookLogError,
 )
-from logs.ingest.insertion import insert_event
-from logs.ingest.writing import durable_transaction
+from logs.ingest.insertion import insert_event, insert_with_delivery
+from logs.ingest.writing import commits_at_once, durable_transaction
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
 
@@ -128,45 +128,78 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
         ProjectRefused: its webhook may not speak for the event's project; the delivery is kept.
     """
     try:
-        with durable_transaction():
-            verdict = log_event(arrival, sender)
-            _add_delivery(arrival, verdict)
+        event = read_trusted(arrival, sender)
     except (PayloadMalformed, ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
+    verdict = _log_if_new(event, arrival, sender) if commits_at_once() else None
+    if verdict is None:
+        with durable_transaction():
+            verdict = log_event(event, arrival, sender)
+            _delivery(arrival, verdict).save(force_insert=True)
     return verdict
 
 
-def log_event(arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
-    """Read an authentic arrival and log its event, without keeping a delivery; call it in a transaction.
-
-    Args:
-        arrival: what arrived.
-        sender: who sent it.
-        read_anew: replace the columns of the version that the log shows already by what is read now.
+def read_trusted(arrival: Arrival, sender: Sender) -> Event:
+    """Read the event of an authentic arrival.
 
     Raises:
         PayloadMalformed: no event can be read from it.
         ProjectRefused: its webhook may not speak for the event's project.
     """
     event = read_event(arrival.body)
-    if event.event_type == EventType.PING:
-        return Verdict(outcome=Outcome.PING, sender=sender, event_id=event.event_id)
-    if not sender.webhook.may_speak_for(event.project_slug):
+    if event.event_type != EventType.PING and not sender.webhook.may_speak_for(event.project_slug):
         raise ProjectRefused(f"webhook {sender.webhook.name} may not speak for the project {event.project_slug!r}")
+    return event
+
+
+def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
+    """Log an event with its delivery in one round trip; None, and nothing is written, where that does not do."""
+    if _left_out(event, sender):
+        return None
+    row = _row(event, arrival, sender)
+    verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event=row, event_id=event.event_id)
+    return verdict if insert_with_delivery(row, _delivery(arrival, verdict)) else None
+
+
+def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
+    """Log the event of an authentic arrival, without keeping a delivery; call it in a transaction.
+
+    Args:
+        event: as read from the arrival.
+        arrival: what arrived.
+        sender: who sent it.
+        read_anew: replace the columns of the version that the log shows already by what is read now.
+    """
+    left_out = _left_out(event, sender)
+    if left_out:
+        return left_out
     outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
     return Verdict(outcome=outcome, reason=reason, sender=sender, event=row, event_id=event.event_id)
 
 
+def _left_out(event: Event, sender: Sender) -> Verdict | None:
+    """Return what becomes of an event that has no row in the log; None for all others."""
+    oldest = oldest_kept_event()
+    if event.event_type == EventType.PING:
+        outcome, reason = Outcome.PING, ""
+    elif oldest and event.happened_at and event.happened_at < oldest:
+        outcome, reason = Outcome.EXPIRED, "older than EVENT_RETENTION_DAYS"
+    else:
+        return None
+    return Verdict(outcome=outcome, reason=reason, sender=sender, event_id=event.event_id)
+
+
+def _row(event: Event, arrival: Arrival, sender: Sender) -> WorkflowEvent:
+    return WorkflowEvent(
+        **vars(event), received_at=arrival.received_at, verified=sender.verified, changed_at=timezone.now()
+    )
+
+
 def _log_version(
     event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
-) -> tuple[Outcome, str, WorkflowEvent | None]:
-    oldest = oldest_kept_event()
-    if oldest and event.happened_at and event.happened_at < oldest:
-        return Outcome.EXPIRED, "older than EVENT_RETENTION_DAYS", None
-    row = WorkflowEvent(
-        **asdict(event), received_at=arrival.received_at, verified=sender.verified, changed_at=timezone.now()
-    )
+) -> tuple[Outcome, str, WorkflowEvent]:
+    row = _row(event, arrival, sender)
     if insert_event(row):
         return Outcome.LOGGED, "", row
     # Locked, so that of two versions arriving at once the second sees what the first has written.
@@ -203,7 +236,7 @@ def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None
     if is_kept:
         kept = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
         with durable_transaction():
-            _add_delivery(kept, verdict)
+            _delivery(kept, verdict).save(force_insert=True)
             group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
             group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
     logger.warning(
@@ -221,7 +254,7 @@ def _is_flooding(arrival: Arrival) -> bool:
     return Delivery.objects.refused_from(arrival.client_address, since=since)[:limit].count() >= limit
 
 
-def _add_delivery(arrival: Arrival, verdict: Verdict) -> None:
+def _delivery(arrival: Arrival, verdict: Verdict) -> Delivery:
     delivery = Delivery(
         received_at=arrival.received_at,
         webhook_slug=arrival.webhook_slug,
@@ -231,7 +264,7 @@ def _add_delivery(arrival: Arrival, verdict: Verdict) -> None:
         body=arrival.body,
     )
     set_verdict(delivery, verdict, judged_at=arrival.received_at)
-    delivery.save(force_insert=True)
+    return delivery
 
 
 def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:

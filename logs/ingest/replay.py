@@ -7,7 +7,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from logs.exceptions import WebhookLogError
-from logs.ingest.pipeline import OUTCOMES, Arrival, Sender, Verdict, authenticate, log_event, set_verdict
+from logs.ingest.pipeline import (
+    OUTCOMES,
+    Arrival,
+    Sender,
+    Verdict,
+    authenticate,
+    log_event,
+    read_trusted,
+    set_verdict,
+)
 from logs.ingest.writing import durable_transaction
 from logs.models import Attempt, Delivery, Outcome
 from logs.models.deliveries import REFUSED
@@ -73,7 +82,7 @@ def _judge(delivery: Delivery) -> Verdict:
     sender: Sender | None = None
     try:
         sender = authenticate(arrival)
-        return log_event(arrival, sender, read_anew=True)
+        return log_event(read_trusted(arrival, sender), arrival, sender, read_anew=True)
     except WebhookLogError as error:
         return Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
 

@@ -12,6 +12,11 @@ TURN_TIMEOUT_SECONDS = 4
 _turn = Lock()
 
 
+def commits_at_once() -> bool:
+    """Whether a statement is a durable transaction by itself: on PostgreSQL, outside of any other transaction."""
+    return connection.vendor == "postgresql" and not connection.in_atomic_block
+
+
 @contextmanager
 def durable_transaction() -> Iterator[None]:
     """Open a transaction that is committed to disk when the block has ended.

@@ -9,9 +9,11 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 
-from logs.models import RollupState
+from logs.ingest import insertion, pipeline
+from logs.models import Delivery, RollupState
 from tests.integration import dashboard_log, rollup_history
 
 PATH = "/log-circleci-webhook"
@@ -108,3 +110,25 @@ def send(httpserver):
         return out.getvalue().splitlines()
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def alone(request, monkeypatch):
+    """Receive as outside of the transaction in which a test stands, so that it can be rolled back."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker and not marker.kwargs.get("transaction"):
+        monkeypatch.setattr(pipeline, "commits_at_once", lambda: connection.vendor == "postgresql")
+
+
+@pytest.fixture
+def break_database(monkeypatch):
+    """Let whatever would be written of a delivery fail with an error of the database's."""
+
+    def fail_with(error):
+        def fail(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr(Delivery, "save", fail)
+        monkeypatch.setattr(insertion, "Cursor", fail)
+
+    return fail_with

@@ -5,7 +5,7 @@ from django.db import DataError, InterfaceError, InternalError, OperationalError
 
 from logs.admin import events
 from logs.api import views
-from logs.models import Delivery, WorkflowEvent
+from logs.models import WorkflowEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -18,8 +18,8 @@ def failing_with(error):
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
-def test_the_receiver_answers_503_and_writes_nothing(deliver, workflow_document, monkeypatch, caplog, error):
-    monkeypatch.setattr(Delivery, "save", failing_with(error))
+def test_the_receiver_answers_503_and_writes_nothing(deliver, workflow_document, break_database, caplog, error):
+    break_database(error("words of the driver about db.internal"))
     answer = deliver(workflow_document())
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
     assert "db.internal" not in answer.content.decode()

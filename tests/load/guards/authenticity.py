@@ -154,8 +154,8 @@ GUARDS = [
         promise="A webhook that is bound to projects speaks for no other",
         change="do not look at the project",
         file=PIPELINE,
-        before="if not sender.webhook.may_speak_for(event.project_slug):",
-        after="if False:",
+        before="and not sender.webhook.may_speak_for(event.project_slug):",
+        after="and False:",
         test=f"{SECRETS_TESTS}::test_a_bound_webhook_speaks_for_its_projects_only",
     ),
     Guard(

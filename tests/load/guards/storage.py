@@ -9,6 +9,7 @@ PRUNE = "logs/management/commands/prune.py"
 SETTINGS = "webhooklog/settings.py"
 VERSIONS_TESTS = "tests/integration/test_event_versions.py"
 DATABASE_TESTS = "tests/integration/test_database_settings.py"
+COST_TESTS = "tests/integration/test_receive_cost.py"
 PRUNE_TESTS = "tests/integration/test_prune.py"
 
 GUARDS = [
@@ -19,6 +20,7 @@ GUARDS = [
         before="    with _sqlite_turn(), transaction.atomic(durable=True):\n        yield",
         after="    with _sqlite_turn():\n        connection.set_autocommit(False)\n        yield",
         test=f"{VERSIONS_TESTS}::test_an_answered_event_is_committed",
+        only_on="sqlite",
     ),
     Guard(
         promise="A delivery is never logged inside another transaction, whose end could undo it",
@@ -32,9 +34,37 @@ GUARDS = [
         promise="An event and its delivery are written together or not at all",
         change="write them one after the other",
         file=PIPELINE,
-        before="    try:\n        with durable_transaction():",
-        after="    try:\n        if True:",
+        before="        with durable_transaction():\n            verdict =",
+        after="        if True:\n            verdict =",
         test="tests/integration/test_database_away.py::test_the_receiver_answers_503_and_writes_nothing",
+        only_on="sqlite",
+    ),
+    Guard(
+        promise="On PostgreSQL, a statement that is no transaction by itself is no way to log durably",
+        change="use it inside of another transaction too",
+        file=WRITING,
+        before=" and not connection.in_atomic_block",
+        after="",
+        test=f"{VERSIONS_TESTS}::test_a_delivery_is_never_logged_inside_a_transaction_that_could_undo_it",
+        only_on="postgresql",
+    ),
+    Guard(
+        promise="A new event costs one round trip to PostgreSQL",
+        change="always take the long way",
+        file=PIPELINE,
+        before="if commits_at_once() else None",
+        after="if False else None",
+        test=f"{COST_TESTS}::test_a_new_event_costs_one_round_trip",
+        only_on="postgresql",
+    ),
+    Guard(
+        promise="A connection that PostgreSQL has ended costs no delivery",
+        change="do not look whether it is alive",
+        file="logs/ingest/insertion.py",
+        before="    if is_dead:",
+        after="    if False:",
+        test=f"{COST_TESTS}::test_a_connection_that_the_server_has_ended_costs_no_delivery",
+        only_on="postgresql",
     ),
     Guard(
         promise="On SQLite, the threads of a process queue for the lock, and not for ever",

@@ -14,8 +14,8 @@ GUARDS = [
         promise="An event that comes again is logged once",
         change="insert without `ON CONFLICT`",
         file="logs/ingest/insertion.py",
-        before="f\" ON CONFLICT ({quote('event_id')}) DO NOTHING RETURNING",
-        after='f" RETURNING',
+        before=" ON CONFLICT (event_id) DO NOTHING RETURNING id",
+        after=" RETURNING id",
         test=f"{RECEIVE_TESTS}::test_logs_an_event_once_however_often_it_is_delivered",
     ),
     Guard(
