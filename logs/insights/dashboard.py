@@ -16,7 +16,7 @@ from logs.insights.refusals import Refusals, read_refusals
 from logs.insights.sums import HOUR
 from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.webhooks import WebhookFigures, read_webhooks
-from logs.insights.workflows import Sums, WorkflowFigures, look_closer, read_sums, slowest
+from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
 from logs.models import WorkflowEvent
 
 CHART_HEIGHT = 160
@@ -49,7 +49,7 @@ class Figures:
     chart: Chart
     workflows: list[WorkflowRow]
     has_more_workflows: bool
-    slowest: list[Sums]
+    slowest: list[SlowWorkflow]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +87,16 @@ def _remembered_figures(period: Period, counted_from: datetime, counted_until: d
 
 def read_figures(period: Period) -> Figures:
     """Read what the rollups tell of a period."""
-    sums, bars = read_sums(period), read_bars(period)
-    shown = look_closer(period, sums)
+    workflows, bars = read_workflows(period), read_bars(period)
     return Figures(
         totals=read_totals(period),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
         workflows=[
             WorkflowRow(figures=each, trend=trend_of(each.bars, width=TREND_WIDTH, height=TREND_HEIGHT))
-            for each in shown
+            for each in workflows.busiest
         ],
-        has_more_workflows=len(sums) > len(shown),
-        slowest=slowest(sums),
+        has_more_workflows=workflows.has_more,
+        slowest=workflows.slowest,
     )
 
 

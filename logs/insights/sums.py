@@ -5,17 +5,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, Count, DurationField, Expression, ExpressionWrapper, F, FloatField, Func, Sum, When
+from django.db.models import (
+    Case,
+    Count,
+    DurationField,
+    Expression,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    Max,
+    Sum,
+    When,
+)
 from django.db.models.functions import Coalesce
 from django.db.models.sql.compiler import SQLCompiler
 
 from logs.circleci.vocabulary import EventType
 from logs.insights.buckets import bucket_of
-from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, WorkflowEvent
+from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, Workflow, WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
 from logs.retention import oldest_kept_event
 
 HOUR = timedelta(hours=1)
+Key = tuple[str, str]  # Of a workflow: its project's slug, and its name.
 SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
 
@@ -82,12 +95,47 @@ def _count(hour: datetime) -> None:
     runs = events.filter(event_type=EventType.WORKFLOW_COMPLETED)
     statuses = events.values("event_type", "status").annotate(count=Count("pk"))
     workflows = runs.values(
-        "project_slug", "project", "workflow", "status", duration_bucket=bucket_of(F("duration_seconds"))
-    ).annotate(count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0))
+        "project_slug", "workflow", "status", duration_bucket=bucket_of(F("duration_seconds"))
+    ).annotate(project=Max("project"), count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0))
     lags = events.values(webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
     HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
-    HourlyWorkflow.objects.bulk_create(HourlyWorkflow(hour=hour, **sums) for sums in workflows)
+    _count_workflows(hour, [*workflows])
     HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
+
+
+def _count_workflows(hour: datetime, counted: list[Any]) -> None:
+    projects: dict[Key, str] = {}
+    for sums in counted:
+        key = sums["project_slug"], sums["workflow"]
+        projects[key] = max(projects.get(key, ""), sums["project"])
+    workflows = _known_workflows(hour, projects)
+    HourlyWorkflow.objects.bulk_create(
+        HourlyWorkflow(
+            hour=hour,
+            workflow=workflows[sums["project_slug"], sums["workflow"]],
+            **{name: sums[name] for name in ("status", "duration_bucket", "seconds", "count")},
+        )
+        for sums in counted
+    )
+
+
+def _known_workflows(hour: datetime, projects: dict[Key, str]) -> dict[Key, Workflow]:
+    """Return the workflows that ran in an hour, new ones too, each with the name that its project had last.
+
+    Args:
+        hour: the hour.
+        projects: the names that the projects of the workflows had in it.
+    """
+    new = {key: Workflow(project_slug=key[0], name=key[1], project=project) for key, project in projects.items()}
+    of_projects = Workflow.objects.filter(project_slug__in={slug for slug, _ in projects})
+    known = {(one.project_slug, one.name): one for one in of_projects}
+    Workflow.objects.bulk_create(new[key] for key in projects.keys() - known.keys())
+    for key in projects.keys() & known.keys():
+        is_renamed = known[key].project != projects[key]
+        if is_renamed and not known[key].hours.filter(hour__gt=hour).exists():
+            known[key].project = projects[key]
+            known[key].save()
+    return new | known
 
 
 def _lag() -> Expression:

@@ -1,23 +1,18 @@
-"""How each workflow fares: its runs, its success rate, how long it takes, and which are the slowest.
-
-A workflow is known by its project's slug and its own name; a project that was renamed keeps its slug.
-"""
+"""How each workflow fares: its runs, its success rate, how long it takes, and which are the slowest."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from typing import NamedTuple
 
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, Tone
 from logs.insights.buckets import quantile
 from logs.insights.periods import Period
 from logs.insights.rates import Compared, success_rate
 from logs.insights.totals import Bar, bars_of
-from logs.models import HourlyWorkflow
+from logs.models import HourlyWorkflow, Workflow
 
 SHOWN = 15
 SHOWN_SLOWEST = 5
@@ -25,25 +20,16 @@ FEWEST_FOR_MEAN = 3
 
 GOOD, BAD = (Q(status__in=statuses) for statuses in (GOOD_STATUSES, BAD_STATUSES))
 
-Key = tuple[str, str]
-
 
 class Sums(NamedTuple):
     """What the runs of a workflow come to in a period."""
 
-    project_slug: str
-    project: str
-    workflow: str
+    workflow_id: int
     runs: int
     good: int
     bad: int
     timed: int  # Finished runs of which it is known how long they took,
     seconds: float  # and how long they did, together.
-
-    @property
-    def key(self) -> Key:
-        """What tells it from other workflows."""
-        return self.project_slug, self.workflow
 
     @property
     def mean_seconds(self) -> float:
@@ -52,9 +38,18 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SlowWorkflow:
+    """One of the slowest workflows."""
+
+    workflow: Workflow
+    sums: Sums
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkflowFigures:
     """A row of the table of workflows."""
 
+    workflow: Workflow
     sums: Sums
     success_rate: Compared
     median_seconds: Compared
@@ -64,6 +59,15 @@ class WorkflowFigures:
     def bad_bars(self) -> int:
         """In how many parts of the period a run failed."""
         return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflows:
+    """How the workflows of a period fare."""
+
+    busiest: list[WorkflowFigures]  # Those with the most runs.
+    has_more: bool
+    slowest: list[SlowWorkflow]
 
 
 @dataclass
@@ -89,16 +93,15 @@ def read_sums(period: Period) -> list[Sums]:
     timed = (GOOD | BAD) & Q(duration_bucket__isnull=False)
     rows = (
         HourlyWorkflow.objects.filter(period.present)
-        .values("project_slug", "workflow")
+        .values("workflow_id")
         .annotate(
-            project=Max("project"),
             runs=Sum("count"),
             good=Sum("count", filter=GOOD, default=0),
             bad=Sum("count", filter=BAD, default=0),
             timed=Sum("count", filter=timed, default=0),
             seconds=Sum("seconds", filter=timed, default=0.0),
         )
-        .order_by("-runs", "project_slug", "workflow")
+        .order_by("-runs", "workflow_id")
     )
     # A tuple each, because there may be thousands.
     return [Sums._make(row) for row in rows.values_list(*Sums._fields)]
@@ -110,20 +113,26 @@ def slowest(sums: Iterable[Sums]) -> list[Sums]:
     return sorted(often, key=lambda each: each.mean_seconds, reverse=True)[:SHOWN_SLOWEST]
 
 
-def look_closer(period: Period, sums: list[Sums]) -> list[WorkflowFigures]:
-    """Look closer at the first of the given workflows."""
-    shown = sums[:SHOWN]
-    if not shown:
-        return []
-    rows = HourlyWorkflow.objects.filter(
-        reduce(or_, (Q(project_slug=slug, workflow=workflow) for slug, workflow in (each.key for each in shown)))
-    )
+def read_workflows(period: Period) -> Workflows:
+    """Read how the workflows fare that ran in a period."""
+    sums = read_sums(period)
+    shown, slow = sums[:SHOWN], slowest(sums)
+    known = Workflow.objects.in_bulk([each.workflow_id for each in shown + slow])
+    rows = HourlyWorkflow.objects.filter(workflow__in=[each.workflow_id for each in shown])
     finished, bars = _read_finished(period, rows), _read_bars(period, rows)
-    return [_figures(each, *finished[each.key], bars_of(period, bars[each.key])) for each in shown]
+    return Workflows(
+        busiest=[
+            _figures(known[pk], each, *finished[pk], bars_of(period, bars[pk]))
+            for pk, each in ((each.workflow_id, each) for each in shown)
+        ],
+        has_more=len(sums) > len(shown),
+        slowest=[SlowWorkflow(workflow=known[each.workflow_id], sums=each) for each in slow],
+    )
 
 
-def _figures(sums: Sums, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
+def _figures(workflow: Workflow, sums: Sums, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
     return WorkflowFigures(
+        workflow=workflow,
         sums=sums,
         success_rate=Compared(now=success_rate(now.good, now.bad), before=success_rate(before.good, before.bad)),
         median_seconds=Compared(now=quantile(now.buckets, 0.5), before=quantile(before.buckets, 0.5)),
@@ -131,33 +140,33 @@ def _figures(sums: Sums, now: Finished, before: Finished, bars: list[Bar]) -> Wo
     )
 
 
-def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[Key, tuple[Finished, Finished]]:
+def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, tuple[Finished, Finished]]:
     """Return the finished runs of each workflow in a period and in the time before."""
-    finished: defaultdict[Key, tuple[Finished, Finished]] = defaultdict(lambda: (Finished(), Finished()))
+    finished: defaultdict[int, tuple[Finished, Finished]] = defaultdict(lambda: (Finished(), Finished()))
     counted = (
         rows.filter(GOOD | BAD, hour__gte=period.compared_since)
-        .values_list("project_slug", "workflow", "status", "duration_bucket")
+        .values_list("workflow_id", "status", "duration_bucket")
         .annotate(
             now=Sum("count", filter=period.present, default=0), before=Sum("count", filter=period.past, default=0)
         )
     )
-    for slug, workflow, status, bucket, now, before in counted:
-        present, past = finished[slug, workflow]
+    for pk, status, bucket, now, before in counted:
+        present, past = finished[pk]
         present.add(status, bucket, now)
         past.add(status, bucket, before)
     return finished
 
 
-def _read_bars(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[Key, defaultdict[int, Counter[Tone]]]:
-    bars: defaultdict[Key, defaultdict[int, Counter[Tone]]]
+def _read_bars(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, defaultdict[int, Counter[Tone]]]:
+    bars: defaultdict[int, defaultdict[int, Counter[Tone]]]
     bars = defaultdict(lambda: defaultdict(Counter))
     counted = (
         rows.filter(period.present)
-        .values_list("project_slug", "workflow", period.bar_number)
+        .values_list("workflow_id", period.bar_number)
         .annotate(good=Sum("count", filter=GOOD, default=0), bad=Sum("count", filter=BAD, default=0), all=Sum("count"))
     )
-    for slug, workflow, number, good, bad, every in counted:
-        ends = bars[slug, workflow][number]
+    for pk, number, good, bad, every in counted:
+        ends = bars[pk][number]
         ends[Tone.GOOD] += good
         ends[Tone.BAD] += bad
         ends[Tone.STOPPED] += every - good - bad

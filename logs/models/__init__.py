@@ -3,7 +3,7 @@
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import WorkflowEvent
-from logs.models.rollups import HourlyLag, HourlyStatus, HourlyWorkflow, RollupState, Standing
+from logs.models.rollups import HourlyLag, HourlyStatus, HourlyWorkflow, RollupState, Standing, Workflow
 from logs.models.tokens import ApiToken
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Outcome",
     "RollupState",
     "Standing",
+    "Workflow",
     "WorkflowEvent",
 ]

@@ -26,13 +26,28 @@ class HourlyStatus(models.Model):
         return f"{self.count} × {self.status} at {self.hour:%Y-%m-%d %H:00}"
 
 
+class Workflow(models.Model):
+    """A workflow that has run: known by its project's slug and its own name; a renamed project keeps its slug.
+
+    It gives the sums a number to be grouped by, which takes a third of the time that the two texts took.
+    """
+
+    project_slug = text()
+    name = text()
+    project = text()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project_slug", "name"], name="workflow_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.project} · {self.name}"
+
+
 class HourlyWorkflow(models.Model):
     """How many runs of a workflow (jobs are not counted) came to a status in an hour, in about the same time each."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
-    project_slug = text()
-    project = text()
-    workflow = text()
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="hours", db_index=False)
     status = text()
     duration_bucket = models.SmallIntegerField(
         null=True, help_text="Which of the growing spans of `logs.insights.buckets` it took; null: not known."
@@ -43,7 +58,7 @@ class HourlyWorkflow(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["hour"], name="hourly_workflow_hour"),
-            models.Index(fields=["project_slug", "workflow", "hour"], name="hourly_workflow_workflow"),
+            models.Index(fields=["workflow", "hour"], name="hourly_workflow_workflow"),
         ]
 
     def __str__(self) -> str:

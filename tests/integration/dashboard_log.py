@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.urls import reverse
 
 from logs.insights.buckets import GROWTH
-from logs.models import Delivery, HourlyStatus, HourlyWorkflow, Standing, WorkflowEvent
+from logs.models import Delivery, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
 
 DASHBOARD = reverse("admin:index")
 EVENTS = reverse("admin:logs_workflowevent_changelist")
@@ -53,13 +53,16 @@ def make_statuses(count, status="success", hours_ago=0, event_type="workflow-com
 
 def make_runs(count, status="success", hours_ago=0, bucket=80, **overrides):
     values = {"project_slug": SLUG, "project": "press", "workflow": "deploy"} | overrides
+    workflow, _ = Workflow.objects.get_or_create(
+        project_slug=values["project_slug"], name=values["workflow"], defaults={"project": values["project"]}
+    )
     return HourlyWorkflow.objects.create(
         hour=THIS_HOUR - hours_ago * HOUR,
         status=status,
         count=count,
         duration_bucket=bucket,
         seconds=0 if bucket is None else count * GROWTH**bucket,
-        **values,
+        workflow=workflow,
     )
 
 

@@ -47,7 +47,7 @@ def counted_in_python():
     lags = Counter((hour_of(one.received_at), one.name, bucket_of(lag_of(one))) for one in events)
     workflows, seconds, standings = Counter(), Counter(), {}
     for run in runs:
-        key = (hour_of(run.received_at), run.project_slug, run.project, run.workflow, run.status)
+        key = (hour_of(run.received_at), run.project_slug, run.workflow, run.status)
         key += (bucket_of(run.duration_seconds),)
         workflows[key] += 1
         seconds[key] += run.duration_seconds or 0
@@ -69,8 +69,8 @@ def kept():
     """Return what the rollups hold, in the same form; a row that stands twice is an error."""
     statuses = [((one.hour, one.event_type, one.status), one.count) for one in HourlyStatus.objects.all()]
     workflows, seconds = [], []
-    for one in HourlyWorkflow.objects.all():
-        key = (one.hour, one.project_slug, one.project, one.workflow, one.status, one.duration_bucket)
+    for one in HourlyWorkflow.objects.select_related("workflow"):
+        key = (one.hour, one.workflow.project_slug, one.workflow.name, one.status, one.duration_bucket)
         workflows.append((key, one.count))
         seconds.append((key, round(one.seconds, 3)))
     lags = [((one.hour, one.webhook, one.lag_bucket), one.count) for one in HourlyLag.objects.all()]

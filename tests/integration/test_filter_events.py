@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from logs.models import WorkflowEvent, pages
+from logs.models import WorkflowEvent, pages, search
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +115,18 @@ def find(reader):
 )
 def test_chooses(find, name, value, found):
     assert find(**{name: value}) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("login", ["deploy"]), ("öffne", ["test"]), ("gate unit", []), ("logi", [])]
+)
+def test_words_find_the_same_where_they_are_taken_for_very_frequent_ones(find, monkeypatch, words, found):
+    monkeypatch.setattr(search, "FEW", -1)
+    monkeypatch.setattr(search, "MANY", -1)
+    with CaptureQueriesContext(connection) as captured:
+        assert find(q=words) == found
+    looked_up = [query["sql"] for query in captured if "LIMIT 0" in query["sql"]]
+    assert len(looked_up) == (connection.vendor == "sqlite")
 
 
 def test_chooses_what_meets_every_condition(find):

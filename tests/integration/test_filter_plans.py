@@ -118,7 +118,9 @@ def events_queries(reader, monkeypatch):
         with CaptureQueriesContext(connection) as captured:
             answer = reader.get(f"/fetch-webhooks-logs?{query}")
         assert answer.status_code == 200, answer.content
-        return answer, [one["sql"] for one in captured if "logs_workflowevent" in one["sql"]]
+        statements = (one["sql"] for one in captured if "logs_workflowevent" in one["sql"])
+        # An EXPLAIN, by which PostgreSQL is asked how frequent a word is, reads no rows.
+        return answer, [sql for sql in statements if not sql.startswith("EXPLAIN")]
 
     return ask
 

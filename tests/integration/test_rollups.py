@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from logs.insights.counting import backfill, coverage, forget, hours_to_count, refresh
-from logs.models import RollupState, WorkflowEvent
+from logs.models import RollupState, Workflow, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from tests.integration.rollup_history import (
     HOUR,
@@ -100,6 +100,19 @@ def test_a_clock_that_was_ahead_does_not_stop_the_counting(clock):
     assert coverage()[1] == NOW
 
 
+def test_a_workflow_bears_the_name_that_its_project_had_last(clock):
+    log_run("old", received_at=NOW - 5 * HOUR, project="orchard", project_slug="gh/acme/orchard")
+    count_all()
+    log_run("new", received_at=NOW, project="garden", project_slug="gh/acme/orchard")
+    list(refresh())
+    assert [workflow.project for workflow in Workflow.objects.all()] == ["garden"]
+    log_run("late", received_at=NOW - 6 * HOUR, project="orchard", project_slug="gh/acme/orchard")
+    assert hour_of(NOW) - 6 * HOUR in [counted.began_at for counted in refresh()]
+    forget()
+    count_all()
+    assert [workflow.project for workflow in Workflow.objects.all()] == ["garden"]
+
+
 def test_hours_are_those_of_utc_whatever_the_zone_of_who_is_looking(clock, settings):
     settings.TIME_ZONE = "Asia/Kolkata"
     count_all()
@@ -144,11 +157,12 @@ def log_many(count, hour, first=0):
 
 
 def test_an_hour_costs_a_fixed_number_of_queries_however_many_events_it_has(clock):
+    log_many(1, NOW - 2 * HOUR)
     count_all()
-    log_many(3, NOW - 2 * HOUR)
+    log_many(3, NOW - 2 * HOUR, first=1)
     few = statements_of(refresh())
-    assert len(few) <= 27
-    log_many(2_000, NOW - 2 * HOUR, first=3)
+    assert len(few) <= 28
+    log_many(2_000, NOW - 2 * HOUR, first=4)
     assert len(statements_of(refresh())) == len(few)
     for age in (10, 11, 12):
         log_many(5, NOW - age * HOUR)

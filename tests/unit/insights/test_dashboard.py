@@ -32,7 +32,7 @@ def drawn(bars):
 
 def sums(**overrides):
     nothing = dict.fromkeys(("runs", "good", "bad", "timed"), 0)
-    return Sums(**{"project_slug": "a/b/c", "project": "c", "workflow": "w", "seconds": 0.0, **nothing, **overrides})
+    return Sums(**{"workflow_id": 1, "seconds": 0.0, **nothing, **overrides})
 
 
 def test_a_day_is_24_whole_hours_with_the_present_one():
