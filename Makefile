@@ -3,6 +3,7 @@
 PYTHON       ?= python3
 BIN          := .venv/bin
 CHROMEDRIVER := /usr/bin/chromedriver
+PEERS        := .venv-peers
 
 # Production-like settings for the checks, whatever .env and the environment hold.
 CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
@@ -10,7 +11,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser torture bench-admin guards fuzz check api-check schema format lock clean
+.PHONY: help run test test-browser torture bench bench-admin guards fuzz check api-check schema format lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## drive a real Chromium thro
 
 torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
+
+bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure beside peers and limits: an hour (SHORT=1: a look, a minute)
+	$(BIN)/python -m tests.load.bench $(if $(SHORT),--short)
 
 bench-admin: $(BIN)/dev.installed ## time each page of the admin on a log of 10,000 and of 5,000,000 events: half an hour
 	$(BIN)/python -m tests.load.bench_admin
@@ -62,14 +66,14 @@ format: $(BIN)/dev.installed ## format the code and mend what can be mended by i
 	$(BIN)/ruff format
 	$(BIN)/djlint --reformat --quiet logs
 
-lock: $(BIN)/dev.installed ## compile requirements/*.in to hash-locked *.txt (UPGRADE=1 for the newest versions)
-	@for name in base prod dev; do \
+lock: $(BIN)/dev.installed ## compile each *.in of requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
+	@for path in requirements/base requirements/prod requirements/dev requirements/granian tests/load/peers/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
-			--custom-compile-command "make lock" --output-file requirements/$$name.txt requirements/$$name.in || exit 1; \
+			--custom-compile-command "make lock" --output-file $$path.txt $$path.in || exit 1; \
 	done
 
 clean: ## remove what make has made; the log in var/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
+	rm -rf .venv $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
 
 # Debian's package of the driver brings the Chromium that it fits.
 $(CHROMEDRIVER):
@@ -86,5 +90,8 @@ $(BIN)/%.installed: requirements/%.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-
-
+# Apart from the site's own packages. Where they cannot be had, the bench says so and measures without them.
+$(PEERS)/installed: tests/load/peers/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "Installing $< ..."
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && touch $@ || true

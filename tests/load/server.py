@@ -32,11 +32,15 @@ class Server:
         }
         self.process = None
 
+    def command(self):
+        """Return what starts the server."""
+        return [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.wsgi"]
+
     def start(self):
         """Start the server; it serves a moment later."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.wsgi"],
+                self.command(),
                 cwd=PROJECT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

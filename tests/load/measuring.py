@@ -1,0 +1,43 @@
+"""What processes cost, as the kernel counts it."""
+
+import os
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid):
+    """Return a process and all that descend from it."""
+    children = " ".join(_text(path) for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [pid, *(one for child in children.split() for one in family(int(child)))]
+
+
+def _text(path):
+    """Return what the kernel says of a process; nothing where it has just ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def cpu_seconds(pid):
+    """Return the CPU time of a process, of all that descend from it, and of those among them that have ended."""
+    return sum(_cpu_ticks(one) for one in family(pid)) / TICKS_PER_SECOND
+
+
+def _cpu_ticks(pid):
+    # Behind the command's name, which may hold spaces: utime, stime, and those of the children that have ended.
+    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:15]))
+
+
+def pss_mib(pid):
+    """Return the memory of one process in MiB; of what it shares with others it counts its share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def percentile(times, percent):
+    """Return the time that so many percent of all times do not exceed."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
