@@ -58,16 +58,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = parse_arguments()
     started = time.monotonic()
-    processors = len(os.sched_getaffinity(0))
-    say(
-        f"{datetime.now(UTC):%Y-%m-%d}, {processors} processors, load average {os.getloadavg()[0]:.2f} before the start"
-    )
+    introduce()
     names = present(options.only)
-    driven = ceiling()
-    say(
-        f"The generator alone reaches {driven.answers / driven.seconds:,.0f} requests/s and takes"
-        f" {driven.cpu_seconds / driven.answers * 1e6:.0f} µs of CPU for each."
-    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="webhooklog-bench-")))
         engines = {
@@ -84,6 +76,19 @@ def main():
         except RuntimeError as error:
             sys.exit(str(error))
     say(f"{time.monotonic() - started:.0f} seconds, load average {os.getloadavg()[0]:.2f} at the end.")
+
+
+def introduce():
+    """Tell what this run is worth: the machine, what else it does, and the generator's ceiling."""
+    processors = len(os.sched_getaffinity(0))
+    say(
+        f"{datetime.now(UTC):%Y-%m-%d}, {processors} processors, load average before the start {os.getloadavg()[0]:.2f}"
+    )
+    driven = ceiling()
+    say(
+        f"The generator alone reaches {driven.answers / driven.seconds:,.0f} requests/s and takes"
+        f" {driven.cpu_seconds / driven.answers * 1e6:.0f} µs of CPU for each."
+    )
 
 
 def present(names):
@@ -111,7 +116,10 @@ class Bench:
         for number in range(self.options.rounds):
             for name in names:
                 sys.stderr.write(f"round {number + 1} of {self.options.rounds}: {name}\n")
-                self.turn(name)
+                try:
+                    self.turn(name)
+                except RuntimeError as error:
+                    raise RuntimeError(f"{name}: {error}") from error
         pairs = [pair for pair in PAIRS if set(pair) <= set(names)] or [(names[0], other) for other in names[1:]]
         for heading, figures in (
             (f"connections: {connections}", LOAD_FIGURES) for connections in self.all_connections(names)

@@ -6,6 +6,7 @@ requests a second the generator reaches where the server does nothing.
 
 import hashlib
 import hmac
+import itertools
 import re
 import select
 import socket
@@ -14,6 +15,7 @@ import sys
 import time
 from array import array
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import urandom
@@ -27,6 +29,7 @@ from tests.load.wire import HOST, RECEIVING_PATH, free_port, request_bytes, wait
 SAMPLES = 64
 SILENCE_SECONDS = 20
 PLACE = "a place for an id of 36 characters.."
+STOP = object()
 LENGTH = re.compile(rb"\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -80,6 +83,14 @@ class Drive:
         """How many answers there were."""
         return len(self.times)
 
+    def add(self, exchange):
+        """Take down an answer, make the exchange ready for the next one, and return the time."""
+        now = time.perf_counter()
+        self.times.append(now - exchange.sent_at)
+        self.statuses[exchange.received[9:12].decode()] += 1
+        exchange.received = b""
+        return now
+
 
 @dataclass(slots=True)
 class _Exchange:
@@ -104,46 +115,49 @@ class _Exchange:
         return end and (len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"))
 
 
-def drive(port, requests, *, connections, seconds=None, count=None):
+def drive(port, requests, *, connections, seconds=float("inf"), count=None):
     """Send on each connection, one request after the other, for so many seconds or so many requests.
 
     Raises:
         RuntimeError: the server closed a connection, or was silent.
     """
-    result, poll = Drive(), select.epoll()
-    exchanges = [_Exchange(socket.create_connection((HOST, port))) for _ in range(connections)]
-    by_descriptor = {exchange.socket.fileno(): exchange for exchange in exchanges}
-    started, cpu_started = time.perf_counter(), time.process_time()
-    until = started + seconds if seconds else float("inf")
-    unsent = (count or 10**12) - connections
-    for descriptor, exchange in by_descriptor.items():
-        exchange.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        poll.register(descriptor, select.EPOLLIN)
-        exchange.send(next(requests))
-    open_exchanges = connections
-    while open_exchanges:
-        ready = poll.poll(SILENCE_SECONDS)
-        if not ready:
-            raise RuntimeError(f"the server was silent for {SILENCE_SECONDS} seconds")
-        for descriptor, _ in ready:
-            exchange = by_descriptor[descriptor]
-            if not exchange.receive():
-                continue
-            now = time.perf_counter()
-            result.times.append(now - exchange.sent_at)
-            result.statuses[exchange.received[9:12].decode()] += 1
-            exchange.received = b""
-            if now < until and unsent > 0:
-                unsent -= 1
-                exchange.send(next(requests))
-            else:
-                open_exchanges -= 1
+    result, cpu_started, started = Drive(), time.process_time(), time.perf_counter()
+    # Each connection takes one at least; what is not counted has no end.
+    unsent = itertools.repeat(None) if count is None else itertools.repeat(None, count - connections)
+    with ExitStack() as stack:
+        poll, waiting = stack.enter_context(select.epoll()), {}
+        for _ in range(connections):
+            exchange = _Exchange(stack.enter_context(_connect(port)))
+            waiting[exchange.socket.fileno()] = exchange
+            poll.register(exchange.socket, select.EPOLLIN)
+            exchange.send(next(requests))
+        while waiting:
+            for descriptor in _ready(poll):
+                exchange = waiting[descriptor]
+                if not exchange.receive():
+                    continue
+                now = result.add(exchange)
+                if now - started < seconds and next(unsent, STOP) is not STOP:
+                    exchange.send(next(requests))
+                else:
+                    del waiting[descriptor]
     result.seconds = time.perf_counter() - started
     result.cpu_seconds = time.process_time() - cpu_started
-    for exchange in exchanges:
-        exchange.socket.close()
-    poll.close()
     return result
+
+
+def _connect(port):
+    connection = socket.create_connection((HOST, port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _ready(poll):
+    """Return the descriptors of the connections on which something has arrived."""
+    events = poll.poll(SILENCE_SECONDS)
+    if not events:
+        raise RuntimeError(f"the server was silent for {SILENCE_SECONDS} seconds")
+    return [descriptor for descriptor, _ in events]
 
 
 def ceiling(*, connections=32, seconds=2):
