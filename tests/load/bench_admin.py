@@ -25,7 +25,7 @@ from tests.load.wire import Connection, request_bytes
 
 LIMIT_MILLISECONDS = 150
 HOUR_SECONDS = 3_600
-WARM_UP = 3
+WARM_UP = 20  # So that each thread has met the page, and its connection the tables.
 SIGN_IN = """
 from django.contrib.auth import SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.db import SessionStore
