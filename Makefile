@@ -11,7 +11,8 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser torture bench bench-admin guards fuzz check api-check schema format lock clean
+.PHONY: help run test test-browser torture bench bench-admin bench-growth guards fuzz check api-check schema format \
+	lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measu
 
 bench-admin: $(BIN)/dev.installed ## time each page of the admin on a log of 10,000 and of 5,000,000 events: half an hour
 	$(BIN)/python -m tests.load.bench_admin
+
+bench-growth: $(BIN)/dev.installed ## time everything on a log of 10,000 and of 10,000,000 events (SQLite: 1,000,000): an hour
+	$(BIN)/python -m tests.load.bench_growth $(OPTIONS)
 
 guards: $(BIN)/dev.installed ## take each guard away once and see a test go red: up to half an hour
 	$(BIN)/python -m tests.load.guards
