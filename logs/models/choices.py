@@ -1,7 +1,7 @@
 """The values that a column holds, and about how many rows a table has, without reading the table."""
 
 from django.db import connection
-from django.db.models import Max, Min, Model
+from django.db.models import Model
 
 # A loose index scan: from each value, the index leads straight to the next one. DISTINCT would read all rows.
 # https://wiki.postgresql.org/wiki/Loose_indexscan (read 2026-11-23)
@@ -40,5 +40,7 @@ def about_how_many(model: type[Model]) -> int:
             (estimate,) = cursor.fetchone()
         if estimate >= 0:  # Else it has never been counted.
             return int(estimate)
-    keys = model._default_manager.aggregate(first=Min("pk"), last=Max("pk"))
-    return 0 if keys["last"] is None else keys["last"] - keys["first"] + 1
+    keys = model._default_manager.values_list("pk", flat=True)
+    # Not both in one query, for which SQLite reads a whole index.
+    first, last = keys.order_by("pk").first(), keys.order_by("-pk").first()
+    return 0 if first is None or last is None else last - first + 1
