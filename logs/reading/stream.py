@@ -14,8 +14,8 @@ from django.utils import timezone
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.pages import MAX_PRIMARY_KEY
-from logs.reading.filter_kinds import TextFilter, TextsFilter
-from logs.reading.filters import DeliveryFilterSet, EventFilterSet
+from logs.reading.filter_kinds import OutcomesFilter, TextFilter, TextsFilter
+from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
 from logs.reading.readings import InvalidCursor
 
 MAX_LOOKED_AT = 1_000  # Rows in one look, however few of them the filters want.
@@ -26,20 +26,25 @@ SETTLED_AFTER = timedelta(seconds=20)
 _CURSOR = re.compile(r"stream ([0-9]{1,19})", re.ASCII)
 
 
-def _help(name: str) -> str:
-    return str(EventFilterSet.base_filters[name].extra["help_text"])
+def _help(name: str, filterset: type[PagedFilterSet] = EventFilterSet) -> str:
+    return str(filterset.base_filters[name].extra["help_text"])
 
 
 class StreamFilterSet(DeliveryFilterSet):
     """Chooses deliveries, by the events they told of too."""
 
     # fmt: off
+    outcome    = OutcomesFilter(method="of_outcomes", help_text=_help("outcome", DeliveryFilterSet))
     project    = TextFilter(method="of_event",  help_text=_help("project"))
     workflow   = TextFilter(method="of_event",  help_text=_help("workflow"))
     status     = TextsFilter(method="of_event", help_text=_help("status"))
     event_type = TextFilter(method="of_event",  help_text=_help("event_type"))
     branch     = TextFilter(method="of_event",  help_text=_help("branch"))
     # fmt: on
+
+    def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
+        """Keep the deliveries of some outcomes, whose index is in another order than the stream."""
+        return rows.alias(outcome_without_index=unindexed("outcome")).filter(outcome_without_index__in=value)
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
         """Keep the deliveries that told of such an event."""
