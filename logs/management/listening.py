@@ -20,9 +20,9 @@ from urllib3.exceptions import HTTPError
 from logs.management.terminal import printable
 from logs.models import Delivery
 from logs.reading import stream
+from logs.reading.places import NOW, encode_cursor, place
 from logs.reading.readings import InvalidCursor
 
-NOW, START = "now", "start"
 WAIT_SECONDS = 25  # The longest that the API offers.
 BATCH_SIZE = 50
 CONNECT_TIMEOUT_SECONDS = 5
@@ -106,7 +106,7 @@ class Site:
 
     def following(self, after: str) -> Followings:
         """Return the deliveries behind a cursor."""
-        # The present is a place in the log that must be known before there is anything to lose by an outage.
+        # As in OwnLog, the present is not waited for.
         fields = self._filters | {"after": after, "wait": "0" if after == NOW else str(WAIT_SECONDS)}
         try:
             response = self._pool.request("GET", self._url, fields=fields, retries=False, redirect=False)
@@ -152,18 +152,15 @@ class OwnLog:
     def following(self, after: str) -> Followings:
         """Return the deliveries behind a cursor."""
         try:
-            if after == NOW:
-                return Followings(deliveries=[], cursor=stream.encode_cursor(stream.newest_key()))
-            key = 0 if after == START else stream.decode_cursor(after)
-            batch = stream.wait(self._filterset, after=key, limit=BATCH_SIZE, seconds=WAIT_SECONDS)
+            # The present is a place in the log that must be known before there is anything to lose by an outage.
+            seconds = 0 if after == NOW else WAIT_SECONDS
+            batch = stream.wait(self._filterset, after=place(after), limit=BATCH_SIZE, seconds=seconds)
         except InvalidCursor as error:
-            raise Refused("the state is none of this command's: begin anew with --since") from error
+            raise Refused(f"{error} Begin anew with --since.") from error
         except DatabaseError as error:
             connection.close()
             raise Outage(f"the database fails: {error}") from error
-        return Followings(
-            deliveries=[_from_log(each) for each in batch.deliveries], cursor=stream.encode_cursor(batch.end)
-        )
+        return Followings(deliveries=[_from_log(each) for each in batch.deliveries], cursor=encode_cursor(batch.end))
 
 
 def persistently(attempt: Callable[[], T], tell: Callable[[str], None]) -> T:
@@ -203,7 +200,7 @@ def _from_api(shown: Mapping[str, Any]) -> Followed:
 def _from_log(delivery: Delivery) -> Followed:
     names = ("event_type", "project", "workflow", "job", "status", "url")
     return Followed(
-        cursor=stream.encode_cursor(delivery.pk),
+        cursor=encode_cursor(delivery.pk),
         id=delivery.pk,
         received_at=delivery.received_at,
         headers=delivery.headers,

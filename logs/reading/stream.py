@@ -1,29 +1,24 @@
 """Follow deliveries in the order in which they were kept: none is left out, and none comes twice."""
 
-import re
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
 
-from django.db import connection
-from django.db.models import Exists, Max, OuterRef
-from django.utils import timezone
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Length
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
-from logs.models.pages import MAX_PRIMARY_KEY
 from logs.reading.filter_kinds import OutcomesFilter, TextFilter, TextsFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
-from logs.reading.readings import InvalidCursor
+from logs.reading.settling import writers_finish
 
 MAX_LOOKED_AT = 1_000  # Rows in one look, however few of them the filters want.
+MAX_BODIES_BYTES = 8_000_000  # In one look; as much memory several times over is taken to make an answer of it.
 POLL_SECONDS = 0.5
-# Longer than any transaction that writes a delivery: PostgreSQL ends one that waits (settings.py) after 10 seconds.
-SETTLED_AFTER = timedelta(seconds=20)
-
-_CURSOR = re.compile(r"stream ([0-9]{1,19})", re.ASCII)
+# A look waits so long for those who are writing: a stuck one must not keep a thread for each client that looks.
+WRITING_SECONDS = 0.1
 
 
 def _help(name: str, filterset: type[PagedFilterSet] = EventFilterSet) -> str:
@@ -39,7 +34,10 @@ class StreamFilterSet(DeliveryFilterSet):
     workflow   = TextFilter(method="of_event",  help_text=_help("workflow"))
     status     = TextsFilter(method="of_event", help_text=_help("status"))
     event_type = TextFilter(method="of_event",  help_text=_help("event_type"))
+    job        = TextFilter(method="of_event",  help_text=_help("job"))
     branch     = TextFilter(method="of_event",  help_text=_help("branch"))
+    tag        = TextFilter(method="of_event",  help_text=_help("tag"))
+    author     = TextFilter(method="of_event",  help_text=_help("author"))
     # fmt: on
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
@@ -66,21 +64,20 @@ class Batch:
     is_last: bool  # There was nothing behind them.
 
 
-def newest_key() -> int:
-    """Return the key of the delivery that was kept last; 0 where there is none."""
-    return Delivery.objects.aggregate(newest=Max("pk"))["newest"] or 0
-
-
 def look(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
-    """Return the next deliveries that a valid filter set chooses, at most so many, without waiting for any."""
-    following = Delivery.objects.filter(pk__gt=after).order_by("pk")
-    keys = _settled(after, list(following.values_list("pk", "received_at")[:MAX_LOOKED_AT]))
+    """Return the next deliveries that a valid filter set chooses, without waiting for any.
+
+    They are at most so many, and as many as MAX_BODIES_BYTES hold, but at least one.
+    """
+    keys = _settled_keys(after)
     if not keys:
         return Batch(deliveries=[], end=after, is_last=True)
-    wanted = filterset.qs.filter(pk__gt=after, pk__lte=keys[-1]).select_related("event").order_by("pk")
-    found = list(wanted[:limit])
-    end = found[-1].pk if len(found) == limit else keys[-1]
-    return Batch(deliveries=found, end=end, is_last=end == keys[-1] and len(keys) < MAX_LOOKED_AT)
+    wanted = filterset.qs.filter(pk__gt=after, pk__lte=keys[-1]).order_by("pk")
+    sizes = list(wanted.annotate(size=Length("body")).values_list("pk", "size")[:limit])
+    chosen = _fitting(sizes)
+    end = keys[-1] if len(chosen) == len(sizes) < limit else chosen[-1]
+    found = Delivery.objects.filter(pk__in=chosen).select_related("event").order_by("pk")
+    return Batch(deliveries=list(found), end=end, is_last=end == keys[-1] and len(keys) < MAX_LOOKED_AT)
 
 
 def wait(
@@ -103,37 +100,21 @@ def wait(
     return batch
 
 
-def _settled(after: int, rows: list[tuple[int, datetime]]) -> list[int]:
-    """Return the keys up to where one is missing that somebody may be writing still.
+def _settled_keys(after: int) -> list[int]:
+    """Return the next keys, up to where one is missing that may appear later: who had read on would never see it.
 
-    PostgreSQL gives keys out before a transaction commits, so that a lower one may appear after a higher one. Whoever
-    had read on behind the higher one would never see it. SQLite has one writer at a time.
+    Some between them may have appeared since; whoever looks for all rows up to the last one finds them.
     """
-    keys = [key for key, _ in rows]
-    if connection.vendor == "sqlite":
+    following = Delivery.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
+    keys = list(following[:MAX_LOOKED_AT])
+    if not keys or keys[-1] == after + len(keys) or writers_finish(within_seconds=WRITING_SECONDS):
         return keys
-    long_ago = timezone.now() - SETTLED_AFTER
-    for position, (before, (key, received_at)) in enumerate(zip([after, *keys], rows, strict=False)):
-        if key != before + 1 and received_at > long_ago:
-            return keys[:position]
-    return keys
+    missing = next(before + 1 for before, key in pairwise([after, *keys]) if key != before + 1)
+    return [key for key in keys if key < missing]
 
 
-def encode_cursor(key: int) -> str:
-    """Return a key as clients get it; its inside is no promise to them."""
-    return urlsafe_b64encode(f"stream {key}".encode()).decode().rstrip("=")
-
-
-def decode_cursor(text: str) -> int:
-    """Read a cursor that `encode_cursor` has made.
-
-    Raises:
-        InvalidCursor: it is none of these.
-    """
-    try:
-        inside = _CURSOR.fullmatch(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode())
-    except ValueError as error:
-        raise InvalidCursor from error
-    if inside is None or int(inside[1]) > MAX_PRIMARY_KEY:
-        raise InvalidCursor
-    return int(inside[1])
+def _fitting(sizes: list[tuple[int, int]]) -> list[int]:
+    """Return the first of some keys, at least one, so many that the bodies of these sizes are not too long together."""
+    totals = accumulate(size for _, size in sizes)
+    fitting = [key for (key, _), total in zip(sizes, totals, strict=True) if total <= MAX_BODIES_BYTES]
+    return fitting or [key for key, _ in sizes[:1]]

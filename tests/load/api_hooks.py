@@ -20,7 +20,7 @@ KNOWN = {cursor: direction for cursors in CURSORS.values() for direction, cursor
 WAITS = {str(seconds) for seconds in range(26)}  # How long the stream can be asked to wait.
 
 schemathesis.openapi.format("cursor", strategies.sampled_from(sorted(KNOWN)))
-schemathesis.openapi.format("stream-cursor", strategies.sampled_from(["now", "start"]))
+schemathesis.openapi.format("stream-cursor", strategies.sampled_from(["now", "start", "24h"]))
 
 
 @schemathesis.hook

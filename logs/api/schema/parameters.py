@@ -83,7 +83,10 @@ PATH: dict[str, Parameter] = {
 # What has a meaning of its own when waiting for deliveries.
 STREAM: dict[str, Parameter] = {
     "after": {
-        "description": "Where to read on: a `cursor` of an answer; `now`, before what comes next; `start`, before all.",
+        "description": (
+            "Where to read on: a `cursor` of an answer; `now`, before what comes next; `start`, before all; a moment, "
+            "before what arrived since then."
+        ),
         "schema": {"type": "string", "minLength": 1, "format": "stream-cursor", "default": "now"},
     },
     "limit": {

@@ -19,6 +19,7 @@ from logs.api.views.reading import ReadingView
 from logs.models import Delivery
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
 from logs.reading import stream
+from logs.reading.places import NOW, encode_cursor, place
 from logs.reading.readings import InvalidCursor
 
 MAX_WAIT_SECONDS = 25  # Proxies give up an answer that takes 30 seconds or more.
@@ -61,7 +62,7 @@ class DeliveryStreamView(ReadingView):
             else:
                 headers["Retry-After"] = str(randint(*RETRY_AFTER_SECONDS))  # noqa: S311 - no secret
         deliveries = _as_objects(request, batch.deliveries) if batch.deliveries else []
-        return Response({"deliveries": deliveries, "cursor": stream.encode_cursor(batch.end)}, headers=headers)
+        return Response({"deliveries": deliveries, "cursor": encode_cursor(batch.end)}, headers=headers)
 
 
 def _is_stopping() -> bool:
@@ -74,13 +75,10 @@ def _is_stopping() -> bool:
 
 
 def _after(request: Request) -> int:
-    text = request.query_params.get("after", "now")
-    if text == "now":
-        return stream.newest_key()
     try:
-        return 0 if text == "start" else stream.decode_cursor(text)
+        return place(request.query_params.get("after", NOW))
     except InvalidCursor as error:
-        raise BadRequest("after must be now, start, or the cursor of an answer.", "invalid_cursor") from error
+        raise BadRequest(str(error), "invalid_cursor") from error
 
 
 def _whole_number(request: Request, name: str, *, default: int, least: int, most: int) -> int:
@@ -97,7 +95,7 @@ def _as_objects(request: Request, deliveries: list[Delivery]) -> list[dict[str, 
     return [
         flat(delivery)
         | {
-            "cursor": stream.encode_cursor(delivery.pk),
+            "cursor": encode_cursor(delivery.pk),
             "headers": delivery.headers,
             "body_base64": b64encode(delivery.body).decode(),
             "event": flat_event(delivery.event) if delivery.event and sees_events else None,

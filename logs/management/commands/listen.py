@@ -22,10 +22,11 @@ from logs.management.arguments import filled_text, web_address
 from logs.management.examples import CommandWithExamples
 from logs.management.forwarding import Forwarder, LocalAnswer, Progress, progress_path, refuse_public
 from logs.management.keys import reacting
-from logs.management.listening import NOW, START, Followed, OwnLog, Refused, Site, Source, persistently
+from logs.management.listening import Followed, OwnLog, Refused, Site, Source, persistently
 from logs.management.terminal import printable
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
+from logs.reading.places import NOW, START
 
 TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
 FILTERS = ("project", "workflow", "status", "event_type", "branch", "webhook", "outcome")
