@@ -34,8 +34,9 @@ _SEPARATORS = re.compile(r"([/?&=#])")
 def anonymised(body: bytes, key: str) -> bytes:
     """Return a payload of the same shape and types that tells of nobody.
 
-    Names, e-mail addresses, texts, addresses, commits and ids are replaced. Branches, tags, the names of workflows and
-    jobs, times, states and numbers other than ids stay; a number of 19 digits or more becomes text.
+    Names, e-mail addresses, texts, addresses, commits and ids are replaced, numbers in addresses too unless they are
+    those of pipelines and jobs. Branches, tags, the names of workflows and jobs, times, states and numbers other than
+    ids stay; a number of 19 digits or more becomes text.
 
     Args:
         body: a payload.
@@ -85,13 +86,18 @@ class _Anonymiser:
 
     def _parts(self, path: str) -> str:
         """Replace what stands between slashes, each part alone, so that a repository has one name everywhere."""
-        return "".join(
-            part if _SEPARATORS.fullmatch(part) or part in KEPT_PARTS or part.isdecimal() else self._part(part)
-            for part in _SEPARATORS.split(path)
-        )
+        pieces = _SEPARATORS.split(path)
+        parts, separators = pieces[::2], [*pieces[1::2], ""]
+        replaced = map(self._part, parts, ["", *parts], [*parts[1:], ""])
+        return "".join(part + separator for part, separator in zip(replaced, separators, strict=True))
 
-    def _part(self, part: str) -> str:
-        return f"{self._word(part.removesuffix('.git'))}.git" if part.endswith(".git") else self._word(part)
+    def _part(self, part: str, before: str, behind: str) -> str:
+        if part in KEPT_PARTS:
+            return part
+        if part.isdecimal():  # Those of pipelines and jobs stand in columns too; any other may be an organization's.
+            return part if before == "jobs" or behind == "workflows" else self._number(part)
+        name = part.removesuffix(".git")
+        return self._word(name) + part.removeprefix(name)
 
     def _word(self, text: str) -> str:
         """Return a word of the same kind; nothing for nothing."""
@@ -113,4 +119,4 @@ class _Anonymiser:
 
 
 def _is_id(path: str) -> bool:
-    return path.endswith(("_id", ".id")) or path == "id"
+    return path.endswith(("_id", "_ids", ".id", ".ids")) or path == "id"

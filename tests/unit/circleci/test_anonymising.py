@@ -93,7 +93,7 @@ def test_another_key_makes_other_words():
         ("git@gitlab.com:acme/boats.git", r"git@example\.com:anon-[0-9a-f]{10}/anon-[0-9a-f]{10}\.git"),
         ("ssh://git@host.example:22/boats.git", r"ssh://example\.com/anon-[0-9a-f]{10}\.git"),
         ("https://wilma:secret@host.example", r"https://example\.com"),
-        ("https://host.example/u/7?name=wilma#x", r"https://example\.com/\S+/7\?anon-\w+=anon-\w+#anon-\w+"),
+        ("https://host.example/u/7?name=wilma#x", r"https://example\.com/anon-\w+/1\?anon-\w+=anon-\w+#anon-\w+"),
         ("2026-05-04T10:00:00Z", r"2026-05-04T10:00:00Z"),
         ("2024-12-18 17:23:29.36 +0000 UTC", r"2024-12-18 17:23:29\.36 \+0000 UTC"),
         ("7130af36-04a0-3ceb-9916-a0e8603f7e51", r"(?!7130)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f-]{17}"),
@@ -115,12 +115,37 @@ def test_a_kept_text_may_hold_what_utf_8_cannot():
     assert changed({"id": "1", "type": "x", "branch": "\ud800"})["branch"] == "\ud800"
 
 
+def test_a_number_in_an_address_is_the_same_as_elsewhere_and_changes_unless_it_counts_pipelines_or_jobs():
+    slug = "circleci/4711/0815"
+    document = changed(
+        {
+            "id": "1",
+            "type": "x",
+            "project": {"slug": slug, "organization_id": 4711},
+            "workflow": {"url": f"https://app.circleci.com/pipelines/{slug}/130/workflows/1d-2/jobs/42"},
+            "vcs": {"origin_repository_url": "https://git.example/groups/4711/workflow.git"},
+        }
+    )
+    shown = document["project"]["slug"]
+    organization = str(document["project"]["organization_id"])
+    assert organization != "4711"
+    assert re.fullmatch(rf"circleci/{organization}/(?!0815)\d{{4}}", shown)
+    url = document["workflow"]["url"]
+    assert re.fullmatch(rf"https://example\.com/pipelines/{shown}/130/workflows/anon-\w+/jobs/42", url)
+    assert f"/{organization}/anon-" in document["vcs"]["origin_repository_url"]
+
+
 def test_ids_that_are_numbers_change_and_stay_as_long():
-    block = changed({"id": "1", "type": "x", "a": {"user_id": 123456, "project_id": "98765", "id": 7, "number": 12}})[
-        "a"
-    ]
+    block = changed(
+        {
+            "id": "1",
+            "type": "x",
+            "a": {"user_ids": [123456], "user_id": 123456, "project_id": "98765", "id": 7, "number": 12},
+        }
+    )["a"]
     assert len(str(block["user_id"])) == 6
     assert block["user_id"] != 123456
+    assert block["user_ids"] == [block["user_id"]]
     assert len(block["project_id"]) == 5
     assert block["project_id"] != "98765"
     assert block["number"] == 12
