@@ -1,58 +1,17 @@
-"""Pass deliveries on with the bytes and the headers that they came with, and note how far that has come."""
+"""Where deliveries may be passed on to, and how far that has come."""
 
 import fcntl
 import hashlib
 import json
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-import urllib3
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import parse_url
 
-from logs.circleci.curl import SENT_HEADERS
-from logs.management.listening import CONNECT_TIMEOUT_SECONDS, Outage, Refused
-
-ANSWER_TIMEOUT_SECONDS = 30  # Three times as patient as CircleCI, since somebody may be looking at it in a debugger.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAnswer:
-    """What the address made of a delivery."""
-
-    http_status: int | None  # None: it took the delivery, and did not answer in time.
-    milliseconds: float
-
-
-class Forwarder:
-    """Posts deliveries to one address."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=ANSWER_TIMEOUT_SECONDS)
-        self._pool = urllib3.PoolManager(timeout=timeout)
-
-    def send(self, body: bytes, headers: Mapping[str, str]) -> LocalAnswer:
-        """Post a delivery.
-
-        Raises:
-            Outage: nobody has taken it, or the connection broke before an answer.
-        """
-        sent = {name: headers[name] for name in SENT_HEADERS if name in headers}
-        started = time.perf_counter()
-        try:
-            response = self._pool.request("POST", self._url, body=body, headers=sent, retries=False, redirect=False)
-            status = response.status
-        except ReadTimeoutError:
-            status = None
-        except HTTPError as error:
-            raise Outage(f"{self._url} takes nothing: {error}") from error
-        return LocalAnswer(http_status=status, milliseconds=(time.perf_counter() - started) * 1000)
+from logs.management.listening import Refused
 
 
 class Progress:

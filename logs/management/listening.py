@@ -1,20 +1,19 @@
 """Follow deliveries, at a deployed webhooklog or in this one's own database, through whatever fails on the way."""
 
 import json
-import socket
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, repeat
+from random import uniform
 from typing import Any, Protocol, TypeVar
 
 import urllib3
 from django.db import DatabaseError, connection
 from django.http import QueryDict
 from django.utils.http import urlencode
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from logs.management.terminal import printable
@@ -23,20 +22,15 @@ from logs.reading import stream
 from logs.reading.places import NOW, encode_cursor, place
 from logs.reading.readings import InvalidCursor
 
-WAIT_SECONDS = 25  # The longest that the API offers.
-BATCH_SIZE = 50
+# Silence for READ_TIMEOUT_SECONDS is a dead connection, on every system and behind every proxy: options of keep-alive
+# differ between systems, and tell only that the nearest proxy is there. So the site, which could keep an answer back
+# for 25 seconds, is asked for one after 5. What a listener costs it is the thread that waits, the same for both.
+WAIT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 8
 CONNECT_TIMEOUT_SECONDS = 5
+BATCH_SIZE = 50
 BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)  # The last one again and again.
-
-# A network that swallows everything, a laptop's after a sleep, is noticed after 4 + 3 * 2 = 10 seconds, where the
-# system has such options. A site that is there but silent is noticed 10 seconds after its answer was due.
-READ_TIMEOUT_SECONDS = WAIT_SECONDS + 10
-KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
-SOCKET_OPTIONS = [
-    *HTTPConnection.default_socket_options,
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in KEEPALIVE.items() if hasattr(socket, name)),
-]
+MAX_JITTER = 1.25  # So much longer a pause may be, by chance: a crowd shall not come back all at once.
 
 T = TypeVar("T")
 
@@ -101,7 +95,6 @@ class Site:
         self._pool = urllib3.PoolManager(
             headers={"authorization": f"Bearer {token}", "accept": "application/json", "accept-encoding": "gzip"},
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
-            socket_options=SOCKET_OPTIONS,
         )
 
     def following(self, after: str) -> Followings:
@@ -126,13 +119,14 @@ class Site:
 
     def _failure(self, response: urllib3.BaseHTTPResponse) -> Outage | Refused:
         try:
-            detail = printable(json.loads(response.data)["detail"])
-        except (ValueError, LookupError, TypeError):
-            detail = printable(response.headers.get("location", "")) or "not in webhooklog's words"
+            document = json.loads(response.data)
+            detail, code = printable(document["detail"]), document.get("code")
+        except (ValueError, LookupError, TypeError, AttributeError):
+            detail, code = printable(response.headers.get("location", "")) or "not in webhooklog's words", None
         told = f"{self._url} answers {response.status}: {detail}"
         if response.status == 429 or response.status >= 500:
             return Outage(told, retry_after_seconds=_retry_after(response))
-        return Refused(told)
+        return Refused(f"{told} Begin anew with --since." if code == "invalid_cursor" else told)
 
 
 class OwnLog:
@@ -164,19 +158,20 @@ class OwnLog:
 
 
 def persistently(attempt: Callable[[], T], tell: Callable[[str], None]) -> T:
-    """Call something until it works, with growing pauses; tell of an outage once, and once of its end."""
+    """Call something until it raises no Outage, with growing pauses; tell of an outage once, and once of its end."""
     outage = None
     for seconds in chain(BACK_OFF_SECONDS, repeat(BACK_OFF_SECONDS[-1])):
         try:
             result = attempt()
         except Outage as error:
+            wanted = error.retry_after_seconds
             if outage is None:
-                tell(f"{error}; trying again until it works")
+                tell(f"{error}; trying again" if wanted is None else f"{error}; trying again in {wanted:.0f} s")
             outage = error
-            time.sleep(seconds if error.retry_after_seconds is None else error.retry_after_seconds)
+            time.sleep((seconds if wanted is None else wanted) * uniform(1, MAX_JITTER))
         else:
             if outage:
-                tell("it works again")
+                tell("going on")
             return result
     raise AssertionError("an endless loop has ended")
 
@@ -191,7 +186,7 @@ def _from_api(shown: Mapping[str, Any]) -> Followed:
         cursor=shown["cursor"],
         id=shown["id"],
         received_at=datetime.fromisoformat(shown["received_at"]),
-        headers=dict(shown["headers"]),
+        headers={str(name): str(value) for name, value in shown["headers"].items()},
         body=b64decode(shown["body_base64"]),
         event=shown["event"] or {},
     )

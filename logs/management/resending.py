@@ -1,6 +1,6 @@
 """Kept deliveries as messages to send again, and as files that do so by curl."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from logs.circleci.curl import SENT_HEADERS, curl_with_file
@@ -18,10 +18,10 @@ def kept(delivery_ids: Iterable[int]) -> Iterator[Delivery | None]:
         yield delivery if delivery and delivery.is_whole else None
 
 
-def message(delivery: Delivery) -> Message:
-    """Return a delivery as CircleCI sent it: its bytes, and the headers that prove and describe them."""
-    headers = {name: delivery.headers[name] for name in SENT_HEADERS if delivery.headers.get(name)}
-    return Message(label=f"delivery {delivery.pk}", body=bytes(delivery.body), headers=headers)
+def message(number: int, body: bytes, headers: Mapping[str, str]) -> Message:
+    """Return a delivery as CircleCI sent it: its bytes, and those of its headers that prove and describe them."""
+    sent = {name: headers[name] for name in SENT_HEADERS if headers.get(name)}
+    return Message(label=f"delivery {number}", body=body, headers=sent)
 
 
 def save(delivery: Delivery, directory: Path, url: str) -> Path:
@@ -34,6 +34,7 @@ def save(delivery: Delivery, directory: Path, url: str) -> Path:
         'cd "$(dirname "$0")" || exit',
         curl_with_file(url, delivery.headers, body.name),
     ]
-    script.write_text("\n".join(lines) + "\n", encoding="ascii")
+    # The address is the operator's, in whatever letters, also such as were no UTF-8 on the command line.
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
     script.chmod(0o755)
     return script

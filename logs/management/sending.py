@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, TypeVar
 
 import urllib3
@@ -15,6 +17,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
+    SSLError,
 )
 from urllib3.util import SKIP_HEADER
 
@@ -26,6 +29,7 @@ MAX_SHOWN_LENGTH = 300
 MAX_SHOWN_SINGLY = 20  # More messages are summed up, not listed.
 
 Paced = TypeVar("Paced")
+_LINE_ENDS = re.compile(r"[\r\n]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +41,20 @@ class Message:
     headers: Mapping[str, str]  # Their names in lower case.
 
 
+class Lack(Enum):
+    """Why no whole answer came."""
+
+    UNREACHED = auto()  # Nobody has taken the message.
+    BROKEN_OFF = auto()  # Somebody may have; the connection broke.
+    LATE = auto()  # Somebody has, and did not answer in time.
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came of one request."""
 
-    http_status: int | None  # None: no answer came.
+    http_status: int | None  # None: no whole answer came.
+    lack: Lack | None = None  # None: one came.
     outcome: str  # The receiver's word for what it did; "" where it gave none.
     reason: str  # In words, why the delivery was not accepted; "" where it was.
     milliseconds: float  # Until the whole answer was read, or until it was given up.
@@ -79,8 +92,13 @@ class Sender:
                 "POST", self._url, body=message.body, headers=sent_headers, retries=False, redirect=False
             )
         except HTTPError as error:
-            reason = self._explain(error)
-            return Answer(http_status=None, outcome="", reason=reason, milliseconds=_milliseconds_since(started))
+            return Answer(
+                http_status=None,
+                lack=_lack(error),
+                outcome="",
+                reason=self._explain(error),
+                milliseconds=_milliseconds_since(started),
+            )
         return _answer(response.status, response.data, _milliseconds_since(started))
 
     def _explain(self, error: HTTPError) -> str:
@@ -91,6 +109,13 @@ class Sender:
         if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
             return f"no answer within {self._timeout_seconds:g} s"
         return f"the connection to {self._url} failed: {error}"
+
+
+def _lack(error: HTTPError) -> Lack:
+    if isinstance(error, ReadTimeoutError):
+        return Lack.LATE
+    # The others that happen before anything is sent are kinds of ConnectTimeoutError.
+    return Lack.UNREACHED if isinstance(error, ConnectTimeoutError | SSLError) else Lack.BROKEN_OFF
 
 
 def paced(messages: Iterable[Paced], rate_per_second: float | None) -> Iterator[Paced]:
@@ -159,7 +184,8 @@ def _is_success(http_status: int) -> bool:
 
 def _encodable(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers as HTTP can carry them; of hostile ones a letter may have been replaced when they were kept."""
-    return {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in headers.items()}
+    in_one_line = {name: _LINE_ENDS.sub("?", value) for name, value in headers.items()}
+    return {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in in_one_line.items()}
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Crowd:
             cursor = self._ask(connection, seen, "now", wait=0)
             self.ready.wait()
             while not self._end.is_set():
-                cursor = self._ask(connection, seen, cursor, wait=8)
+                cursor = self._ask(connection, seen, cursor, wait=3)
 
     def _ask(self, connection, seen, after, wait):
         query = f"after={after}&wait={wait}"
@@ -140,6 +140,7 @@ class Network:
         self.port = self._listener.getsockname()[1]
         self._open = []
         self._is_down = False
+        self._swallows = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self):
@@ -149,8 +150,12 @@ class Network:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def swallow(self):
+        """Let all that is sent vanish, without a word to either side."""
+        self._swallows = True
+
     def mend(self):
-        self._is_down = False
+        self._is_down = self._swallows = False
 
     def close(self):
         self._listener.close()
@@ -170,18 +175,18 @@ class Network:
                     server = socket.create_connection((HOST, self._target_port))
                     self._open.append(server)
                     for pair in ((client, server), (server, client)):
-                        threading.Thread(target=_pump, args=pair, daemon=True).start()
+                        threading.Thread(target=self._pump, args=pair, daemon=True).start()
                     continue
                 client.shutdown(socket.SHUT_RDWR)
 
-
-def _pump(source, target):
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
-    for each in (source, target):
+    def _pump(self, source, target):
         with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(65_536):
+                if not self._swallows:
+                    target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:

@@ -75,10 +75,10 @@ def test_adds_no_header_that_the_delivery_came_without(deliver, receiver, local)
 
 def test_a_hostile_header_does_not_stop_the_rest(deliver, receiver, local, workflow_document):
     deliver(workflow_document(1))
-    Delivery.objects.update(headers={"user-agent": "\N{REPLACEMENT CHARACTER} сад"})
+    Delivery.objects.update(headers={"user-agent": "\N{REPLACEMENT CHARACTER}\r\nсад"})
     deliver(workflow_document(2))
     run("--to", local, "--since", "1h")
-    assert [request.headers["user-agent"] for request, _ in receiver.log] == ["? ???", "CircleCI-Webhook/1.0"]
+    assert [request.headers["user-agent"] for request, _ in receiver.log] == ["??????", "CircleCI-Webhook/1.0"]
 
 
 def test_leaves_this_log_as_it_is(logged, local):
@@ -119,9 +119,10 @@ def test_never_sends_the_whole_log_unasked(logged, receiver, local):
     assert not receiver.log
 
 
-def test_a_rate_is_for_sending():
-    with pytest.raises(CommandError, match="--rate is for sending: it needs --to"):
-        run("--rate", "5")
+@pytest.mark.parametrize("arguments", [[], ["--save", "deliveries", "--to", "http://127.0.0.1:1/", "--since", "1h"]])
+def test_a_rate_is_for_sending(arguments):
+    with pytest.raises(CommandError, match="--rate is for sending: it needs --to, and --save sends nothing"):
+        run("--rate", "5", *arguments)
 
 
 def test_names_a_filter_that_cannot_be_understood(local):
@@ -207,6 +208,16 @@ def test_saves_the_bytes_and_a_script_that_sends_them(logged, receiver, local, t
     assert verify(request.data, request.headers["circleci-signature"], [SECRET]) == 0
 
 
+def test_a_saved_script_leads_to_an_address_in_any_letters(logged, httpserver, tmp_path):
+    httpserver.expect_request("/сад").respond_with_data("", 201)
+    run(logged[0].pk, "--save", tmp_path, "--to", f"http://127.0.0.1:{httpserver.port}/сад\udcff")
+    script = tmp_path / f"{logged[0].pk}.sh"
+    assert script.read_bytes().endswith("/сад".encode() + b"\xff'\n")
+    script.write_bytes(script.read_bytes().replace(b"\xff", b""))
+    subprocess.run([script], check=True, capture_output=True, timeout=20)
+    assert [request.path for request, _ in httpserver.log] == ["/сад"]
+
+
 def test_a_saved_script_leads_to_this_site_unless_told_otherwise(deliver, ping_document, tmp_path, settings):
     settings.PORT = 8123
     with time_machine.travel("2026-05-04 10:00", tick=False):
@@ -230,16 +241,19 @@ def test_without_an_address_it_judges_the_refused_ones_here(logged):
     assert run()[-1] == "1 x unverified -> unverified"
 
 
-@pytest.mark.parametrize("command", ["replay_deliveries", "send_test_webhook", "export_fixture"])
+@pytest.mark.parametrize(
+    "command", ["replay_deliveries", "send_test_webhook", "export_fixture", "tail", "listen", "import_array"]
+)
 def test_the_help_ends_with_examples(command, capsys):
     with pytest.raises(SystemExit) as caught:
         call_command(command, "--help")
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    examples = shown.partition("examples:\n")[2].splitlines()
+    examples = shown.partition("examples:\n")[2].partition("\n\n")[0].splitlines()
     assert len(examples) >= 3
-    assert all(line.startswith("  manage.py ") for line in examples)
+    assert all(" manage.py " in line for line in examples)
     assert all(len(line) < 80 for line in shown.split("\n\n")[1].splitlines())
+    assert "exit code" in " ".join(shown.split())
 
 
 def manage(*arguments, stdout=subprocess.PIPE):

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,30 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
-from logs.management.arguments import filled_text, web_address
+from logs.management import resending
+from logs.management.arguments import filled_text, moment, web_address
 from logs.management.examples import CommandWithExamples
-from logs.management.forwarding import Forwarder, LocalAnswer, Progress, progress_path, refuse_public
+from logs.management.forwarding import Progress, progress_path, refuse_public
 from logs.management.keys import reacting
-from logs.management.listening import Followed, OwnLog, Refused, Site, Source, persistently
+from logs.management.listening import Followed, Outage, OwnLog, Refused, Site, Source, persistently
+from logs.management.sending import Answer, Lack, Message, Sender
 from logs.management.terminal import printable
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
 from logs.reading.places import NOW, START
 
 TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
-FILTERS = ("project", "workflow", "status", "event_type", "branch", "webhook", "outcome")
+FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author", "webhook", "outcome")
 ACCEPTED = ",".join(outcome for outcome in Outcome.values if outcome not in REFUSED)
+ANSWER_TIMEOUT_SECONDS = 30  # Three times as patient as CircleCI, since somebody may be looking at it in a debugger.
+REPEAT_TIMEOUT_SECONDS = 5  # Other keys wait for the answer too.
+MAX_BROKEN_OFF = 3  # So often a delivery is sent to an address that breaks off each answer.
+LACKS = {Lack.LATE: "no answer", Lack.BROKEN_OFF: "broken off", Lack.UNREACHED: "not there"}
 
 EXAMPLES = f"""
 {TOKEN_VARIABLE}=whl_... manage.py listen --from https://ci-log.example.org --to http://localhost:1337/webhooks
 manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
-manage.py listen --to http://localhost:8000/log-circleci-webhook --since start | tee forwarded.txt
+manage.py listen --to http://localhost:8000/log-circleci-webhook --since 24h | tee forwarded.txt
 """
 NOTES = """
 keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits
@@ -87,7 +94,8 @@ class Command(CommandWithExamples):
     notes = NOTES
 
     _stopping: Stopping
-    _forwarder: Forwarder
+    _sender: Sender
+    _repeater: Sender
     _last: Followed | None = None
     _count = 0
 
@@ -96,7 +104,12 @@ class Command(CommandWithExamples):
         parser.add_argument("--from", dest="site", type=web_address, metavar="URL", help="default: the own database")
         parser.add_argument("--to", required=True, type=web_address, metavar="URL", help="where to post deliveries")
         parser.add_argument("--token", type=filled_text, help=f"of the API (default: the variable {TOKEN_VARIABLE})")
-        parser.add_argument("--since", choices=[NOW, START], help="default: where it stopped, or else now")
+        parser.add_argument(
+            "--since",
+            type=_since,
+            metavar="WHEN",
+            help="now, start, 24h or 2026-05-04T10:00Z (default: where it stopped)",
+        )
         parser.add_argument("--state", type=Path, metavar="FILE", help="where that is noted (default: in DATA_DIR)")
         parser.add_argument("--allow-public", action="store_true", help="post to an address on the internet too")
         for name in FILTERS:
@@ -128,7 +141,9 @@ class Command(CommandWithExamples):
         if not options["allow_public"]:
             refuse_public(options["to"])
         filters = _filters(options)
-        source, self._forwarder = _source(options, filters), Forwarder(options["to"])
+        source = _source(options, filters)
+        self._sender = Sender(options["to"], timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+        self._repeater = Sender(options["to"], timeout_seconds=REPEAT_TIMEOUT_SECONDS)
         default = progress_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
         progress = Progress(options["state"] or default)
         with progress.held():
@@ -143,29 +158,34 @@ class Command(CommandWithExamples):
         """Forward what has come behind a cursor, and return where to read on."""
         following = persistently(partial(source.following, after), self._tell)
         for delivery in following.deliveries:
-            persistently(partial(self._forward, delivery, progress), self._tell)
+            persistently(partial(self._forward, delivery, progress, count(1)), self._tell)
         progress.keep(following.cursor)
         time.sleep(following.pause_seconds)
         return following.cursor
 
-    def _forward(self, delivery: Followed, progress: Progress) -> None:
+    def _forward(self, delivery: Followed, progress: Progress, broken_off: Iterator[int]) -> None:
         with self._stopping.held():
-            answer = self._forwarder.send(delivery.body, delivery.headers)
+            answer = self._sender.send(_message(delivery))
+            is_broken_off = answer.lack is Lack.BROKEN_OFF
+            if answer.lack is Lack.UNREACHED or (is_broken_off and next(broken_off) < MAX_BROKEN_OFF):
+                raise Outage(answer.reason)
             progress.keep(delivery.cursor)
             self._last, self._count = delivery, self._count + 1
             self._line(delivery, answer)
+            if is_broken_off:
+                self._tell(f"delivery {delivery.id} was broken off {MAX_BROKEN_OFF} times, and is not sent again")
 
-    def _line(self, delivery: Followed, answer: LocalAnswer) -> None:
+    def _line(self, delivery: Followed, answer: Answer) -> None:
         event, status = delivery.event, str(delivery.event.get("status") or "-")
         kind = event.get("event_type") or delivery.headers.get(EVENT_TYPE_HEADER, "-")
-        subject = event.get("job") or event.get("workflow") or "-"
-        answered = str(answer.http_status or "no answer")
-        good = answer.http_status is not None and answer.http_status < 300
+        subject = " / ".join(filter(None, [event.get("workflow"), event.get("job")])) or "-"
+        answered = LACKS[answer.lack] if answer.lack else str(answer.http_status)
+        tone = Tone.GOOD if answer.accepted else Tone.BAD
         self.stdout.write(
             f"{delivery.received_at.astimezone():%H:%M:%S}  {printable(kind):<18}  "
-            f"{printable(event.get('project') or '-'):<20}  {printable(subject):<24}  "
+            f"{printable(event.get('project') or '-'):<20}  {printable(subject):<34}  "
             f"{self._coloured(f'{printable(status):<10}', tone_of(status))}  "
-            f"{self._coloured(f'{answered:<9}', Tone.GOOD if good else Tone.BAD)}  {answer.milliseconds:6.0f} ms"
+            f"{self._coloured(f'{answered:<10}', tone)}  {answer.milliseconds:6.0f} ms"
         )
         self.stdout.flush()
 
@@ -179,10 +199,10 @@ class Command(CommandWithExamples):
 
     def _repeat(self) -> None:
         if self._last:
-            try:
-                self._line(self._last, self._forwarder.send(self._last.body, self._last.headers))
-            except Exception as error:  # noqa: BLE001 - a key must not end the thread that hears it
-                self._tell(str(error))
+            answer = self._repeater.send(_message(self._last))
+            self._line(self._last, answer)
+            if answer.lack:
+                self._tell(answer.reason)
 
     def _open(self) -> None:
         url = str((self._last.event.get("url") if self._last else "") or "")
@@ -193,6 +213,14 @@ class Command(CommandWithExamples):
         if self._last:
             headers = "".join(f"{name}: {printable(value)}\n" for name, value in self._last.headers.items())
             self._tell(f"delivery {self._last.id}\n{headers}\n{_readable(self._last.body)}")
+
+
+def _since(text: str) -> str:
+    return text if text in (NOW, START) else moment(text).isoformat()
+
+
+def _message(delivery: Followed) -> Message:
+    return resending.message(delivery.id, delivery.body, delivery.headers)
 
 
 def _filters(options: dict[str, Any]) -> dict[str, str]:

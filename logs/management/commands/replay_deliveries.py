@@ -143,7 +143,7 @@ class Command(CommandWithExamples):
                 if delivery is None:
                     left_out += 1
                     continue
-                message = resending.message(delivery)
+                message = resending.message(delivery.pk, bytes(delivery.body), delivery.headers)
                 answers.append(sender.send(message))
                 if is_listed:
                     self.stdout.write(line(message, answers[-1]))
@@ -162,8 +162,8 @@ def _is_elsewhere(options: dict[str, Any]) -> bool:
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:
-    if options["rate"] and not options["to"]:
-        raise CommandError("--rate is for sending: it needs --to")
+    if options["rate"] and (options["save"] or not options["to"]):
+        raise CommandError("--rate is for sending: it needs --to, and --save sends nothing")
     if _is_elsewhere(options) and not filters_given(options) and not _lookups(options):
         raise CommandError("choose what to send: by number, --outcome, --since, --project, ... (see --help)")
 

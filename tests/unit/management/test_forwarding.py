@@ -1,58 +1,10 @@
-"""What is posted where, and how its progress is kept."""
-
-import socket
+"""Where deliveries may be posted, and how the progress of that is kept."""
 
 import pytest
 
-from logs.circleci.curl import SENT_HEADERS
 from logs.management import forwarding
-from logs.management.forwarding import Forwarder, Progress, progress_path, refuse_public
-from logs.management.listening import Outage, Refused
-
-KEPT = {
-    "content-type": "application/json",
-    "content-length": "999",
-    "user-agent": "CircleCI-Webhook/1.0",
-    "accept-encoding": "gzip, deflate",
-    "circleci-event-type": "ping",
-    "circleci-signature": "v1=00",
-}
-
-
-@pytest.fixture
-def silent_url():
-    """An address that takes a request and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_posts_the_bytes_with_the_headers_that_circleci_sent(httpserver):
-    httpserver.expect_request("/hook", method="POST").respond_with_data("", 201)
-    answer = Forwarder(httpserver.url_for("/hook")).send(b'{"\xff": 1}', KEPT)
-    assert answer.http_status == 201
-    assert answer.milliseconds > 0
-    ((request, _),) = httpserver.log
-    assert request.get_data() == b'{"\xff": 1}'
-    for name in SENT_HEADERS:
-        assert request.headers[name] == KEPT[name]
-    assert request.headers["content-length"] == "8"
-
-
-@pytest.mark.parametrize("status", [302, 400, 401, 500])
-def test_any_answer_is_an_answer_and_no_redirect_is_followed(httpserver, status):
-    httpserver.expect_oneshot_request("/hook").respond_with_data("", status, headers={"Location": "/elsewhere"})
-    assert Forwarder(httpserver.url_for("/hook")).send(b"{}", {}).http_status == status
-    assert len(httpserver.log) == 1
-
-
-def test_no_answer_is_no_outage_after_which_the_same_were_sent_again(silent_url, monkeypatch):
-    monkeypatch.setattr(forwarding, "ANSWER_TIMEOUT_SECONDS", 0.2)
-    assert Forwarder(silent_url).send(b"{}", {}).http_status is None
-
-
-def test_nobody_there_is_an_outage(unused_port):
-    with pytest.raises(Outage, match="takes nothing"):
-        Forwarder(f"http://127.0.0.1:{unused_port}/hook").send(b"{}", {})
+from logs.management.forwarding import Progress, progress_path, refuse_public
+from logs.management.listening import Refused
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
-"""What is told about answers is counted right."""
+"""What is told about answers is counted right, and why there is none."""
+
+import socket
+import threading
 
 import pytest
 
-from logs.management.sending import Answer, paced, percentile, reasons, summary
+from logs.management.sending import Answer, Lack, Message, Sender, paced, percentile, reasons, summary
+
+MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 
 
 def answer(http_status=201, *, reason="", milliseconds=1.0):
@@ -68,3 +73,50 @@ def test_gives_reasons_by_how_often_they_came_and_none_for_what_was_accepted():
 def test_hands_on_every_document_in_order():
     documents = [{"id": str(position)} for position in range(5)]
     assert list(paced(documents, None)) == list(paced(documents, 1_000)) == documents
+
+
+def answering(server, data):
+    """Take one request, answer it so, and hang up."""
+    taken, _ = server.accept()
+    taken.recv(65_536)
+    taken.sendall(data)
+    taken.close()
+
+
+@pytest.fixture
+def server():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def lack(server, **options):
+    return Sender(f"http://127.0.0.1:{server.getsockname()[1]}/", **options).send(MESSAGE).lack
+
+
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"SSH-2.0\r\n"])
+def test_an_answer_may_break_off(server, data):
+    thread = threading.Thread(target=answering, args=(server, data))
+    thread.start()
+    assert lack(server) is Lack.BROKEN_OFF
+    thread.join()
+
+
+def test_an_answer_may_come_too_late(server):
+    assert lack(server, timeout_seconds=0.1) is Lack.LATE
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_nobody_may_be_there(host, unused_port):
+    assert Sender(f"http://{host}:{unused_port}/").send(MESSAGE).lack is Lack.UNREACHED
+
+
+def test_a_receiver_that_speaks_no_tls_was_not_reached(server):
+    thread = threading.Thread(target=answering, args=(server, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    thread.start()
+    assert Sender(f"https://127.0.0.1:{server.getsockname()[1]}/").send(MESSAGE).lack is Lack.UNREACHED
+    thread.join()
+
+
+def test_an_answer_lacks_nothing(httpserver):
+    httpserver.expect_request("/").respond_with_data("", 500)
+    assert Sender(httpserver.url_for("/")).send(MESSAGE).lack is None
