@@ -1,6 +1,5 @@
 """Processes for the tests of ``listen``: a deployed site, a laptop, the network between them, and the command."""
 
-import json
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from base64 import b64decode
 from contextlib import contextmanager, suppress
 from random import Random
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +17,7 @@ from tests.load.engines import PostgreSQLDatabase, SQLiteDatabase, manage, migra
 from tests.load.senders import signed_event
 from tests.load.server import PROJECT, Server
 from tests.load.stage import site_environment
-from tests.load.wire import HOST, Broken, Connection, request_bytes, wait_until
+from tests.load.wire import HOST, Broken, Connection, wait_until
 
 ACCEPTED = "SELECT body FROM logs_delivery WHERE outcome IN ('logged', 'updated', 'duplicate', 'ping') ORDER BY id"
 
@@ -90,45 +88,6 @@ def _is_taken(event, connection):
     with suppress(Broken):
         return connection.post(event.body, event.headers).status in (200, 201)
     return False
-
-
-class Crowd:
-    """Listeners, each on a thread with a connection of its own, from entering to leaving the with block."""
-
-    def __init__(self, place, key, count):
-        self.seen = [[] for _ in range(count)]
-        self._place = place
-        self._headers = {"authorization": f"Bearer {key}"}
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._listen, args=(seen,)) for seen in self.seen]
-        self.ready = threading.Barrier(count + 1, timeout=60)  # Each knows where the log ends.
-
-    def __enter__(self):
-        for each in self._threads:
-            each.start()
-        self.ready.wait()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        for each in self._threads:
-            each.join()
-
-    def _listen(self, seen):
-        with Connection(self._place.server.port, timeout_seconds=40) as connection:
-            cursor = self._ask(connection, seen, "now", wait=0)
-            self.ready.wait()
-            while not self._end.is_set():
-                cursor = self._ask(connection, seen, cursor, wait=3)
-
-    def _ask(self, connection, seen, after, wait):
-        query = f"after={after}&wait={wait}"
-        answer = connection.exchange(request_bytes("GET", f"/deliveries/stream?{query}", self._headers))
-        assert answer.status == 200, answer.body
-        batch = json.loads(answer.body)
-        seen += [b64decode(delivery["body_base64"]) for delivery in batch["deliveries"]]
-        self._end.wait(float(answer.headers.get("retry-after", 0)))
-        return batch["cursor"]
 
 
 class Network:

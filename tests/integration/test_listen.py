@@ -13,8 +13,9 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from tests.integration.listening import Crowd, Listener, Network, place, send
+from tests.integration.listening import Listener, Network, place, send
 from tests.load.engines import manage
+from tests.load.listeners import Crowd
 from tests.load.server import PROJECT
 from tests.load.wire import wait_until
 
@@ -99,7 +100,7 @@ def test_all_arrives_in_order_and_once_whatever_stops_and_starts(site, laptop, n
 
 def test_a_crowd_of_listeners_leaves_the_threads_to_circleci(site):
     kept_before = len(site.bodies())
-    with Crowd(site, site.key, LISTENERS) as crowd:
+    with Crowd(site.server.port, site.key, LISTENERS, wait_seconds=3) as crowd:
         time.sleep(2)  # Now as many wait as may.
         seconds = send(site, 40, seed="a crowd")
         wait_until(lambda: min(map(len, crowd.seen)) >= 40, "all have seen all", seconds=60)

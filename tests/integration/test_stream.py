@@ -393,9 +393,10 @@ def test_a_place_is_given_back(follower, places, monkeypatch):
     assert "Retry-After" not in follower.get(URL, {"wait": 1}).headers
 
 
-def test_who_has_something_to_read_needs_no_place(follower, places):
-    places(0)
-    keep(1)
-    answer = follower.get(URL, {"after": "start"})
-    assert len(ids_of(answer.json())) == 1
-    assert "Retry-After" not in answer.headers
+def test_who_has_something_to_read_needs_no_place_but_would_find_none_for_the_next(follower, places):
+    keep(2)
+    for count, limit, told in ((1, 50, False), (0, 50, True), (0, 1, False)):
+        places(count)
+        answer = follower.get(URL, {"after": "start", "limit": limit})
+        assert ids_of(answer.json())
+        assert ("Retry-After" in answer.headers) is told

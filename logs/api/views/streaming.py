@@ -51,12 +51,14 @@ class DeliveryStreamView(ReadingView):
         seconds = _whole_number(request, "wait", default=MAX_WAIT_SECONDS, least=0, most=MAX_WAIT_SECONDS)
         batch = stream.look(self.filterset, after=_after(request), limit=limit)
         headers = {}
-        if seconds and batch.is_last and not batch.deliveries:
+        if seconds and batch.is_last:
+            # Who has something to read needs no place, but would only come back to find that there is none.
             if waiting_places.acquire(blocking=False):
                 try:
-                    batch = stream.wait(
-                        self.filterset, after=batch.end, limit=limit, seconds=seconds, is_over=_is_stopping
-                    )
+                    if not batch.deliveries:
+                        batch = stream.wait(
+                            self.filterset, after=batch.end, limit=limit, seconds=seconds, is_over=_is_stopping
+                        )
                 finally:
                     waiting_places.release()
             else:
