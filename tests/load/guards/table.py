@@ -14,6 +14,7 @@ from tests.load.guards import (
     settings,
     storage,
     versions,
+    workbench,
 )
 
 GUARDS = [
@@ -25,6 +26,7 @@ GUARDS = [
     *answers.GUARDS,
     *pages.GUARDS,
     *lists.GUARDS,
+    *workbench.GUARDS,
     *inspection.GUARDS,
     *operations.GUARDS,
     *figures.GUARDS,
