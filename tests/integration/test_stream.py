@@ -393,6 +393,24 @@ def test_a_place_is_given_back(follower, places, monkeypatch):
     assert "Retry-After" not in follower.get(URL, {"wait": 1}).headers
 
 
+def test_who_has_something_to_read_takes_a_place_for_a_moment_too(follower, places, monkeypatch):
+    """Otherwise all of a crowd would come back at once while deliveries come quickly."""
+    first = keep(1)
+    places(1)
+    seen = []
+
+    def sleep(_seconds):
+        seen.append(follower.get(URL, {"after": "start"}))
+        keep(1)
+
+    monkeypatch.setattr(streaming.time, "sleep", sleep)
+    answer = follower.get(URL, {"after": "start"})
+    assert "Retry-After" not in answer.headers
+    assert len(ids_of(answer.json())) == 2
+    assert [ids_of(other.json()) for other in seen] == [first]
+    assert "Retry-After" in seen[0].headers
+
+
 def test_who_has_something_to_read_needs_no_place_but_would_find_none_for_the_next(follower, places):
     keep(2)
     for count, limit, told in ((1, 50, False), (0, 50, True), (0, 1, False)):

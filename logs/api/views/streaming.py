@@ -1,6 +1,7 @@
 """The endpoint that waits for new deliveries."""
 
 import signal
+import time
 from base64 import b64encode
 from random import randint
 from threading import BoundedSemaphore
@@ -49,22 +50,29 @@ class DeliveryStreamView(ReadingView):
         StrictFilterBackend().filter_queryset(request, Delivery.objects.all(), self)
         limit = _whole_number(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
         seconds = _whole_number(request, "wait", default=MAX_WAIT_SECONDS, least=0, most=MAX_WAIT_SECONDS)
-        batch = stream.look(self.filterset, after=_after(request), limit=limit)
-        headers = {}
+        after = _after(request)
+        batch, headers = stream.look(self.filterset, after=after, limit=limit), {}
         if seconds and batch.is_last:
-            # Who has something to read needs no place, but would only come back to find that there is none.
             if waiting_places.acquire(blocking=False):
                 try:
-                    if not batch.deliveries:
-                        batch = stream.wait(
-                            self.filterset, after=batch.end, limit=limit, seconds=seconds, is_over=_is_stopping
-                        )
+                    batch = self._waited_for(batch, after=after, limit=limit, seconds=seconds)
                 finally:
                     waiting_places.release()
             else:
                 headers["Retry-After"] = str(randint(*RETRY_AFTER_SECONDS))  # noqa: S311 - no secret
         deliveries = _as_objects(request, batch.deliveries) if batch.deliveries else []
         return Response({"deliveries": deliveries, "cursor": encode_cursor(batch.end)}, headers=headers)
+
+    def _waited_for(self, batch: stream.Batch, *, after: int, limit: int, seconds: int) -> stream.Batch:
+        """Wait for deliveries, or a moment for more of them.
+
+        If those who have something to read took no time, nobody would wait while deliveries come quickly, and a crowd
+        would come back at once, again and again, and take all threads.
+        """
+        if batch.deliveries:
+            time.sleep(stream.POLL_SECONDS)
+        start = after if batch.deliveries else batch.end
+        return stream.wait(self.filterset, after=start, limit=limit, seconds=seconds, is_over=_is_stopping)
 
 
 def _is_stopping() -> bool:
