@@ -21,8 +21,8 @@ run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:800
 	@exec $(BIN)/python -m webhooklog.run
 
 test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest --database=sqlite --cov --cov-report=
-	$(BIN)/python -m pytest --database=postgresql --cov --cov-append --cov-fail-under=95
+	$(BIN)/python -m pytest --database=sqlite
+	$(BIN)/python -m pytest --database=postgresql --cov --cov-fail-under=95
 
 test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## drive a real Chromium through every page, in light, in dark, on a phone: three minutes
 	$(BIN)/python -m pytest tests/browser
