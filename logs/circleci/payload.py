@@ -18,6 +18,8 @@ from logs.exceptions import PayloadMalformed
 MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 255
+# In UTF-8. An entry of PostgreSQL's indexes holds 2,704 bytes, and so three texts; an event with more would be refused.
+MAX_TEXT_BYTES = 850
 MAX_SUBJECT_LENGTH = 500
 MAX_URL_LENGTH = 2000
 MAX_INTEGER = 2**63 - 1
@@ -27,8 +29,8 @@ MAX_INTEGER = 2**63 - 1
 class Event:
     """One version of one event, as the columns of the log.
 
-    Text that is missing is ``""``, any other missing value is None. Text is cut to its column's length and holds
-    neither NUL nor lone surrogates. Times are aware and in UTC.
+    Text that is missing is ``""``, any other missing value is None. Text is cut to its column's length, and where an
+    index may hold it, to MAX_TEXT_BYTES; it holds neither NUL nor lone surrogates. Times are aware and in UTC.
     """
 
     event_id: str  # Names the event, not the delivery: the same in every retry. An opaque string.
@@ -111,7 +113,7 @@ def read_event(body: bytes) -> Event:
         status=_text(document, f"{subject}.status"),
         duration_seconds=_duration_seconds(moment_at(document, f"{subject}.{started}"), stopped_at),
         tag=_text(document, *TAG_PATHS) or _tag_of_ref(document),
-        commit_subject=_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
+        commit_subject=_long_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
         url=_web_address(document, "workflow.url"),
         job_number=_integer(document, "job.number"),
         pipeline_number=_integer(document, "pipeline.number"),
@@ -186,8 +188,13 @@ def _at(document: dict[str, object], path: str) -> object:
     return node
 
 
-def _text(document: dict[str, object], *paths: str, max_length: int = MAX_TEXT_LENGTH) -> str:
-    """Return the first text at any of the paths that is not empty; ``""`` where there is none."""
+def _text(document: dict[str, object], *paths: str) -> str:
+    """Return the first text at any of the paths that is not empty, as indexes hold it; ``""`` where there is none."""
+    text = _long_text(document, *paths, max_length=MAX_TEXT_LENGTH)
+    return text if text.isascii() else text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+
+
+def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str:
     for path in paths:
         value = _at(document, path)
         if isinstance(value, str) and value:
@@ -243,7 +250,7 @@ def _tag_of_ref(document: dict[str, object]) -> str:
 
 def _web_address(document: dict[str, object], path: str) -> str:
     """Return an http(s) address; any other scheme could run script when somebody clicks it."""
-    address = _text(document, path, max_length=MAX_URL_LENGTH)
+    address = _long_text(document, path, max_length=MAX_URL_LENGTH)
     return address if address.startswith(("https://", "http://")) else ""
 
 

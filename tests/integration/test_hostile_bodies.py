@@ -1,6 +1,7 @@
 """Whatever a client can send, the answer is never a 5xx."""
 
 import json
+from random import Random
 
 import pytest
 from django.test import Client
@@ -61,6 +62,33 @@ def test_an_authentic_body_of_any_kind_is_logged_or_refused_with_a_reason(webhoo
     else:
         assert answer.json()["outcome"] in ("logged", "updated", "duplicate", "ping")
     assert Delivery.objects.newest_first().first().outcome in ("logged", "updated", "duplicate", "ping", "malformed")
+
+
+def test_texts_that_no_index_can_compress_are_logged(deliver):
+    # An entry of PostgreSQL's indexes holds 2,704 bytes, and a letter of these takes 4.
+    letters = Random(1).choices(range(0x20000, 0x2A6DF), k=20_000)
+    texts = ("".join(map(chr, letters[start : start + 500])) for start in range(0, 20_000, 500))
+    document = {
+        "id": next(texts)[:200],
+        "type": "workflow-completed",
+        "webhook": {"name": next(texts)},
+        "project": {"id": next(texts), "name": next(texts), "slug": next(texts)},
+        "organization": {"name": next(texts)},
+        "workflow": {"id": next(texts), "name": next(texts), "status": next(texts), "url": f"https://{next(texts)}"},
+        "job": {"name": next(texts)},
+        "pipeline": {
+            "id": next(texts),
+            "trigger": {"type": next(texts)},
+            "vcs": {
+                "branch": next(texts),
+                "tag": next(texts),
+                "revision": next(texts),
+                "commit": {"subject": next(texts), "author": {"name": next(texts)}},
+            },
+        },
+    }
+    assert deliver(document).status_code == 201
+    assert WorkflowEvent.objects.get().branch == document["pipeline"]["vcs"]["branch"][:212]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -167,4 +167,13 @@ GUARDS = [
         after="return address",
         test=f"{PLACES_TESTS}::test_only_web_addresses_become_links",
     ),
+    Guard(
+        promise="No text is too long for the indexes that hold it",
+        change="cut by letters only",
+        file=PAYLOAD,
+        before='text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")',
+        after="text",
+        test="tests/integration/test_hostile_bodies.py::test_texts_that_no_index_can_compress_are_logged",
+        only_on="postgresql",
+    ),
 ]
