@@ -1,4 +1,4 @@
-"""Commands whose ``--help`` ends with examples."""
+"""Commands whose ``--help`` ends with examples and the exit codes."""
 
 from argparse import RawDescriptionHelpFormatter
 from textwrap import fill, indent
@@ -10,14 +10,16 @@ WIDTH = 79
 
 
 class CommandWithExamples(BaseCommand):
-    """A command with examples of its use, a line each, in `examples`, and what else one must know in `notes`."""
+    """A command that tells how it is used and how it ends."""
 
-    examples: ClassVar[str]
-    notes: ClassVar[str] = ""
+    examples: ClassVar[str]  # A line each.
+    notes: ClassVar[str] = ""  # What else one must know.
+    exit_codes: ClassVar[str]
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Return the parser of Django's, with the examples below its help."""
-        epilog = f"examples:\n{indent(self.examples.strip(), '  ')}\n\n{self.notes.strip()}".strip()
+        """Return the parser of Django's, with all that below its help."""
+        examples = f"examples:\n{indent(self.examples.strip(), '  ')}"
+        epilog = "\n\n".join(filter(None, [examples, self.notes, f"exit codes: {self.exit_codes}"]))
         parser = super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=_Formatter, **kwargs)
         parser.description = fill(self.help, WIDTH)
         return parser

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 from django.utils.timesince import timesince
 
 from logs import conf
+from logs.management.examples import CommandWithExamples
 from logs.models import Delivery
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Read the newest deliveries of each webhook; write nothing."""
 
     help = (
         "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS when it was last heard of, what was last refused at its "
         "address, and whether an older secret is still in use. CircleCI itself raises no alarm."
     )
+    examples = """
+manage.py check_webhooks
+manage.py check_webhooks | grep "STILL IN USE"
+"""
+    exit_codes = "0, whatever it has found"
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print a paragraph for each webhook and one for the address of all."""

@@ -7,21 +7,27 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from knox.settings import knox_settings
 
 from logs import permissions
 from logs.management.arguments import lifetime
+from logs.management.examples import CommandWithExamples
 from logs.models import ApiToken
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Make a token; write it alone to stdout, so that it can be piped, and all else to stderr."""
 
     help = (
         "Make a token with which a program reads the REST API with the permissions of a user. It is shown once. "
         "The admin lists all tokens and revokes them."
     )
+    examples = """
+manage.py create_token grafana --name "dashboard on the wall"
+manage.py create_token ops --name laptop --expires 24h > token.txt
+"""
+    exit_codes = "0 when the token is made, 1 when it cannot be, 2 for wrong arguments"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare whose token, for what, and for how long."""

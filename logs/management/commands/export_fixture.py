@@ -29,7 +29,7 @@ class Command(CommandWithExamples):
         "send_test_webhook --fixture signs and sends them."
     )
     examples = EXAMPLES
-    notes = "exit codes: 0 when the files are written, 1 when they cannot be, 2 for wrong arguments"
+    exit_codes = "0 when the files are written, 1 when they cannot be, 2 for wrong arguments"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the delivery and the options."""

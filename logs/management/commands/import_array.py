@@ -26,9 +26,10 @@ class Command(CommandWithExamples):
     help = (
         "Log the entries of a JSON array as events: objects with name, project, workflow and status, as "
         "/fetch-webhooks-logs of the Node.js sample answers. They are unverified, and their trigger is import. What "
-        "was imported before is not logged again. The exit code is 1 where an entry told nothing of an event."
+        "was imported before is not logged again."
     )
     examples = EXAMPLES
+    exit_codes = "0 when every entry told of an event, 1 when one did not, 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the file."""

@@ -44,11 +44,7 @@ EXAMPLES = f"""
 manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
 manage.py listen --to http://localhost:8000/log-circleci-webhook --since 24h | tee forwarded.txt
 """
-NOTES = """
-keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits
-
-exit codes: 0 after q, 1 when something must be changed, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM
-"""
+NOTES = "keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits"
 
 
 class Stopping:
@@ -92,6 +88,9 @@ class Command(CommandWithExamples):
 
     examples = EXAMPLES
     notes = NOTES
+    exit_codes = (
+        "0 after q, 1 when something must be changed, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM"
+    )
 
     _stopping: Stopping
     _sender: Sender

@@ -5,24 +5,30 @@ from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import Progress
 
 from logs.management.arguments import positive_integer
+from logs.management.examples import CommandWithExamples
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 from logs.retention import Rule, delete_in_batches, rules
 
 MAX_BATCH_SIZE = 10_000
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Apply the rules of retention in short transactions; what is deleted stays deleted, whenever it is stopped."""
 
     help = (
         "Delete deliveries and events beyond DELIVERY_RETENTION_DAYS, DELIVERY_RETENTION_COUNT and "
         "EVENT_RETENTION_DAYS, while webhooklog runs. Run it once a day. Try --dry-run first."
     )
+    examples = """
+manage.py prune --dry-run
+manage.py prune
+"""
+    exit_codes = "0 when nothing is left beyond the rules, 1 or 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""

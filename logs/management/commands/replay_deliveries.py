@@ -47,10 +47,11 @@ class Command(CommandWithExamples):
     help = (
         "Pass kept deliveries through the pipeline again, by their original bytes and headers and under today's "
         "settings: after a mended secret, say. Without a choice it takes all refused ones. With --to it sends them to "
-        "another address instead, with --save it writes them as files; this log then stays as it is, and the exit code "
-        "is 1 unless everything that was chosen could be sent and was accepted. Try --dry-run first."
+        "another address instead, with --save it writes them as files; this log then stays as it is. Try "
+        "--dry-run first."
     )
     examples = EXAMPLES
+    exit_codes = "0 when all was done, 1 when something was not, 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the choice of deliveries, and what to do with them."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import Progress
 
@@ -20,16 +19,22 @@ from logs.insights.counting import (
     with_pauses,
 )
 from logs.insights.sums import HOUR, CountedHour
+from logs.management.examples import CommandWithExamples
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     """Count hour by hour, in a transaction each; what is counted stays counted, whenever it is stopped."""
 
     help = (
         "Count the events of each hour for the dashboard, while webhooklog runs: first what was written since the last "
         "run, then older hours that were never counted. Run it every five minutes."
     )
+    examples = """
+manage.py rollup
+manage.py rollup --anew
+"""
+    exit_codes = "0 when all is counted, by another run perhaps, 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""

@@ -56,10 +56,10 @@ class Command(CommandWithExamples):
 
     help = (
         "Act as CircleCI: send one ping, one workflow-completed and one job-completed event, "
-        "or with --count a random mix of events, or with --fixture what export_fixture has written. The exit code is 1 "
-        "unless every one was accepted."
+        "or with --count a random mix of events, or with --fixture what export_fixture has written."
     )
     examples = EXAMPLES
+    exit_codes = "0 when every event was accepted, 1 when one was not, 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the address and the options."""

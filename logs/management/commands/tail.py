@@ -32,7 +32,7 @@ class Command(CommandWithExamples):
         "workflow/job, branch or tag, and how long it took. An event of which a newer version arrives is shown again."
     )
     examples = EXAMPLES
-    notes = "exit codes: 1 when the database goes away or nobody reads on, 2 for wrong arguments, 130 after Ctrl-C"
+    exit_codes = "1 when the database goes away or nobody reads on, 2 for wrong arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the filters and the options."""
