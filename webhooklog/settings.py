@@ -172,6 +172,9 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
     database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
     # A file, because concurrent threads would share the connection of a database in memory.
     database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
+    # Whoever closes the last connection writes the whole write-ahead log back: for each event, that would take most of
+    # its time.
+    database["CONN_MAX_AGE"] = None
 else:
     database["OPTIONS"] = postgresql_options | database.get("OPTIONS", {})
     database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None

@@ -1,13 +1,18 @@
 """The transactions in which deliveries and events are written."""
 
+import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
 # Together with SQLite's own timeout (settings.py) less than the 10 seconds after which CircleCI gives up.
 TURN_TIMEOUT_SECONDS = 4
+PAUSE_SECONDS = 0.001
 
 _turn = Lock()
 
@@ -32,15 +37,31 @@ def durable_transaction() -> Iterator[None]:
 def _sqlite_turn() -> Iterator[None]:
     """Queue for SQLite, which has one writer at a time.
 
-    One that must wait inside SQLite polls with growing pauses; threads that queue here are served one after the other.
-    Writers of other processes still wait in SQLite.
+    One that must wait inside SQLite polls with pauses that grow up to a tenth of a second, in which others may pass it
+    again and again. Threads that queue here are served one after the other, and processes look every millisecond.
     """
     if connection.vendor != "sqlite":
         yield
         return
+    deadline = time.monotonic() + TURN_TIMEOUT_SECONDS
     if not _turn.acquire(timeout=TURN_TIMEOUT_SECONDS):
         raise OperationalError(f"another thread has been writing for {TURN_TIMEOUT_SECONDS} seconds")
     try:
-        yield
+        with Path(f"{connection.settings_dict['NAME']}-turn").open("ab") as file:
+            _lock(file, deadline)
+            yield  # Closing the file gives the lock up.
     finally:
         _turn.release()
+
+
+def _lock(file: BinaryIO, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                message = f"another process has been writing for {TURN_TIMEOUT_SECONDS} seconds"
+                raise OperationalError(message) from None
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return

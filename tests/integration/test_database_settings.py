@@ -1,6 +1,8 @@
 """Both databases keep what they have committed, and neither makes a client wait for ever."""
 
+import fcntl
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -23,6 +25,7 @@ def test_sqlite_syncs_each_commit_to_disk_and_waits_for_its_turn():
     assert value_of("PRAGMA synchronous") == 2  # FULL
     assert value_of("PRAGMA busy_timeout") == 5_000
     assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert connection.settings_dict["CONN_MAX_AGE"] is None
 
 
 def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long():
@@ -46,4 +49,17 @@ def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflo
         refused = other.submit(deliver, workflow_document()).result()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
     assert "another thread has been writing for 0.01 seconds" in caplog.text
+    assert deliver(workflow_document()).status_code == 201
+
+
+def test_on_sqlite_a_process_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+    monkeypatch.setattr(writing, "TURN_TIMEOUT_SECONDS", 0.01)
+    # Opened once more, as another process would: a lock belongs to what was opened.
+    with Path(f"{connection.settings_dict['NAME']}-turn").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = deliver(workflow_document())
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert "another process has been writing for 0.01 seconds" in caplog.text
     assert deliver(workflow_document()).status_code == 201

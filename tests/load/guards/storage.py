@@ -76,6 +76,15 @@ GUARDS = [
         only_on="sqlite",
     ),
     Guard(
+        promise="On SQLite, processes queue for the lock, and not for ever",
+        change="let them wait inside SQLite",
+        file=WRITING,
+        before="            _lock(file, deadline)\n",
+        after="",
+        test=f"{DATABASE_TESTS}::test_on_sqlite_a_process_waits_for_its_turn_but_not_for_ever",
+        only_on="sqlite",
+    ),
+    Guard(
         promise="SQLite syncs each commit to the disk",
         change="`synchronous=NORMAL`",
         file=SETTINGS,
