@@ -53,3 +53,28 @@ def test_nothing_appears_while_the_switch_is_off(browser, happen):
     assert not browser.all("#rows tr")
     browser.click("#live-switch")
     browser.wait_for("#rows tr", seconds=POLLING_SECONDS + 10)
+
+
+def test_a_failed_look_is_told_until_one_succeeds(browser):
+    browser.sign_in("viewer", EVENTS)
+    browser.command("Network.clearBrowserCookies")
+    browser.wait_for("#live-news", "you are signed out", seconds=POLLING_SECONDS + 10)
+    browser.command("Network.setCookie", url=browser.site.url, name="sessionid", value=browser.site.sessions["viewer"])
+    browser.wait(
+        lambda: browser.evaluate("document.getElementById('live-news').textContent") == "",
+        "the end of the warning",
+        seconds=POLLING_SECONDS + 10,
+    )
+
+
+def test_a_hidden_tab_does_not_ask(browser, happen):
+    browser.sign_in("viewer", f"{EVENTS}?branch=hidden")
+    looks = "performance.getEntriesByType('resource').filter((each) => each.name.includes('/newer/')).length"
+    browser.wait(lambda: browser.evaluate(looks) > 0, "a look", seconds=POLLING_SECONDS + 10)
+    browser.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    happen("hidden")
+    before = browser.evaluate(looks)
+    time.sleep(POLLING_SECONDS + 2)
+    assert browser.evaluate(looks) == before
+    browser.evaluate("delete document.hidden")
+    browser.wait_for("#rows tr", seconds=POLLING_SECONDS + 10)

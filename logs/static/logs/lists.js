@@ -40,16 +40,20 @@
     rows.dispatchEvent(new CustomEvent("webhooklog:rows", {bubbles: true}));
     document.getElementById("no-rows")?.remove();
     arrived += newer.count;
-    news.textContent = `+${arrived}`;
+  }
+
+  // Only what has changed, or screen readers would read it out again.
+  function tell(text) {
+    if (news.textContent !== text) news.textContent = text;
   }
 
   async function poll() {
     if (isLive() && !document.hidden) {
       try {
         show(await fetchNewer());
-        page.classList.remove("away");
+        tell(arrived ? `+${arrived}` : "");
       } catch {
-        news.textContent = page.dataset.awayText;
+        tell(page.dataset.awayText);
       }
     }
     setTimeout(poll, POLL_MILLISECONDS);
