@@ -1,6 +1,8 @@
 """The lists of events and deliveries: pages by keyset, the API's filters, and what has arrived since."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
@@ -15,11 +17,13 @@ from django.utils.translation import gettext as _
 from logs.admin.addresses import changed, leading, without
 from logs.admin.inspector import InspectorAdmin
 from logs.models.choices import about_how_many, values_of
+from logs.models.events import SETTLED_AFTER
 from logs.models.pages import MAX_SCANNED, Order, Page, Place
 from logs.reading.filters import PagedFilterSet
 from logs.reading.readings import Direction, InvalidCursor, InvalidOrdering, Reading
 
 PAGE_SIZE = 50
+NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, of which each look shows all once more.
 OWN_PARAMETERS = {"cursor", "ordering"}
 NEWEST_FIRST = "-received_at"
 MAX_SUGGESTIONS = 20
@@ -91,17 +95,20 @@ class ListAdmin(InspectorAdmin):
         return TemplateResponse(request, template, context, status=status)
 
     def newer_view(self, request: HttpRequest) -> HttpResponse:
-        """Return the rows that have arrived since a list was shown, as HTML, and the cursor behind them."""
+        """Return the rows that have arrived since a list was shown, as HTML, and the cursor for the next look.
+
+        Rows of the last minute are returned again and again: one that arrived before them may have appeared after them,
+        and they may have become newer versions.
+        """
         self._require_permission(request)
+        moment = timezone.now()
         try:
             reading = self._reading(request.GET)
         except QueryRefused as error:
             return JsonResponse({"refusal": str(error)}, status=400)
-        page = reading.page(PAGE_SIZE)
+        page = reading.page(NEWER_SIZE)
         html = "".join(render_to_string(self.row_template, {"row": row}, request) for row in page.rows)
-        # The place stays where nothing has come.
-        cursor = _cursor_of_newer(reading, page) if page.rows else request.GET.get("cursor", "")
-        return JsonResponse({"html": html, "count": len(page.rows), "cursor": cursor})
+        return JsonResponse({"html": html, "cursor": _cursor_of_newer(reading, page, moment)})
 
     def suggestions_view(self, request: HttpRequest) -> HttpResponse:
         """Return the values of a column that begin with what somebody has typed."""
@@ -140,6 +147,7 @@ class ListAdmin(InspectorAdmin):
             raise QueryRefused(_("This page's address is not one that a list has given.")) from error
 
     def _shown(self, query: QueryDict) -> dict[str, Any]:
+        moment = timezone.now()
         reading = self._reading(query)
         page = reading.page(PAGE_SIZE)
         moments = reading.filterset.fixed_moments()
@@ -158,13 +166,26 @@ class ListAdmin(InspectorAdmin):
             "ordering": reading.ordering,
             "about": about_how_many(self.model) if is_whole else None,
             "is_live": is_live,
-            "live_cursor": _cursor_of_newer(reading, page) if is_live else "",
+            "live_cursor": _cursor_of_newer(reading, page, moment) if is_live else "",
         }
 
 
-def _cursor_of_newer(reading: Reading, page: Page) -> str:
-    """Return the cursor of the rows newer than a page's first one, or than this moment."""
-    place = reading.listing.order.place_of(page.rows[0]) if page.rows else Place(key=timezone.now(), pk=0)
+def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
+    """Return the cursor behind which all rows are that may still appear, or change, above a page's last one.
+
+    Args:
+        reading: the list's from its start, or backwards from such a cursor.
+        page: of the reading.
+        moment: when the page was asked for. A row appears when it is committed, which may be after ones that arrived
+            later; behind a moment of SETTLED_AFTER before, nothing more will.
+    """
+    in_order = attrgetter("key", "pk")
+    settled = Place(key=moment - SETTLED_AFTER, pk=0)
+    end = page.end or settled
+    if reading.cursor:
+        place = max(reading.cursor.place, min(settled, end, key=in_order), key=in_order)
+    else:
+        place = max(settled, end, key=in_order)  # What lies behind a full page is on the next one.
     return reading.cursor_to(place, Direction.PREV)
 
 

@@ -13,13 +13,13 @@ POLLING_SECONDS = 5  # As in lists.js.
 
 @pytest.fixture
 def happen(site):
-    """Send an event of a branch."""
+    """Send an event of a branch, or a newer version of one."""
 
-    def send(branch):
+    def send(branch, *, expected=201, **options):
         document = samples.workflow_completed(
-            random=site.random, project="lighthouse", branch=branch, happened_at=datetime.now(UTC)
+            random=site.random, project="lighthouse", branch=branch, happened_at=datetime.now(UTC), **options
         )
-        assert site.post(document) == 201
+        assert site.post(document) == expected
         return f"{EVENTS}{site.key_of(document)}/change/"
 
     return send
@@ -43,6 +43,19 @@ def test_a_new_event_that_is_filtered_out_does_not_appear(browser, happen):
     path = happen("of-that-name")
     browser.wait_for(f"#rows a[href='{path}']", seconds=POLLING_SECONDS + 10)
     assert len(browser.all("#rows tr")) == 1
+
+
+def test_a_newer_version_takes_the_place_of_its_row(browser, happen):
+    workflow_id = "0b6f6b1e-91a5-4b8c-8f0e-5d1f4ad3c2b7"
+    browser.sign_in("viewer", f"{EVENTS}?branch=canceled-twice")
+    happen("canceled-twice", status="success", workflow_id=workflow_id)
+    browser.wait_for("#rows .pill", "success", seconds=POLLING_SECONDS + 10)
+    browser.evaluate("document.querySelector('#rows a.row-link').focus()")
+    path = happen("canceled-twice", status="failed", workflow_id=workflow_id, expected=200)
+    browser.wait_for("#rows .pill", "failed", seconds=POLLING_SECONDS + 10)
+    assert len(browser.all("#rows tr")) == 1
+    assert browser.evaluate("document.activeElement.pathname") == path
+    assert browser.wait_for("#live-news").text == "+1"
 
 
 def test_nothing_appears_while_the_switch_is_off(browser, happen):

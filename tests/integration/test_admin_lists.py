@@ -1,22 +1,28 @@
 """What ops see in the admin's lists of events and deliveries."""
 
 import json
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.choices import about_how_many, values_of
+from logs.models.events import SETTLED_AFTER
+from logs.reading.readings import Reading
 from tests.plans import assert_reads_little
 
 pytestmark = pytest.mark.django_db
 
 EVENTS = reverse("admin:logs_workflowevent_changelist")
 NEWER_EVENTS = reverse("admin:logs_workflowevent_newer")
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SUGGESTIONS = reverse("admin:logs_workflowevent_suggestions")
 DELIVERIES = reverse("admin:logs_delivery_changelist")
 
@@ -158,15 +164,85 @@ def test_a_search_for_an_events_id_leads_to_its_page(admin_client, events):
     assert admin_client.get(EVENTS, {"search": "event-7"}).headers["Location"] == page_of(events[7])
 
 
-def test_shows_what_has_arrived_since(admin_client, events):
+def newer(client, cursor, **query):
+    """Return the cursor of the next look, and which events a look shows, the newest first."""
+    answer = read(client, NEWER_EVENTS, cursor=cursor, **query).json()
+    keys = re.findall(r'class="row-link"\s+href="/admin/logs/workflowevent/(\d+)/', answer["html"])
+    return answer["cursor"], [WorkflowEvent.objects.get(pk=key).event_id for key in keys]
+
+
+def test_shows_what_has_arrived_since(admin_client, events, time_machine):
+    time_machine.move_to(NOON, tick=False)
     cursor = read(admin_client, EVENTS, status="failed").context["live_cursor"]
-    make_event(200, status="failed", received_at=datetime.now(UTC)).save()
-    make_event(201, received_at=datetime.now(UTC)).save()
-    newer = read(admin_client, NEWER_EVENTS, status="failed", cursor=cursor).json()
-    assert newer["count"] == 1
-    assert page_of(WorkflowEvent.objects.get(event_id="event-200")) in newer["html"]
-    again = read(admin_client, NEWER_EVENTS, status="failed", cursor=newer["cursor"]).json()
-    assert again == {"html": "", "count": 0, "cursor": newer["cursor"]}
+    make_event(200, status="failed", received_at=NOON).save()
+    make_event(201, received_at=NOON).save()
+    cursor, shown_first = newer(admin_client, cursor, status="failed")
+    time_machine.shift(SETTLED_AFTER / 2)
+    cursor, shown_again = newer(admin_client, cursor, status="failed")
+    time_machine.shift(SETTLED_AFTER)
+    cursor, _still = newer(admin_client, cursor, status="failed")
+    cursor, shown_later = newer(admin_client, cursor, status="failed")
+    assert (shown_first, shown_again, shown_later) == (["event-200"], ["event-200"], [])
+
+
+def test_an_empty_list_shows_what_arrives_while_it_is_read(admin_client, monkeypatch):
+    page = Reading.page
+
+    def page_before_an_event(reading, size):
+        shown = page(reading, size)
+        make_event(1, received_at=datetime.now(UTC)).save()
+        return shown
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, "page", page_before_an_event)
+        cursor = read(admin_client, EVENTS).context["live_cursor"]
+    assert newer(admin_client, cursor)[1] == ["event-1"]
+
+
+def test_what_stands_on_the_next_page_is_not_newer(admin_client, time_machine):
+    time_machine.move_to(NOON, tick=False)
+    WorkflowEvent.objects.bulk_create(make_event(number, received_at=NOON) for number in range(60))
+    _cursor, again = newer(admin_client, read(admin_client, EVENTS).context["live_cursor"])
+    assert len(again) == 49  # A page but for its last row, which the cursor stands on.
+
+
+def test_leaves_none_out_where_more_arrive_than_a_look_shows(admin_client, time_machine, monkeypatch):
+    monkeypatch.setattr("logs.admin.lists.NEWER_SIZE", 7)
+    time_machine.move_to(NOON, tick=False)
+    cursor = read(admin_client, EVENTS).context["live_cursor"]
+    WorkflowEvent.objects.bulk_create(make_event(number, received_at=NOON) for number in range(30))
+    time_machine.shift(2 * SETTLED_AFTER)
+    seen = []
+    for _ in range(6):
+        cursor, shown_now = newer(admin_client, cursor)
+        seen += reversed(shown_now)
+    assert seen == [f"event-{number}" for number in range(30)]
+
+
+def test_an_older_event_whose_transaction_ends_later_is_shown_too(transactional_db, admin_client):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    cursor = read(admin_client, EVENTS).context["live_cursor"]
+    is_written, may_commit = threading.Event(), threading.Event()
+
+    def write_slowly():
+        try:
+            with transaction.atomic():
+                make_event(1, received_at=datetime.now(UTC)).save()
+                is_written.set()
+                assert may_commit.wait(10)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        slow = elsewhere.submit(write_slowly)
+        assert is_written.wait(10)
+        make_event(2, received_at=datetime.now(UTC)).save()
+        cursor, shown_first = newer(admin_client, cursor)
+        may_commit.set()
+        slow.result()
+    cursor, shown_then = newer(admin_client, cursor)
+    assert (shown_first, shown_then) == (["event-2"], ["event-2", "event-1"])
 
 
 @pytest.mark.parametrize("query", [{"ordering": "received_at"}, {"ordering": "-duration"}])
@@ -285,8 +361,8 @@ def test_suggesting_reads_an_index_from_value_to_value(admin_client, django_asse
 def test_looking_for_newer_ones_reads_only_these(admin_client, django_assert_num_queries):
     WorkflowEvent.objects.bulk_create(make_event(number) for number in range(2_000))
     cursor = read(admin_client, EVENTS).context["live_cursor"]
-    make_event(2_001).save()
+    make_event(2_001, received_at=datetime.now(UTC)).save()
     with django_assert_num_queries(3) as captured:
-        assert read(admin_client, NEWER_EVENTS, cursor=cursor).json()["count"] == 1
+        assert read(admin_client, NEWER_EVENTS, cursor=cursor).json()["html"].count("<tr") == 1
     # PostgreSQL still meets the rows that other tests have rolled back.
     assert_reads_little(captured.captured_queries[-1]["sql"], "event_newest", is_range=True, most=500)

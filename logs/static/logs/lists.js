@@ -31,15 +31,33 @@
     return answer.json();
   }
 
+  const linkOf = (row) => row.querySelector("a.row-link").getAttribute("href");
+  const arrivalOf = (row) => row.querySelector("time").dateTime;
+
+  // Put a row where it belongs, unless it stands there already: the rows of the last minute come with each answer.
+  function put(row, same) {
+    if (same?.dataset.version === row.dataset.version) return;
+    row.classList.add("new");
+    if (same) {
+      const hadFocus = same.contains(document.activeElement);
+      same.replaceWith(row);
+      if (hadFocus) row.querySelector("a.row-link").focus();
+    } else {
+      rows.insertBefore(row, [...rows.children].find((each) => arrivalOf(each) <= arrivalOf(row)) ?? null);
+      arrived += 1;
+    }
+  }
+
   function show(newer) {
     cursor = newer.cursor;
-    if (!newer.count) return;
-    rows.insertAdjacentHTML("afterbegin", newer.html);
-    [...rows.children].slice(0, newer.count).forEach((row) => row.classList.add("new"));
+    const template = document.createElement("template");
+    template.innerHTML = newer.html;
+    if (!template.content.children.length) return;
+    const shown = new Map([...rows.children].map((row) => [linkOf(row), row]));
+    [...template.content.children].reverse().forEach((row) => put(row, shown.get(linkOf(row))));
     [...rows.children].slice(MAX_ROWS).forEach((row) => row.remove());
     rows.dispatchEvent(new CustomEvent("webhooklog:rows", {bubbles: true}));
     document.getElementById("no-rows")?.remove();
-    arrived += newer.count;
   }
 
   // Only what has changed, or screen readers would read it out again.
