@@ -41,6 +41,7 @@ class PagedFilterSet(filters.FilterSet):
     Attributes:
         SELECTIVE: the names of filters that leave few rows.
         ORDERED: the names of filters whose rows an index holds in the order of arrival, the most selective first.
+        reads_few: whether so few rows are read that each may be looked at, without asking how many there are.
     """
 
     SELECTIVE: ClassVar[set[str]] = set()
@@ -48,6 +49,7 @@ class PagedFilterSet(filters.FilterSet):
 
     data: QueryDict
     queryset: QuerySet[Any]
+    reads_few = False
 
     @property
     def given(self) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class PagedFilterSet(filters.FilterSet):
     @property
     def is_selective(self) -> bool:
         """Whether the wanted rows are few, so that sorting and sifting them costs nothing."""
-        return bool(self.SELECTIVE & self.given.keys())
+        return self.reads_few or bool(self.SELECTIVE & self.given.keys())
 
     def scan(self, column: str) -> QuerySet[Any] | None:
         """Return the rows to search through for a page in the order of a column; None where the wanted rows suffice."""
@@ -148,7 +150,7 @@ class EventFilterSet(PagedFilterSet):
 
     @cached_property
     def _few(self) -> list[int] | None:
-        return few_holding(self.given["q"])
+        return None if self.reads_few else few_holding(self.given["q"])
 
 
 class DeliveryFilterSet(PagedFilterSet):

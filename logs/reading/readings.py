@@ -10,11 +10,13 @@ from itertools import chain
 from typing import Self
 
 from django.db.models import Model
+from django.utils import timezone
 
 from logs.models.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Place
 from logs.reading.filters import PagedFilterSet
 
 STREAM_PAGE_SIZE = 2_000
+LATELY = timedelta(minutes=10)
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -92,13 +94,14 @@ class Reading:
         order = orders[ordering.removeprefix("-")]
         self.filterset = filterset
         self.ordering = ordering
+        self.cursor = Cursor.decode(cursor, ordering) if cursor else None
+        filterset.reads_few = self._reads_what_came_lately()
         self.listing = Listing(
             rows=filterset.qs,
             order=order,
             descending=ordering.startswith("-"),
             scan=filterset.scan(order.column),
         )
-        self.cursor = Cursor.decode(cursor, ordering) if cursor else None
 
     @property
     def backwards(self) -> bool:
@@ -129,6 +132,12 @@ class Reading:
     @property
     def _place(self) -> Place | None:
         return self.cursor.place if self.cursor else None
+
+    def _reads_what_came_lately(self) -> bool:
+        """Tell whether all rows that there are from the cursor's place on came within minutes."""
+        if self.ordering != "-received_at" or self.cursor is None or not self.backwards:
+            return False
+        return bool(self.cursor.place.key >= timezone.now() - LATELY)
 
     def _start(self, page: Page) -> Place | None:
         """Return the place that leads back to where the reader came from; None at the list's own start."""

@@ -15,7 +15,8 @@ from django.urls import reverse
 from logs.models import Delivery, WorkflowEvent
 from logs.models.choices import about_how_many, values_of
 from logs.models.events import SETTLED_AFTER
-from logs.reading.readings import Reading
+from logs.models.pages import Place
+from logs.reading.readings import Cursor, Direction, Reading
 from tests.plans import assert_reads_little
 
 pytestmark = pytest.mark.django_db
@@ -253,10 +254,31 @@ def test_is_live_only_where_the_newest_stand_first(admin_client, events, query):
     assert not admin_client.get(EVENTS + older).context["is_live"]
 
 
-def test_looking_for_newer_ones_costs_one_query(admin_client, events, django_assert_num_queries):
-    cursor = read(admin_client, EVENTS).context["live_cursor"]
-    with django_assert_num_queries(3):  # session, user, the rows
-        read(admin_client, NEWER_EVENTS, cursor=cursor)
+@pytest.mark.parametrize(
+    "query",
+    [{}, {"q": "umbrella"}, {"webhook": "CircleCI"}, {"status": "failed,error"}, {"branch": "main", "author": "Ada"}],
+)
+def test_looking_for_newer_ones_costs_one_query(admin_client, events, django_assert_num_queries, query):
+    cursor = read(admin_client, EVENTS, **query).context["live_cursor"]
+    found = {"name": "CircleCI", "status": "failed", "author": "Ada", "commit_subject": "Open the umbrella"}
+    make_event(200, received_at=datetime.now(UTC), **found).save()
+    make_event(201, received_at=datetime.now(UTC), branch="fix/rain").save()
+    with django_assert_num_queries(3) as captured:  # session, user, the rows
+        answer = read(admin_client, NEWER_EVENTS, cursor=cursor, **query).json()
+    assert page_of(WorkflowEvent.objects.get(event_id="event-200")) in answer["html"]
+    assert_reads_little(captured.captured_queries[-1]["sql"], "event_(branch_|author_|status_)?newest", is_range=True)
+
+
+def test_after_hours_out_of_sight_a_look_is_bounded(admin_client, events, monkeypatch):
+    monkeypatch.setattr("logs.models.pages.MAX_SCANNED", 10)
+    make_event(200, name="CircleCI").save()
+    place = Place(key=make_event(-1).received_at, pk=0)
+    cursor = Cursor(ordering="-received_at", direction=Direction.PREV, place=place).encode()
+    seen = []
+    for _ in range(13):
+        cursor, seen_now = newer(admin_client, cursor, webhook="CircleCI")
+        seen.append(seen_now)
+    assert seen == [[]] * 12 + [["event-200"]]
 
 
 @pytest.mark.parametrize("url", [EVENTS, DELIVERIES])
