@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from logs.admin.inspector import InspectorAdmin
+from logs.templatetags.display import moment
 
 MAX_LISTED = 10_000
 
@@ -29,13 +30,13 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # It takes no type
 class LogEntryAdmin(InspectorAdmin):
     """Shows the newest entries; each row keeps its own history, so that older ones are found at their rows."""
 
-    list_display = ["action_time", "user", "row", "message"]
+    list_display = ["at", "user", "row", "message"]
     list_select_related = ["user", "content_type"]
     ordering = ["-pk"]  # As they were written: nothing indexes the time.
     sortable_by = ()
     list_per_page = 100
     paginator = BoundedPaginator
-    fields = ["action_time", "user", "content_type", "row", "action_flag", "message"]
+    fields = ["at", "user", "content_type", "row", "action_flag", "message"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: LogEntry | None = None) -> Any:
         """Show everything as text."""
@@ -44,6 +45,11 @@ class LogEntryAdmin(InspectorAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """List the entries, under what they are."""
         return super().changelist_view(request, {"title": _("Admin's log")} | (extra_context or {}))
+
+    @admin.display(description=_("when"))
+    def at(self, entry: LogEntry) -> SafeString | str:
+        """Show when it was done."""
+        return moment(entry.action_time)
 
     @admin.display(description=_("what"))
     def row(self, entry: LogEntry) -> SafeString | str:

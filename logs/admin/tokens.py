@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from knox.settings import knox_settings
@@ -16,7 +15,7 @@ from knox.settings import knox_settings
 from logs.admin.inspector import InspectorAdmin
 from logs.circleci.vocabulary import Tone
 from logs.models import ApiToken
-from logs.templatetags.display import pill
+from logs.templatetags.display import moment, pill
 
 MAX_DAYS = 99_999
 
@@ -39,7 +38,7 @@ class ApiTokenAdmin(InspectorAdmin):
     """Shows tokens by their first characters; whoever makes one sees it once, and to delete one is to revoke it."""
 
     form = ApiTokenForm
-    list_display = ["name", "user", "beginning", "state", "created", "expires", "last_used_at"]
+    list_display = ["name", "user", "beginning", "state", "made", "expires", "last_used"]
     search_fields = ["name", "token_key__startswith", "user__username"]
     search_help_text = "A name, a user, or the first 15 characters of a token."
     ordering = ["-created", "-pk"]
@@ -84,7 +83,17 @@ class ApiTokenAdmin(InspectorAdmin):
             return pill("expired", Tone.BAD)
         return pill("valid", Tone.GOOD) if token.user.is_active else pill("user inactive", Tone.BAD)
 
+    @admin.display(description="created", ordering="created")
+    def made(self, token: ApiToken) -> SafeString | str:
+        """Show when it was made."""
+        return moment(token.created)
+
     @admin.display(description="expires", ordering="expiry")
-    def expires(self, token: ApiToken) -> str:
+    def expires(self, token: ApiToken) -> SafeString | str:
         """Show when its time is over."""
-        return str(localize(token.expiry)) if token.expiry else "never"
+        return moment(token.expiry) if token.expiry else "never"
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def last_used(self, token: ApiToken) -> SafeString | str:
+        """Show when a request last came with it."""
+        return moment(token.last_used_at)

@@ -15,4 +15,4 @@ class Attempt(models.Model):
     actor = models.CharField(max_length=150, blank=True, help_text="Who replayed it; empty for the arrival.")
 
     def __str__(self) -> str:
-        return f"{self.outcome} at {self.attempted_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.outcome} at {self.attempted_at:%Y-%m-%d %H:%M:%S} UTC"

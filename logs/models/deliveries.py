@@ -140,7 +140,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.outcome} at {self.received_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.outcome} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def is_whole(self) -> bool:

@@ -1,11 +1,15 @@
 """What ops see in the admin, and what nobody can do there."""
 
+import re
+from datetime import timedelta
+
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from logs.models import Delivery, WorkflowEvent
+from logs.models import ApiToken, Delivery, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +168,17 @@ def test_says_when_an_event_has_more_deliveries_than_it_shows(admin_client, deli
 def test_an_event_without_an_address_in_circleci_has_no_link(admin_client, deliver):
     deliver(b'{"id": "bare", "type": "job-completed"}')
     assert "in CircleCI" not in read(admin_client, EVENTS)
+
+
+def test_moments_say_that_they_are_in_utc(admin_client, admin_user, deliver, workflow_document):
+    deliver(workflow_document())
+    delivery = Delivery.objects.get()
+    assert str(delivery).endswith(" UTC")
+    assert "From (UTC)" in read(admin_client, EVENTS)
+    ApiToken.issue(admin_user, name="Grafana", lifetime=timedelta(days=1))
+    LogEntry.objects.log_actions(admin_user.pk, [delivery], action_flag=CHANGE, single_object=True)
+    for name in ("logs_apitoken", "admin_logentry"):
+        page = read(admin_client, reverse(f"admin:{name}_changelist"))
+        told = re.findall(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?|\d, 20\d\d,[^<]*", page)
+        assert told
+        assert [each for each in told if not each.endswith(" UTC")] == []
