@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.pages import EVENTS
+from tests.browser.pages import DELIVERIES, EVENTS
 from tests.browser.runs import BAD_AUTHOR, FAILING_PROJECT
 
 PROJECT_COLUMN = "#rows td:nth-child(3)"
@@ -113,3 +113,25 @@ def test_times_are_told_in_the_zone_of_whoever_looks(events):
     exact, utc = events.wait_for("#rows time").get_attribute("title").split("\n")
     assert "UTC" in utc
     assert exact.split(", ")[-1] not in utc
+
+
+OUT_OF_SIGHT = """[...document.querySelectorAll("table.stacked tbody td, table.stacked tbody td *")].filter(
+    (each) => each.getBoundingClientRect().right > innerWidth
+).map((each) => each.outerHTML)"""
+
+
+@pytest.mark.parametrize("path", [EVENTS, DELIVERIES, f"{DELIVERIES}replay/?ids={{guessed}},{{forbidden}}"])
+def test_a_phone_shows_all_cells_without_scrolling_to_the_right(browser, path):
+    browser.be_a_phone()
+    browser.sign_in("administrator", path.format(**browser.site.keys))
+    assert browser.all("table.stacked tbody tr")
+    assert browser.evaluate(OUT_OF_SIGHT) == []
+
+
+def test_a_phone_shows_the_reason_below_the_outcome(browser):
+    browser.be_a_phone()
+    browser.sign_in("administrator", f"{DELIVERIES}?outcome=unverified")
+    outcome, reason = browser.wait_for("#rows .pill"), browser.wait_for("#rows td.reason")
+    assert reason.rect["y"] >= outcome.rect["y"] + outcome.rect["height"]
+    assert reason.rect["width"] > 300
+    assert "ago" in browser.wait_for("#rows time").text
