@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from logs.circleci import samples
-from tests.browser.pages import EVENTS
+from tests.browser.pages import DELIVERIES, EVENTS
+from tests.browser.site import UNSIGNED_PATH
 
 POLLING_SECONDS = 5  # As in lists.js.
 
@@ -91,3 +92,32 @@ def test_a_hidden_tab_does_not_ask(browser, happen):
     assert browser.evaluate(looks) == before
     browser.evaluate("delete document.hidden")
     browser.wait_for("#rows tr", seconds=POLLING_SECONDS + 10)
+
+
+def test_an_empty_list_offers_to_verify_what_arrives(browser):
+    browser.sign_in("operator", f"{DELIVERIES}?webhook=From a fork&outcome=ping")
+    button = browser.wait_for("#verify-chosen")
+    assert not button.is_enabled()
+    ping = samples.ping(random=browser.site.random, happened_at=datetime.now(UTC))
+    assert browser.site.post(ping, secret=None, path=UNSIGNED_PATH) == 200
+    browser.wait_for("#rows tr", seconds=POLLING_SECONDS + 10)
+    assert button.is_enabled()
+
+
+def test_a_list_that_has_become_long_begins_anew(browser, happen):
+    browser.sign_in("viewer", EVENTS)
+    browser.evaluate("window.isSamePage = true")
+    browser.evaluate("""[...Array(500)].forEach(() => {
+        document.getElementById("rows").append(document.querySelector("#rows tr").cloneNode(true));
+    })""")
+    happen("long")
+    browser.wait(lambda: not browser.evaluate("window.isSamePage"), "a new page", seconds=POLLING_SECONDS + 10)
+    assert len(browser.all("#rows tr")) == 50
+
+
+def test_suggestions_that_fail_leave_the_page_in_peace(browser):
+    browser.sign_in("viewer", EVENTS)
+    browser.command("Network.clearBrowserCookies")
+    browser.type("[name=project]", "harb")
+    time.sleep(1)
+    assert browser.evaluate("document.querySelector('[name=project]').list.options.length") == 0

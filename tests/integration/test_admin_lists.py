@@ -388,3 +388,12 @@ def test_looking_for_newer_ones_reads_only_these(admin_client, django_assert_num
         assert read(admin_client, NEWER_EVENTS, cursor=cursor).json()["html"].count("<tr") == 1
     # PostgreSQL still meets the rows that other tests have rolled back.
     assert_reads_little(captured.captured_queries[-1]["sql"], "event_newest", is_range=True, most=500)
+
+
+def test_links_an_event_for_those_only_who_may_view_it(staff_with, deliver, workflow_document):
+    deliver(workflow_document())
+    event = WorkflowEvent.objects.get()
+    assert str(event) in read(staff_with("view_delivery"), DELIVERIES).content.decode()
+    assert page_of(event) not in read(staff_with("view_delivery", username="one"), DELIVERIES).content.decode()
+    both = staff_with("view_delivery", "view_workflowevent", username="two")
+    assert page_of(event) in read(both, DELIVERIES).content.decode()

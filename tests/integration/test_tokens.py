@@ -424,7 +424,9 @@ def test_the_list_marks_what_works_no_longer(admin_client, issue, clock):
     assert page.count(">never<") == 1
     clock.shift(timedelta(hours=2))
     assert read(admin_client, TOKENS).count('<span aria-hidden="true">✕</span> expired</span>') == 1
-    assert ">2026-05-04 11:00:00 UTC</time>" in read(admin_client, reverse("admin:logs_apitoken_change", args=[token.pk]))
+    assert ">2026-05-04 11:00:00 UTC</time>" in read(
+        admin_client, reverse("admin:logs_apitoken_change", args=[token.pk])
+    )
     assert ">never<" in read(admin_client, reverse("admin:logs_apitoken_change", args=[endless.pk]))
 
 

@@ -55,9 +55,15 @@
     if (!template.content.children.length) return;
     const shown = new Map([...rows.children].map((row) => [linkOf(row), row]));
     [...template.content.children].reverse().forEach((row) => put(row, shown.get(linkOf(row))));
-    [...rows.children].slice(MAX_ROWS).forEach((row) => row.remove());
     rows.dispatchEvent(new CustomEvent("webhooklog:rows", {bubbles: true}));
     document.getElementById("no-rows")?.remove();
+    document.getElementById("verify-chosen")?.removeAttribute("disabled");
+  }
+
+  // A long list becomes slow. It begins anew, with a right "Next", unless somebody reads or chooses further down.
+  function shorten() {
+    const isInUse = scrollY > 0 || rows.contains(document.activeElement) || rows.querySelector(":checked");
+    if (rows.children.length > MAX_ROWS && !isInUse) location.reload();
   }
 
   // Only what has changed, or screen readers would read it out again.
@@ -70,6 +76,7 @@
       try {
         show(await fetchNewer());
         tell(arrived ? `+${arrived}` : "");
+        shorten();
       } catch {
         tell(page.dataset.awayText);
       }
@@ -106,12 +113,15 @@
 
   // --- Suggestions. ---
 
+  async function fetchValues(query) {
+    const answer = await fetch(`${page.dataset.suggestionsUrl}?${query}`);
+    return answer.redirected || !answer.ok ? [] : (await answer.json()).values;
+  }
+
   async function suggest(input) {
     const start = input.value;
     const query = new URLSearchParams({column: input.name, start});
-    const answer = await fetch(`${page.dataset.suggestionsUrl}?${query}`);
-    if (!answer.ok) return;
-    const {values} = await answer.json();
+    const values = await fetchValues(query).catch(() => []); // Without suggestions, the field works all the same.
     // Answers overtake each other.
     if (input.value !== start) return;
     input.list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), {value})));
