@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from logs.admin.bodies import show_body
 from logs.admin.curl import curl_for, file_name
 from logs.admin.outcomes import advice_for, is_cut
-from logs.models import Delivery
+from logs.models import Delivery, Outcome
 from logs.permissions import REPLAY, VIEW_BODIES
 
 SHOWN_ATTEMPTS = 50
@@ -23,6 +23,7 @@ def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]
         "delivery": delivery,
         "advice": advice_for(delivery, cut=cut),
         "is_cut": cut,
+        "is_usable": not cut and delivery.outcome != Outcome.REJECTED,
         "attempts": attempts[:SHOWN_ATTEMPTS],
         "has_more_attempts": len(attempts) > SHOWN_ATTEMPTS,
         "body": body,

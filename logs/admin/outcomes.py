@@ -3,6 +3,7 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from logs.circleci.vocabulary import SIGNATURE_HEADER
 from logs.models import Delivery, Outcome
 
 ADVICE: dict[Outcome, Promise] = {
@@ -28,6 +29,10 @@ CUT_ADVICE = _(
     "Only the beginning of its body is kept, so it cannot be verified again. Correct the cause, then run the workflow "
     "again in CircleCI."
 )
+UNSIGNED_ADVICE = _(
+    "It has no signature: give the webhook a secret token in CircleCI, the one in CIRCLECI_WEBHOOK_SECRETS. "
+    "If CircleCI did not send this, there is nothing to do."
+)
 
 
 def is_cut(delivery: Delivery) -> bool:
@@ -44,4 +49,6 @@ def advice_for(delivery: Delivery, *, cut: bool) -> Promise | None:
         cut: whether only a part of its body is kept.
     """
     outcome = Outcome(delivery.outcome)
+    if outcome is Outcome.UNVERIFIED and SIGNATURE_HEADER not in delivery.headers:
+        return UNSIGNED_ADVICE
     return CUT_ADVICE if cut and outcome is Outcome.UNVERIFIED else ADVICE.get(outcome)

@@ -72,6 +72,35 @@ def test_advises_by_the_outcome(admin_client, deliver, body, outcome, advice):
     assert advice in words(read(admin_client, delivery))
 
 
+def test_advises_a_secret_token_where_there_is_no_signature(admin_client, deliver, workflow_document):
+    deliver(workflow_document(), secret=None)
+    page = words(read(admin_client, Delivery.objects.get()))
+    assert "It has no signature: give the webhook a secret token in CircleCI" in page
+    assert "Check the secret" not in page
+
+
+def test_offers_nothing_that_cannot_work_where_the_body_was_not_read(admin_client, deliver):
+    deliver(b"x" * 1_048_577)
+    html = read(admin_client, Delivery.objects.get())
+    page = words(html)
+    assert "it can neither be verified nor be sent again" in page
+    assert "The body was not read, and nothing of it is kept." in page
+    for missing in ("Only its first", "The body is empty", "Verify again and log", "curl", "Download"):
+        assert missing not in page, missing
+    assert body_of(Delivery.objects.get()) not in html
+
+
+def test_offers_only_the_beginning_where_the_rest_was_cut_off(admin_client, refused):
+    Delivery.objects.update(body=bytes(refused.body)[:20])
+    html = read(admin_client, refused)
+    page = words(html)
+    assert "it can neither be verified nor be sent again" in page
+    assert "Only its first 20 bytes are kept." in page
+    assert "Verify again and log" not in page
+    assert "curl" not in page
+    assert body_of(refused) in html
+
+
 def test_advises_how_to_let_a_webhook_speak_for_a_project(admin_client, deliver, workflow_document, webhook_secrets):
     webhook_secrets["narrow"] = {"secrets": ["narrow-secret"], "projects": ["github/other/*"]}
     deliver(workflow_document(), secret="narrow-secret")
