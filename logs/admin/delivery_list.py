@@ -10,6 +10,7 @@ from logs import conf
 from logs.admin.chips import chips, other_filters
 from logs.admin.event_list import spans
 from logs.admin.lists import ListAdmin
+from logs.admin.replaying import MAX_AT_ONCE
 from logs.models import Delivery, Outcome
 from logs.models.deliveries import BY_ARRIVAL, REFUSED
 from logs.reading.filters import DeliveryFilterSet
@@ -38,6 +39,7 @@ class DeliveryListAdmin(ListAdmin):
                 (_("Signature"), chips(query, "verified", _verified())),
                 (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
             ],
+            "max_replayed": MAX_AT_ONCE,
             "webhook_names": [webhook.name for webhook in conf.webhooks()],
             "other_filters": other_filters(query, shown=FIELDS.union(["outcome", "verified"])),
         }

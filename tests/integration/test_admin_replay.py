@@ -174,6 +174,16 @@ def test_takes_so_many_at_once_and_names_the_command_for_more(operator, monkeypa
         assert "manage.py replay_deliveries" in words(answer)
 
 
+def test_asks_the_database_about_no_more_than_a_few_deliveries(operator, deliver, workflow_document):
+    for seed in range(26):
+        deliver(workflow_document(seed), secret="mended-secret")
+    *some, last = Delivery.objects.values_list("pk", flat=True)
+    assert "25 × unverified" in words(operator.get(f"{REPLAY}?ids={','.join(map(str, some))}"))
+    assert "At most 25 at once" in words(operator.get(DELIVERIES))
+    told = words(operator.get(f"{REPLAY}?ids={','.join(map(str, [*some, last]))}", follow=True))
+    assert "At most 25 deliveries are replayed here at once; for more, run: manage.py replay_deliveries" in told
+
+
 @pytest.mark.parametrize("codenames", [[], ["view_delivery"], ["replay_delivery"], ["view_delivery", "prune_log"]])
 def test_only_operators_replay(user_with, client_of, mended, codenames):
     user = user_with(*codenames)
