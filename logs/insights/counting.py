@@ -74,16 +74,17 @@ def refresh() -> Iterator[CountedHour]:
     due = list(
         changed.values_list(TruncHour("received_at", tzinfo=UTC)).annotate(first=Min("changed_at")).order_by("first")
     )
-    for (hour, _), (_, next_written_at) in pairwise([*due, (now, now)]):
+    for number, ((hour, _), (_, next_written_at)) in enumerate(pairwise([*due, (now, now)]), 1):
         with _locked_state() as state:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
             state.counted_until = min(next_written_at + SETTLED_AFTER, now)
+            state.hours_due = len(due) - number
             state.save()
         yield counted
     if not due:
         with _locked_state() as state:
-            state.counted_until = now
+            state.counted_until, state.hours_due = now, 0
             state.save()
 
 

@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('counted_from', models.DateTimeField(help_text='The first hour that is counted; older ones are still to be counted.')),
                 ('counted_until', models.DateTimeField(help_text='What was written to events until then is counted.')),
+                ('hours_due', models.PositiveIntegerField(default=0, help_text='How many hours that were written to the last count has left to the next one.')),
             ],
         ),
         migrations.CreateModel(

@@ -119,6 +119,9 @@ class RollupState(models.Model):
 
     counted_from = models.DateTimeField(help_text="The first hour that is counted; older ones are still to be counted.")
     counted_until = models.DateTimeField(help_text="What was written to events until then is counted.")
+    hours_due = models.PositiveIntegerField(
+        default=0, help_text="How many hours that were written to the last count has left to the next one."
+    )
 
     def __str__(self) -> str:
         return f"{self.counted_from:%Y-%m-%d %H:00} to {self.counted_until:%Y-%m-%d %H:%M:%S}"

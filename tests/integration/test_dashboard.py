@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from logs.insights.counting import refresh
 from logs.models import HourlyLag, RollupState
 from tests.integration.dashboard_log import (
     DASHBOARD,
@@ -124,6 +125,47 @@ def test_counts_what_is_new_before_it_shows_it(ops, counted):
     RollupState.objects.update(counted_until=NOW - 2 * HOUR)
     make_event(received_at=NOW, changed_at=NOW)
     assert "Events 1 " in section(read(ops), "totals")[0]
+
+
+@pytest.mark.parametrize(
+    ("behind", "is_late"), [(timedelta(minutes=2), False), (timedelta(minutes=2, seconds=1), True)]
+)
+def test_says_so_where_what_came_lately_is_not_counted(ops, monkeypatch, behind, is_late):
+    monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
+    make_statuses(3)
+    make_statuses(2, hours_ago=25)
+    RollupState.objects.update(counted_until=NOW - behind)
+    page = read(ops)
+    assert ("figures and what is broken end at" in page) is is_late
+    assert ("Nothing is broken" in page) is not is_late
+    assert ("the day before: 2" in section(page, "totals")[0]) is not is_late
+    if is_late:
+        assert page.index("what is broken end at") < page.index("broken-title")
+        assert f'<time datetime="{(NOW - behind).isoformat()}"' in page
+        assert "Nothing is known to be broken on main, master, but not everything is counted." in page
+
+
+def test_says_so_where_a_page_could_not_count_all_that_is_due(ops):
+    RollupState.objects.update(counted_until=NOW - 60 * HOUR)
+    for hours_ago in range(8):
+        moment = NOW - hours_ago * HOUR
+        make_event(received_at=moment, changed_at=moment)
+    page = read(ops)
+    assert "figures and what is broken end at" in page
+    assert f'<time datetime="{(NOW - HOUR + timedelta(minutes=1)).isoformat()}"' in page
+    assert "figures and what is broken end at" not in read(ops)
+
+
+def test_figures_are_not_remembered_while_hours_are_due(ops):
+    """All of them written within the last minute: each count ends at the same moment."""
+    for hours_ago in range(8):
+        make_event(received_at=NOW - hours_ago * HOUR, changed_at=NOW - timedelta(seconds=hours_ago))
+    steps = refresh()
+    next(steps)
+    assert "figures and what is broken end at" in read(ops)
+    assert "Events 1 " in section(read(ops), "totals")[0]
+    list(steps)
+    assert "Events 8 " in section(read(ops), "totals")[0]
 
 
 # Who sees what.
