@@ -32,18 +32,34 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Workflow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('project_slug', models.CharField(blank=True, max_length=255)),
+                ('name', models.CharField(blank=True, max_length=255)),
+                ('project', models.CharField(blank=True, max_length=255)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('project_slug', 'name'), name='workflow_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='HourlyWorkflow',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('hour', models.DateTimeField(help_text='When the hour began.')),
-                ('project_slug', models.CharField(blank=True, max_length=255)),
-                ('project', models.CharField(blank=True, max_length=255)),
-                ('workflow', models.CharField(blank=True, max_length=255)),
                 ('status', models.CharField(blank=True, max_length=255)),
                 ('duration_bucket', models.SmallIntegerField(help_text='Which of the growing spans of `logs.insights.buckets` it took; null: not known.', null=True)),
                 ('seconds', models.FloatField(help_text='How long the runs took, together.')),
                 ('count', models.PositiveIntegerField()),
+                ('workflow', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='logs.workflow')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['hour'], name='hourly_workflow_hour'),
+                    models.Index(fields=['workflow', 'hour'], name='hourly_workflow_workflow'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='RollupState',
@@ -88,14 +104,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='hourlystatus',
             constraint=models.UniqueConstraint(fields=('hour', 'event_type', 'status'), name='hourly_status_unique'),
-        ),
-        migrations.AddIndex(
-            model_name='hourlyworkflow',
-            index=models.Index(fields=['hour'], name='hourly_workflow_hour'),
-        ),
-        migrations.AddIndex(
-            model_name='hourlyworkflow',
-            index=models.Index(fields=['project_slug', 'workflow', 'hour'], name='hourly_workflow_workflow'),
         ),
         migrations.AddField(
             model_name='standing',
