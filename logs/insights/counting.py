@@ -17,7 +17,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from logs.insights.standings import add_standings, update_standings
-from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_sums, hour_of, recount
+from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_idle_workflows, drop_sums, hour_of, recount
 from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 
@@ -175,6 +175,7 @@ def _count_older() -> CountedHour | None:
 def _finish(state: RollupState) -> None:
     """Drop what was counted of events that are gone, save those that retention has removed: their sums stay."""
     drop_sums(until=state.counted_from)
+    drop_idle_workflows()
     oldest = HourlyStatus.objects.aggregate(hour=Min("hour"))["hour"] or hour_of(timezone.now())
     if oldest < state.counted_from:
         state.counted_from = oldest

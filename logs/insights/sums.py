@@ -9,12 +9,14 @@ from django.db.models import (
     Case,
     Count,
     DurationField,
+    Exists,
     Expression,
     ExpressionWrapper,
     F,
     FloatField,
     Func,
     Max,
+    OuterRef,
     Sum,
     When,
 )
@@ -85,6 +87,11 @@ def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
         model.objects.filter(hour__gte=first, hour__lt=until).delete()
 
 
+def drop_idle_workflows() -> None:
+    """Drop the workflows of which no run is counted any longer."""
+    Workflow.objects.filter(~Exists(HourlyWorkflow.objects.filter(workflow=OuterRef("pk")))).delete()
+
+
 def _first_whole_hour() -> datetime:
     """Return the moment from which on no hour lacks events that retention has removed."""
     return oldest_kept_event() or datetime.min.replace(tzinfo=UTC)
@@ -94,29 +101,26 @@ def _count(hour: datetime) -> None:
     events = arrived_in(hour).order_by()
     runs = events.filter(event_type=EventType.WORKFLOW_COMPLETED)
     statuses = events.values("event_type", "status").annotate(count=Count("pk"))
-    workflows = runs.values(
-        "project_slug", "workflow", "status", duration_bucket=bucket_of(F("duration_seconds"))
-    ).annotate(project=Max("project"), count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0))
+    workflows = runs.values_list("project_slug", "workflow", "status", bucket_of(F("duration_seconds"))).annotate(
+        count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0)
+    )
     lags = events.values(webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
     HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
-    _count_workflows(hour, [*workflows])
+    known = _known_workflows(hour, _last_projects(runs))
+    HourlyWorkflow.objects.bulk_create(
+        HourlyWorkflow(
+            hour=hour, workflow=known[slug, name], status=status, duration_bucket=bucket, count=count, seconds=seconds
+        )
+        for slug, name, status, bucket, count, seconds in workflows
+    )
     HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
 
 
-def _count_workflows(hour: datetime, counted: list[Any]) -> None:
-    projects: dict[Key, str] = {}
-    for sums in counted:
-        key = sums["project_slug"], sums["workflow"]
-        projects[key] = max(projects.get(key, ""), sums["project"])
-    workflows = _known_workflows(hour, projects)
-    HourlyWorkflow.objects.bulk_create(
-        HourlyWorkflow(
-            hour=hour,
-            workflow=workflows[sums["project_slug"], sums["workflow"]],
-            **{name: sums[name] for name in ("status", "duration_bucket", "seconds", "count")},
-        )
-        for sums in counted
-    )
+def _last_projects(runs: WorkflowEventQuerySet) -> dict[Key, str]:
+    """Return what the project of each workflow was called in the newest of some runs."""
+    names = runs.values("project_slug", "workflow", "project").annotate(last=Max("received_at"))
+    rows = names.order_by("last", "project").values_list("project_slug", "workflow", "project")
+    return {(slug, workflow): project for slug, workflow, project in rows}
 
 
 def _known_workflows(hour: datetime, projects: dict[Key, str]) -> dict[Key, Workflow]:
@@ -126,16 +130,23 @@ def _known_workflows(hour: datetime, projects: dict[Key, str]) -> dict[Key, Work
         hour: the hour.
         projects: the names that the projects of the workflows had in it.
     """
-    new = {key: Workflow(project_slug=key[0], name=key[1], project=project) for key, project in projects.items()}
-    of_projects = Workflow.objects.filter(project_slug__in={slug for slug, _ in projects})
-    known = {(one.project_slug, one.name): one for one in of_projects}
-    Workflow.objects.bulk_create(new[key] for key in projects.keys() - known.keys())
-    for key in projects.keys() & known.keys():
-        is_renamed = known[key].project != projects[key]
-        if is_renamed and not known[key].hours.filter(hour__gt=hour).exists():
-            known[key].project = projects[key]
-            known[key].save()
-    return new | known
+    slugs, names = {slug for slug, _ in projects}, {name for _, name in projects}
+    found = Workflow.objects.filter(project_slug__in=slugs, name__in=names)
+    known = {key: one for one in found if (key := (one.project_slug, one.name)) in projects}
+    new = [
+        Workflow(project_slug=slug, name=name, project=projects[slug, name]) for slug, name in projects.keys() - known
+    ]
+    _rename({one.pk: projects[key] for key, one in known.items() if one.project != projects[key]}, hour)
+    return known | {(one.project_slug, one.name): one for one in Workflow.objects.bulk_create(new)}
+
+
+def _rename(projects: dict[int, str], hour: datetime) -> None:
+    """Give workflows the names that their projects had in an hour, save those that ran in a later one."""
+    later = HourlyWorkflow.objects.filter(workflow=OuterRef("pk"), hour__gt=hour)
+    renamed = list(Workflow.objects.filter(~Exists(later), pk__in=projects))
+    for one in renamed:
+        one.project = projects[one.pk]
+    Workflow.objects.bulk_update(renamed, ["project"])
 
 
 def _lag() -> Expression:

@@ -13,14 +13,14 @@ from logs.ingest.pipeline import Arrival, authenticate, keep_refused, record
 from logs.ingest.replay import replay
 from logs.insights.buckets import GROWTH
 from logs.insights.counting import backfill, forget, refresh, refresh_if_stale
-from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, WorkflowEvent
+from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
 
 SECRET = "a-secret-of-the-tests"
 NOW = datetime(2026, 5, 4, 10, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
-ROLLUPS = (HourlyStatus, HourlyWorkflow, HourlyLag, Standing)
+ROLLUPS = (HourlyStatus, HourlyWorkflow, Workflow, HourlyLag, Standing)
 STATUSES = ["success", "success", "failed", "failed", "error", "unauthorized", "canceled", "nonsense"]
 
 
@@ -40,7 +40,7 @@ def lag_of(event):
 
 
 def counted_in_python():
-    """Return the sums of all events, and how the default branches stand."""
+    """Return the sums of all events, how the default branches stand, and what each workflow's project is called."""
     events = list(WorkflowEvent.objects.order_by("received_at", "pk"))
     runs = [event for event in events if event.event_type == "workflow-completed"]
     statuses = Counter((hour_of(one.received_at), one.event_type, one.status) for one in events)
@@ -62,6 +62,11 @@ def counted_in_python():
         {key: round(each, 3) for key, each in seconds.items()},
         dict(lags),
         standings,
+        # Of names that arrived in one moment, one has to be taken.
+        {
+            (run.project_slug, run.workflow): run.project
+            for run in sorted(runs, key=lambda run: (run.received_at, run.project))
+        },
     )
 
 
@@ -78,7 +83,8 @@ def kept():
         ((one.project_slug, one.workflow, one.branch), (one.project, one.last_id, one.broken_since_id))
         for one in Standing.objects.all()
     ]
-    tables = (statuses, workflows, seconds, lags, standings)
+    projects = [((one.project_slug, one.name), one.project) for one in Workflow.objects.all()]
+    tables = (statuses, workflows, seconds, lags, standings, projects)
     assert all(len(dict(table)) == len(table) for table in tables)
     return tuple(map(dict, tables))
 
@@ -130,13 +136,15 @@ class History:
         )
 
     def run_document(self, **run):
-        return samples.workflow_completed(
+        document = samples.workflow_completed(
             random=random.Random(0),
             status=self.chance.choice(STATUSES),
             happened_at=self.past(-SECOND, SECOND, 10 * MINUTE, 2 * HOUR),
             duration_seconds=self.chance.uniform(0, 1_000),
             **run,
         )
+        document["project"]["name"] += self.chance.choice(["", "", " II", " A"])  # Renamed; its slug stays.
+        return document
 
     def log(self, document):
         arrival = self.arrival_of(document)

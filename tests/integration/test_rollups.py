@@ -113,6 +113,24 @@ def test_a_workflow_bears_the_name_that_its_project_had_last(clock):
     assert [workflow.project for workflow in Workflow.objects.all()] == ["garden"]
 
 
+def test_a_project_that_was_renamed_within_an_hour_bears_its_last_name(clock):
+    log_run("old", 2 * MINUTE, project="orchard")
+    log_run("new", MINUTE, project="garden")
+    list(refresh())
+    assert [workflow.project for workflow in Workflow.objects.all()] == ["garden"]
+    assert kept() == counted_in_python()
+
+
+def test_a_workflow_of_which_nothing_is_counted_any_longer_goes(clock):
+    log_run("gone", 2 * HOUR, workflow="gone")
+    log_run("kept", 2 * HOUR)
+    count_all()
+    WorkflowEvent.objects.filter(event_id="run-gone").delete()
+    forget()
+    count_all()
+    assert [workflow.name for workflow in Workflow.objects.all()] == ["build"]
+
+
 def test_hours_are_those_of_utc_whatever_the_zone_of_who_is_looking(clock, settings):
     settings.TIME_ZONE = "Asia/Kolkata"
     count_all()
@@ -171,6 +189,31 @@ def test_an_hour_costs_a_fixed_number_of_queries_however_many_events_it_has(cloc
     for age in (13, 14, 15):
         log_many(1_000, NOW - age * HOUR)
     assert len(statements_of(backfill())) == len(some)
+
+
+def test_workflows_of_renamed_projects_cost_no_query_each(clock):
+    def log_hour(workflows, project):
+        for number in range(workflows):
+            slug = f"gh/acme/{workflows}-{number}"
+            log_run(
+                f"{project}-{slug}",
+                project=project,
+                project_slug=slug,
+                branch="topic",
+                workflow=f"w{number}",
+                received_at=datetime.now(UTC),
+                changed_at=datetime.now(UTC),
+            )
+        return len(statements_of(refresh()))
+
+    costs = []
+    for workflows in (1, 9):
+        log_hour(workflows, "orchard")
+        clock.shift(2 * HOUR)
+        costs.append(log_hour(workflows, "garden"))
+        clock.shift(2 * HOUR)
+    assert set(Workflow.objects.values_list("project", flat=True)) == {"garden"}
+    assert costs[0] == costs[1]
 
 
 def test_every_payload_stays_unread(clock):
