@@ -1,22 +1,28 @@
-"""What is broken right now: workflows whose last finished run on a default branch failed."""
+"""What is broken right now: workflows whose last finished run on a default branch failed.
+
+The last one is that which was received last: no index holds runs by when they stopped.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from logs.models import Standing, WorkflowEvent
 
 SHOWN = 10
+# One that was renamed or removed never succeeds again: it must not stay red for ever.
+RESTING_AFTER = timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
-    """A workflow that fails on a branch. Retention may have removed the events that tell of it: then they are None."""
+    """A workflow that fails on a branch."""
 
     standing: Standing
-    first: WorkflowEvent | None  # The first failed run after the last one that succeeded.
-    last: WorkflowEvent | None
+    first: WorkflowEvent | None  # The first failed run after the last that succeeded; None: retention has removed it.
+    last: WorkflowEvent
 
     @property
     def since(self) -> datetime | None:
@@ -26,25 +32,27 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNow:
-    """The workflows that fail on the default branches, the one that failed last first."""
+    """The workflows that fail on the default branches, the one that failed last first; without those that rest."""
 
     branches: list[str]
+    resting_days: int
     shown: list[Broken]
     has_more: bool
 
 
 def read_broken() -> BrokenNow:
     """Read what is broken at this moment, in two queries."""
-    failing = Standing.objects.filter(broken_since__isnull=False, branch__in=settings.DEFAULT_BRANCHES)
-    # By the key, and not by a join: it would drop the standings whose events are gone.
-    standings = list(failing.order_by("-last_id")[: SHOWN + 1])
-    keys = {key for each in standings[:SHOWN] for key in (each.last_id, each.broken_since_id)}
-    events = WorkflowEvent.objects.in_bulk(keys)
+    failing = Standing.objects.filter(
+        broken_since__isnull=False,
+        branch__in=settings.DEFAULT_BRANCHES,
+        last__received_at__gte=timezone.now() - RESTING_AFTER,  # An event that is gone is no row at all.
+    )
+    # The first failed runs not by a join: it would drop the standings whose first is gone.
+    standings = failing.select_related("last").prefetch_related("broken_since").order_by("-last_id")[: SHOWN + 1]
+    broken = [Broken(standing=each, first=each.broken_since, last=each.last) for each in standings]
     return BrokenNow(
         branches=settings.DEFAULT_BRANCHES,
-        shown=[
-            Broken(standing=each, first=events.get(each.broken_since_id), last=events.get(each.last_id))
-            for each in standings[:SHOWN]
-        ],
-        has_more=len(standings) > SHOWN,
+        resting_days=RESTING_AFTER.days,
+        shown=broken[:SHOWN],
+        has_more=len(broken) > SHOWN,
     )

@@ -81,7 +81,7 @@ class HourlyLag(models.Model):
 
 
 class Standing(models.Model):
-    """How a workflow stands on a default branch: its last finished run, and since which run it has failed."""
+    """How a workflow stands on a default branch: the finished run that arrived last, and since when it fails."""
 
     project_slug = text()
     project = text()

@@ -65,16 +65,38 @@ def test_links_the_one_failed_run_once(ops):
     assert section(read(ops), "broken")[1].count(reverse("admin:logs_workflowevent_change", args=[event.pk])) == 1
 
 
-@pytest.mark.parametrize("gone", ["first", "last", "both"])
-def test_still_tells_what_is_broken_when_retention_has_removed_the_events(ops, gone):
+def test_still_tells_what_is_broken_when_retention_has_removed_the_first_failed_run(ops):
     first, last = make_event(), make_event()
     make_standing(last, first)
-    for event in {"first": [first], "last": [last], "both": [first, last]}[gone]:
-        event.delete()
+    first.delete()
     text, _ = section(read(ops), "broken")
     assert "press › deploy" in text
-    assert ("the log no longer holds it" in text) is (gone != "last")
-    assert ("Last run" in text) is (gone == "first")
+    assert "the log no longer holds it" in text
+
+
+def test_leaves_out_what_is_broken_when_retention_has_removed_its_last_run(ops):
+    event = make_event()
+    make_standing(event, event)
+    event.delete()
+    assert "Nothing is broken" in section(read(ops), "broken")[0]
+
+
+@pytest.mark.parametrize(("days", "is_shown"), [(30, True), (31, False)])
+def test_leaves_out_what_has_not_run_for_a_month(ops, days, is_shown):
+    event = make_event(received_at=NOW - timedelta(days=days))
+    make_standing(event, event)
+    text, _ = section(read(ops), "broken")
+    assert ("press › deploy" in text) is is_shown
+    assert "What has not run for 30 days is left out." in text
+
+
+def test_takes_the_run_that_was_received_last_for_the_last_one_and_says_so(ops):
+    make_event(happened_at=NOW - HOUR, received_at=NOW - HOUR, status="success", changed_at=NOW)
+    make_event(happened_at=NOW - 9 * HOUR, received_at=NOW, changed_at=NOW)
+    RollupState.objects.update(counted_until=NOW - HOUR)
+    text, _ = section(read(ops), "broken")
+    assert "press › deploy" in text
+    assert "Where the finished run that was received last failed." in text
 
 
 def test_looks_at_the_default_branches_only(ops, settings):
