@@ -104,7 +104,7 @@ def _count(hour: datetime) -> None:
     workflows = runs.values_list("project_slug", "workflow", "status", bucket_of(F("duration_seconds"))).annotate(
         count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0)
     )
-    lags = events.values(webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
+    lags = events.values("verified", webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
     HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
     known = _known_workflows(hour, _last_projects(runs))
     HourlyWorkflow.objects.bulk_create(

@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('hour', models.DateTimeField(help_text='When the hour began.')),
                 ('webhook', models.CharField(blank=True, max_length=255)),
+                ('verified', models.BooleanField(help_text='Whether a signature proves them: anybody may name a webhook.')),
                 ('lag_bucket', models.SmallIntegerField(help_text='As of a duration; null: nobody knows when it happened.', null=True)),
                 ('count', models.PositiveIntegerField()),
             ],

@@ -66,10 +66,11 @@ class HourlyWorkflow(models.Model):
 
 
 class HourlyLag(models.Model):
-    """How many events of a webhook arrived in an hour, about so long after they had happened each."""
+    """How many events that name a webhook arrived in an hour, about so long after they had happened each."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     webhook = text()
+    verified = models.BooleanField(help_text="Whether a signature proves them: anybody may name a webhook.")
     lag_bucket = models.SmallIntegerField(null=True, help_text="As of a duration; null: nobody knows when it happened.")
     count = models.PositiveIntegerField()
 

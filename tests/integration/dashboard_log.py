@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.urls import reverse
 
 from logs.insights.buckets import GROWTH
-from logs.models import Delivery, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
+from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
 
 DASHBOARD = reverse("admin:index")
 EVENTS = reverse("admin:logs_workflowevent_changelist")
@@ -64,6 +64,11 @@ def make_runs(count, status="success", hours_ago=0, bucket=80, **overrides):
         seconds=0 if bucket is None else count * GROWTH**bucket,
         workflow=workflow,
     )
+
+
+def make_lags(count, bucket=3, webhook="Orchard", *, verified=True, hours_ago=0):
+    hour = THIS_HOUR - hours_ago * HOUR
+    return HourlyLag.objects.create(hour=hour, webhook=webhook, verified=verified, lag_bucket=bucket, count=count)
 
 
 def make_delivery(outcome="unverified", hours_ago=0, **overrides):

@@ -44,7 +44,7 @@ def counted_in_python():
     events = list(WorkflowEvent.objects.order_by("received_at", "pk"))
     runs = [event for event in events if event.event_type == "workflow-completed"]
     statuses = Counter((hour_of(one.received_at), one.event_type, one.status) for one in events)
-    lags = Counter((hour_of(one.received_at), one.name, bucket_of(lag_of(one))) for one in events)
+    lags = Counter((hour_of(one.received_at), one.name, one.verified, bucket_of(lag_of(one))) for one in events)
     workflows, seconds, standings = Counter(), Counter(), {}
     for run in runs:
         key = (hour_of(run.received_at), run.project_slug, run.workflow, run.status)
@@ -78,7 +78,7 @@ def kept():
         key = (one.hour, one.workflow.project_slug, one.workflow.name, one.status, one.duration_bucket)
         workflows.append((key, one.count))
         seconds.append((key, round(one.seconds, 3)))
-    lags = [((one.hour, one.webhook, one.lag_bucket), one.count) for one in HourlyLag.objects.all()]
+    lags = [((one.hour, one.webhook, one.verified, one.lag_bucket), one.count) for one in HourlyLag.objects.all()]
     standings = [
         ((one.project_slug, one.workflow, one.branch), (one.project, one.last_id, one.broken_since_id))
         for one in Standing.objects.all()

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from logs.insights.counting import refresh
-from logs.models import HourlyLag, RollupState
+from logs.models import RollupState
 from tests.integration.dashboard_log import (
     DASHBOARD,
     DELIVERIES,
@@ -24,6 +24,7 @@ from tests.integration.dashboard_log import (
     THIS_HOUR,
     make_delivery,
     make_event,
+    make_lags,
     make_runs,
     make_standing,
     make_statuses,
@@ -227,7 +228,7 @@ def test_hostile_names_are_text(ops):
     make_standing(event, event, project=HOSTILE, workflow=HOSTILE)
     make_runs(5, project=HOSTILE, workflow=HOSTILE, project_slug="a/&status=success")
     make_delivery(reason=HOSTILE)
-    HourlyLag.objects.create(hour=THIS_HOUR, webhook=HOSTILE, lag_bucket=1, count=1)
+    make_lags(1, webhook=HOSTILE)
     make_statuses(2, HOSTILE)
     page = read(ops)
     assert "<script>alert" not in page
@@ -263,7 +264,7 @@ def fill():
             make_runs(number + 1, "failed", hours_ago, workflow=f"w{number}")
     for hours_ago in range(48):
         make_statuses(3, hours_ago=hours_ago)
-        HourlyLag.objects.create(hour=THIS_HOUR - hours_ago * HOUR, webhook="Orchard", lag_bucket=3, count=1)
+        make_lags(1, hours_ago=hours_ago)
 
 
 @pytest.mark.parametrize("period", ["24h", "7d"])

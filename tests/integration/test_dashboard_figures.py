@@ -10,11 +10,11 @@ from django.utils import timezone
 from logs.insights.periods import period_of
 from logs.insights.sums import HOUR
 from logs.insights.totals import read_bars
-from logs.models import HourlyLag, HourlyStatus
+from logs.models import HourlyStatus
 from tests.integration.dashboard_log import (
     SLUG,
-    THIS_HOUR,
     make_delivery,
+    make_lags,
     make_runs,
     make_statuses,
     query_of,
@@ -190,16 +190,35 @@ def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(o
         make_delivery("logged", hours_ago, webhook="Orchard", secret_position=position)
     make_delivery("logged", 4, webhook="Open", secret_position=None)
     for bucket, count in ((0, 50), (60, 50), (None, 7)):
-        HourlyLag.objects.create(hour=THIS_HOUR, webhook="Orchard", lag_bucket=bucket, count=count)
-    HourlyLag.objects.create(hour=THIS_HOUR, webhook="Elsewhere", lag_bucket=60, count=1)
+        make_lags(count, bucket)
+    make_lags(1, webhook="Elsewhere")
     page = read(ops)
     text, links = section(page, "webhooks")
     assert "Orchard 2026-05-04 13:30:00 UTC 107" in text
     assert "under 1 s 18 s" in text
-    assert "Open 2026-05-04 10:30:00 UTC 0" in text
+    assert "Open unsigned 2026-05-04 10:30:00 UTC 0" in text
     assert "Silent … never heard of 0" in text
     assert "Elsewhere not configured by this name 1" in text
-    assert query_of(links[1]) == {"received_after": "2026-05-03T15:00Z", "webhook": "Orchard"}
+    assert query_of(links[1]) == {"received_after": "2026-05-03T15:00Z", "webhook": "Orchard", "verified": "true"}
+
+
+def test_what_nobody_signed_writes_no_figures_of_a_webhook_that_signs(ops, settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": "s", "Open": None}
+    make_lags(5, 0)
+    make_lags(70, 100, verified=False)
+    make_lags(3, webhook="Open", verified=False)
+    make_lags(2, webhook="")
+    text, links = section(read(ops), "webhooks")
+    assert "what nobody signed has a row of its own" in text
+    assert "Orchard … never heard of 5 events of Orchard under 1 s" in text
+    assert "Open unsigned … never heard of 3 events of Open" in text
+    assert "Orchard unsigned – 70 events of Orchard 2 min" in text
+    window = {"received_after": "2026-05-03T15:00Z"}
+    assert [query_of(link) for link in links] == [
+        window | {"webhook": "Orchard", "verified": "true"},
+        window | {"webhook": "Open", "verified": "false"},
+        window | {"webhook": "Orchard", "verified": "false"},
+    ]
 
 
 @pytest.mark.parametrize("name", ["24h", "7d"])

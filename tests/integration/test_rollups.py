@@ -131,6 +131,14 @@ def test_a_workflow_of_which_nothing_is_counted_any_longer_goes(clock):
     assert [workflow.name for workflow in Workflow.objects.all()] == ["build"]
 
 
+def test_what_nobody_signed_is_counted_apart_from_what_was_signed(clock):
+    log_run("signed")
+    log_run("unsigned", verified=False)
+    count_all()
+    assert sorted(verified for _, _, verified, _ in kept()[3]) == [False, True]
+    assert kept() == counted_in_python()
+
+
 def test_hours_are_those_of_utc_whatever_the_zone_of_who_is_looking(clock, settings):
     settings.TIME_ZONE = "Asia/Kolkata"
     count_all()
