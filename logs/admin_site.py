@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from logs.circleci.vocabulary import BAD_STATUSES
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_dashboard
 from logs.insights.periods import period_of
@@ -42,5 +42,6 @@ def _dashboard_context(request: HttpRequest) -> dict[str, Any]:
         "anytime": QueryDict(),
         "window": QueryDict(f"received_after={hour_in_address(period.since)}"),
         "bad_statuses": ",".join(BAD_STATUSES),
+        "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
         "deliveries_permission": VIEW_DELIVERIES,
     }

@@ -42,6 +42,11 @@ class Workflow(models.Model):
     def __str__(self) -> str:
         return f"{self.project} · {self.name}"
 
+    @property
+    def can_be_listed(self) -> bool:
+        """Whether a list can show its runs alone: a filter for nothing leaves those of all others too."""
+        return bool(self.project_slug and self.name)
+
 
 class HourlyWorkflow(models.Model):
     """How many runs of a workflow (jobs are not counted) came to a status in an hour, in about the same time each."""

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from logs.circleci.vocabulary import Tone
+from logs.circleci.vocabulary import STATUS_TONES, Tone
 from logs.templatetags.display import EMPTY, SIGNS
 
 TONE_WORDS = {
@@ -49,6 +49,12 @@ def tone_word(tone: Tone) -> str:
 def tone_sign(tone: Tone) -> str:
     """Return the sign that stands for a tone beside its colour."""
     return SIGNS[tone]
+
+
+@register.filter
+def tone_statuses(tone: Tone) -> str:
+    """Return the statuses of a tone as a list's filter takes them; empty for those that nobody knows."""
+    return ",".join(status for status, its_tone in STATUS_TONES.items() if its_tone is tone)
 
 
 @register.simple_tag

@@ -5,8 +5,10 @@ import re
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
 from logs.insights.periods import period_of
 from logs.insights.sums import HOUR
 from logs.insights.totals import read_bars
@@ -14,8 +16,10 @@ from logs.models import HourlyStatus
 from tests.integration.dashboard_log import (
     SLUG,
     make_delivery,
+    make_event,
     make_lags,
     make_runs,
+    make_standing,
     make_statuses,
     query_of,
     read,
@@ -23,6 +27,8 @@ from tests.integration.dashboard_log import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("half_past_two")]
+
+FINISHED = ",".join(GOOD_STATUSES + BAD_STATUSES)
 
 
 def test_sums_up_the_period_and_compares_it_to_the_time_before(ops):
@@ -39,7 +45,7 @@ def test_sums_up_the_period_and_compares_it_to_the_time_before(ops):
     assert "Failed runs 10 the day before: 1 ▲ up by 900 %" in text
     assert [query_of(link) for link in links[:2]] == [
         {"received_after": "2026-05-03T15:00Z"},
-        {"received_after": "2026-05-03T15:00Z", "event_type": "workflow-completed"},
+        {"received_after": "2026-05-03T15:00Z", "event_type": "workflow-completed", "status": FINISHED},
     ]
     assert {"failed", "error"} <= set(query_of(links[2])["status"].split(","))
 
@@ -65,7 +71,8 @@ def test_draws_a_bar_for_each_hour_and_tells_the_same_in_numbers(ops):
     page = read(ops)
     text, links = section(page, "hours")
     assert page.count('class="hit"') == 24
-    assert "✕ failed 10 ? other 1 ✓ succeeded 30" in text
+    assert "✕ failed 10 events: failed ? other 1 ✓ succeeded 30 events: succeeded" in text
+    assert [query_of(link)["status"] for link in links[:2]] == [",".join(BAD_STATUSES), "success"]
     assert "Most, 40, came in the bar that begins at Mon 12:00 UTC." in text
     assert "Mon 2026-05-04 12:00 10 0 30 40" in text
     hour = {"received_after": "2026-05-04T12:00Z", "received_before": "2026-05-04T13:00Z"}
@@ -85,7 +92,8 @@ def test_tells_how_each_workflow_fares_beside_the_time_before(ops):
     make_runs(4, "canceled", 5, bucket=None)
     make_runs(10, hours_ago=30, bucket=95)
     text, links = section(read(ops), "workflows")
-    assert "deploy press 14 2 failed runs of deploy 80 % ▼ down by 20 points" in text
+    assert "deploy press 14 runs of deploy 2 failed runs of deploy 80 % of the finished runs of deploy ▼ down" in text
+    assert "▼ down by 20 points" in text
     assert "2 min 14 s ▲ up by 28 %" in text
     assert "failures in 1 of 24 bars" in text
     assert query_of(links[0]) == {
@@ -94,7 +102,8 @@ def test_tells_how_each_workflow_fares_beside_the_time_before(ops):
         "workflow": "deploy",
         "event_type": "workflow-completed",
     }
-    assert "failed" in query_of(links[1])["status"]
+    assert query_of(links[1]) == query_of(links[0])
+    assert [query_of(link)["status"] for link in links[2:]] == [",".join(BAD_STATUSES), FINISHED]
 
 
 def test_a_new_workflow_is_compared_to_nothing(ops):
@@ -107,21 +116,21 @@ def test_a_new_workflow_is_compared_to_nothing(ops):
 def test_a_workflow_whose_times_are_unknown_has_no_median(ops):
     make_runs(3, bucket=None)
     make_runs(3, hours_ago=30)
-    assert "deploy press 3 0 100 % = as before – " in section(read(ops), "workflows")[0]
+    assert "of the finished runs of deploy = as before – " in section(read(ops), "workflows")[0]
 
 
 def test_keeps_workflows_of_one_name_apart_by_project(ops):
     make_runs(3, "failed")
     make_runs(4, project_slug="github/orchard/mill", project="mill")
     text, _ = section(read(ops), "workflows")
-    assert "deploy mill 4 0 100 %" in text
-    assert "deploy press 3 3 failed runs of deploy 0 %" in text
+    assert "deploy mill 4 runs of deploy 0 100 %" in text
+    assert "deploy press 3 runs of deploy 3 failed runs of deploy 0 %" in text
 
 
 def test_a_renamed_project_is_one(ops):
     make_runs(3)
     make_runs(4, project="old press")
-    assert "7 0 100 %" in section(read(ops), "workflows")[0]
+    assert "7 runs of deploy 0 100 %" in section(read(ops), "workflows")[0]
 
 
 def test_shows_those_with_the_most_runs(ops):
@@ -145,6 +154,20 @@ def test_names_the_slowest_of_those_that_run_often(ops):
     assert re.findall(r"(slow|seldom|deploy) press", text) == ["slow", "deploy"]
     assert "on average of 9 runs" in text
     assert query_of(links[0])["ordering"] == "-duration"
+    assert query_of(links[0])["status"] == FINISHED
+
+
+def test_what_no_list_can_show_alone_is_no_link(ops):
+    """A filter for nothing leaves everything."""
+    make_runs(5, "failed", project_slug="")
+    make_runs(5, workflow="")
+    event = make_event(workflow="")
+    make_standing(event, event, workflow="")
+    page = read(ops)
+    links = [link for name in ("workflows", "slowest", "broken") for link in section(page, name)[1]]
+    assert links == [reverse("admin:logs_workflowevent_change", args=[event.pk])]
+    assert "– press 5 0 100 %" in section(page, "workflows")[0]
+    assert "deploy press 5 5 0 %" in section(page, "workflows")[0]
 
 
 # Deliveries and webhooks.
