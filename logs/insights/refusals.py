@@ -1,6 +1,6 @@
 """Which deliveries were refused, and why."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from logs.insights.periods import Period
@@ -10,42 +10,64 @@ from logs.models.deliveries import REFUSED, DeliveryQuerySet, Outcome
 
 # Retention bounds what was refused; this bounds the page, whatever retention is set to.
 MOST_READ = 2_000
-SHOWN = 10
+SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A reason to refuse deliveries, and how many it refused."""
+    """An outcome of refused deliveries, with the reasons that were given."""
 
     outcome: Outcome
-    reason: str
     count: int
+    reasons: list[tuple[str, int]]  # The most frequent first; how many deliveries each refused.
+    others: int  # How many were refused for other reasons.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusals:
-    """The refused deliveries of a period, the most frequent reasons first."""
+    """The refused deliveries of a period, the most frequent outcome first."""
 
     count: Compared
-    is_cut: bool  # Whether there were more than were read.
+    is_cut: bool  # Whether there were more than were read,
+    was_cut: bool  # also in the time before.
     shown: list[Refusal]
     outcomes = ",".join(REFUSED)
+
+    @property
+    def growth(self) -> float | None:
+        """How much more were refused than before, as a share; None where that cannot be said."""
+        return None if self.is_cut or self.was_cut else self.count.growth
 
 
 def read_refusals(period: Period) -> Refusals:
     """Read the newest refused deliveries of a period and count those of the time before."""
     refused = Delivery.objects.refused()
     past = refused.filter(received_at__gte=period.compared_since, received_at__lt=period.compared_until)
-    reasons = Counter(_newest(refused.filter(received_at__gte=period.since)).values_list("outcome", "reason"))
+    newest = list(_newest(refused.filter(received_at__gte=period.since)).values_list("outcome", "reason"))
+    before = _newest(past).count()
     return Refusals(
-        count=Compared(now=reasons.total(), before=_newest(past).count()),
-        is_cut=reasons.total() == MOST_READ,
-        shown=[
-            Refusal(outcome=Outcome(outcome), reason=reason, count=count)
-            for (outcome, reason), count in reasons.most_common(SHOWN)
-        ],
+        count=Compared(now=min(len(newest), MOST_READ), before=min(before, MOST_READ)),
+        is_cut=len(newest) > MOST_READ,
+        was_cut=before > MOST_READ,
+        shown=_by_outcome(newest[:MOST_READ]),
     )
 
 
+def _by_outcome(refused: list[tuple[str, str]]) -> list[Refusal]:
+    """Group by outcome first: words of a reason may be the client's, and so as many reasons as it likes."""
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for outcome, reason in refused:
+        reasons[outcome][reason] += 1
+    refusals = [_refusal(outcome, counts) for outcome, counts in reasons.items()]
+    return sorted(refusals, key=lambda refusal: refusal.count, reverse=True)
+
+
+def _refusal(outcome: str, counts: Counter[str]) -> Refusal:
+    most = counts.most_common(SHOWN)
+    others = counts.total() - sum(count for _, count in most)
+    return Refusal(outcome=Outcome(outcome), count=counts.total(), reasons=most, others=others)
+
+
 def _newest(rows: DeliveryQuerySet) -> DeliveryQuerySet:
-    return rows.order_by("-received_at", "-pk")[:MOST_READ]
+    # One more than is shown: it tells whether there are more.
+    return rows.order_by("-received_at", "-pk")[: MOST_READ + 1]

@@ -176,24 +176,48 @@ def test_what_no_list_can_show_alone_is_no_link(ops):
 def test_tells_which_deliveries_were_refused_and_why(ops):
     for _ in range(3):
         make_delivery()
+    make_delivery(reason="no signature")
     make_delivery("malformed", reason="not JSON")
     make_delivery("logged")
     make_delivery(hours_ago=25)
     page = read(ops)
     text, links = section(page, "refusals")
-    assert re.findall(r"✕ (\w+) (no secret matches|not JSON) (\d)", text) == [
-        ("unverified", "no secret matches", "3"),
-        ("malformed", "not JSON", "1"),
-    ]
+    unverified = "✕ unverified 4 deliveries: unverified no secret matches 3 no signature 1"
+    assert f"{unverified} ✕ malformed 1 deliveries: malformed not JSON 1" in text
     assert query_of(links[0]) == {"received_after": "2026-05-03T15:00Z", "outcome": "unverified"}
-    assert "Refused deliveries 4 the day before: 1 ▲ up by 300 %" in section(page, "totals")[0]
+    assert "Refused deliveries 5 the day before: 1 ▲ up by 400 %" in section(page, "totals")[0]
+
+
+def test_reasons_that_a_client_words_push_out_no_other_outcome(ops):
+    make_delivery()
+    for number in range(12):
+        make_delivery("forbidden", reason=f"may not speak for {number:02}")
+    text, links = section(read(ops), "refusals")
+    assert "✕ forbidden 12 deliveries: forbidden may not speak for" in text
+    assert "other reasons 7 ✕ unverified 1 deliveries: unverified no secret matches 1" in text
+    assert [query_of(link)["outcome"] for link in links] == ["forbidden", "unverified"]
+
+
+@pytest.mark.parametrize(("now", "before"), [(2, 3), (3, 2), (3, 3), (2, 1)])
+def test_compares_refused_deliveries_only_where_all_were_counted(ops, monkeypatch, now, before):
+    monkeypatch.setattr("logs.insights.refusals.MOST_READ", 2)
+    for hours_ago, count in ((0, now), (25, before)):
+        for _ in range(count):
+            make_delivery(hours_ago=hours_ago)
+    shown = {1: "1", 2: "2", 3: "2+"}
+    text, _ = section(read(ops), "totals")
+    assert f"Refused deliveries {shown[now]} the day before: {shown[before]} " in text
+    assert bool(set("▲▼=") & set(text)) is (now < 3 > before)
 
 
 def test_reads_a_bounded_number_of_refused_deliveries(ops, monkeypatch):
     monkeypatch.setattr("logs.insights.refusals.MOST_READ", 2)
     for _ in range(3):
         make_delivery()
-    page = read(ops)
+    with CaptureQueriesContext(connection) as queries:
+        page = read(ops)
+    (refused,) = [query["sql"] for query in queries.captured_queries if '"reason"' in query["sql"]]
+    assert refused.endswith("LIMIT 3")
     assert "Refused deliveries 2+" in section(page, "totals")[0]
     assert "Why the newest 2 were refused; there are more." in section(page, "refusals")[0]
 
