@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -70,6 +71,7 @@ class Dashboard:
     figures: Figures
     refusals: Refusals | None  # None: not for this reader.
     webhooks: list[WebhookFigures]
+    keeps_deliveries: bool  # Whether for ever: one that is not there never was.
 
 
 def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
@@ -82,6 +84,7 @@ def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
         figures=_remembered_figures(period, state) if state else read_figures(period),
         refusals=read_refusals(period) if with_refusals else None,
         webhooks=read_webhooks(period),
+        keeps_deliveries=not (settings.DELIVERY_RETENTION_DAYS or settings.DELIVERY_RETENTION_COUNT),
     )
 
 

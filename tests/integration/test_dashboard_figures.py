@@ -233,6 +233,7 @@ def test_never_reads_the_bodies_of_deliveries(ops, webhook_secrets):
 
 def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(ops, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": ["new", "old"], "Open": None, "Silent": "s"}
+    settings.DELIVERY_RETENTION_DAYS = settings.DELIVERY_RETENTION_COUNT = 0
     for position, hours_ago in ((1, 1), (0, 2), (0, 3)):
         make_delivery("logged", hours_ago, webhook="Orchard", secret_position=position)
     make_delivery("logged", 4, webhook="Open", secret_position=None)
@@ -249,8 +250,23 @@ def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(o
     assert query_of(links[1]) == {"received_after": "2026-05-03T15:00Z", "webhook": "Orchard", "verified": "true"}
 
 
+@pytest.mark.parametrize(
+    ("days", "count", "silence"),
+    [
+        (0, 0, "never heard of"),
+        (30, 0, "not within the time that deliveries are kept"),
+        (0, 1_000, "not within the time that deliveries are kept"),
+    ],
+)
+def test_says_never_only_where_all_deliveries_are_kept(ops, settings, days, count, silence):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"Silent": "s"}
+    settings.DELIVERY_RETENTION_DAYS, settings.DELIVERY_RETENTION_COUNT = days, count
+    assert f"Silent … {silence} 0" in section(read(ops), "webhooks")[0]
+
+
 def test_what_nobody_signed_writes_no_figures_of_a_webhook_that_signs(ops, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": "s", "Open": None}
+    settings.DELIVERY_RETENTION_DAYS = settings.DELIVERY_RETENTION_COUNT = 0
     make_lags(5, 0)
     make_lags(70, 100, verified=False)
     make_lags(3, webhook="Open", verified=False)
