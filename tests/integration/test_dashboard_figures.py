@@ -254,8 +254,8 @@ def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(o
     ("days", "count", "silence"),
     [
         (0, 0, "never heard of"),
-        (30, 0, "not within the time that deliveries are kept"),
-        (0, 1_000, "not within the time that deliveries are kept"),
+        (30, 0, "silent not within the time that deliveries are kept"),
+        (0, 1_000, "silent not within the time that deliveries are kept"),
     ],
 )
 def test_says_never_only_where_all_deliveries_are_kept(ops, settings, days, count, silence):
