@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from logs.admin.addresses import changed, without
 
@@ -38,6 +39,11 @@ def other_filters(query: QueryDict, *, shown: Iterable[str]) -> list[Chip]:
     """Return the parameters of a list that no field or group of chips shows; each link takes one away."""
     names = [name for name in query if name not in {*shown, "cursor", "ordering"}]
     return [Chip(label=f"{name}: {query[name]}", url=_address(query, name, ""), is_chosen=True) for name in names]
+
+
+def spans() -> dict[str, str]:
+    """Return the lengths of time that lists offer."""
+    return {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
 
 
 def _address(query: QueryDict, name: str, value: str, *, drop: Iterable[str] = ()) -> str:

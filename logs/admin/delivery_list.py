@@ -7,8 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from logs import conf
-from logs.admin.chips import chips, other_filters
-from logs.admin.event_list import spans
+from logs.admin.chips import chips, other_filters, spans
 from logs.admin.lists import ListAdmin
 from logs.admin.replaying import MAX_AT_ONCE
 from logs.models import Delivery, Outcome

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from logs import conf
 from logs.admin.addresses import changed, without
-from logs.admin.chips import chips, other_filters
+from logs.admin.chips import chips, other_filters, spans
 from logs.admin.lists import ListAdmin
 from logs.admin.searching import event_named, filters_for
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
@@ -80,8 +80,3 @@ def _event_types() -> dict[str, str]:
         EventType.WORKFLOW_COMPLETED: _("Workflows"),
         EventType.JOB_COMPLETED: _("Jobs"),
     }
-
-
-def spans() -> dict[str, str]:
-    """Return the lengths of time that lists offer."""
-    return {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}

@@ -23,20 +23,11 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
     versions, has_more_versions = _versions(event)
     shown = versions[0] if versions else None
     body = show_body(bytes(shown.body)) if shown and may_see_bodies else None
-    run, has_more_in_run = run_of(event)
+    received_at = shown.received_at if shown and may_see_deliveries else event.received_at
     return {
         "event": event,
         "what_ended": " › ".join(filter(None, [event.workflow, event.job])) or event.event_id,
-        "timeline": timeline_of(
-            event,
-            body.document if body else None,
-            received_at=shown.received_at if shown and may_see_deliveries else event.received_at,
-        ),
-        "run": run,
-        "run_count": sum(len(part.ends) + len(part.jobs) for part in run),
-        "max_in_run": MAX_EVENTS,
-        "has_more_in_run": has_more_in_run,
-        "bad_statuses": ",".join(BAD_STATUSES),
+        "timeline": timeline_of(event, body.document if body else None, received_at=received_at),
         "shown": shown,
         "body": body,
         "curl": curl_for(request, shown) if shown and body else "",
@@ -45,7 +36,19 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
         "replay_permission": REPLAY,
         "versions": versions,
         "has_more_versions": has_more_versions,
+        **_run(event),
         **(_deliveries(event) if may_see_deliveries else {}),
+    }
+
+
+def _run(event: WorkflowEvent) -> dict[str, Any]:
+    run, has_more = run_of(event)
+    return {
+        "run": run,
+        "run_count": sum(len(part.ends) + len(part.jobs) for part in run),
+        "max_in_run": MAX_EVENTS,
+        "has_more_in_run": has_more,
+        "bad_statuses": ",".join(BAD_STATUSES),
     }
 
 
