@@ -49,3 +49,11 @@ def test_text_from_right_to_left_turns_nothing_around_it(browser, path):
     holders = browser.evaluate(HOLDERS, RIGHT_TO_LEFT[0])
     assert holders
     assert [holder for holder in holders if holder[1] not in ("isolate", "isolate-override", "plaintext")] == []
+
+
+def test_a_name_without_end_takes_two_lines_of_a_list(browser):
+    browser.sign_in("administrator", EVENTS)
+    heights = browser.evaluate(
+        "[...document.querySelectorAll('#rows td.name > a')].map((each) => each.getBoundingClientRect().height)"
+    )
+    assert 20 < max(heights) < 50
