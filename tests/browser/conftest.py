@@ -42,6 +42,7 @@ def site(engine):
         site.write_history()
         site.send_events()
         site.send_refused()
+        site.act()
         site.manage("rollup")
         site.make_token()
         yield site

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from django.contrib.auth.models import Group, User
+from django.test import Client
 
 from logs.circleci import samples
 from logs.ingest.pipeline import Arrival, authenticate, record
 from tests.browser.runs import failing_run, random_run
 from tests.load.senders import SECRET
+from tests.load.wire import HOST
 
 DAYS, RUNS_EACH_DAY = 14, 10
 GROUPS = {"viewer": "viewers", "operator": "operators"}  # Whose members the accounts become; a migration makes them.
@@ -34,6 +36,13 @@ def write_history(seed=1):
         documents += failing_run(random, now - timedelta(hours=hours), status=status)
     for document in documents:
         record_in_the_past(random, document)
+
+
+def act(path, **data):
+    """Post a form of the admin's as the operator."""
+    client = Client(headers={"host": HOST})
+    client.force_login(User.objects.get(username="operator"), "django.contrib.auth.backends.ModelBackend")
+    assert client.post(path, data).status_code == 302
 
 
 def record_in_the_past(random, document):

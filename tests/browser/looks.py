@@ -5,9 +5,10 @@ from tests.browser.chromium import PHONE_WIDTH
 # Without motion, or colours would be measured while they change.
 # fmt: off
 LOOKS = {
-    "light": lambda browser: browser.prefer(color_scheme="light", reduced_motion="reduce"),
-    "dark":  lambda browser: browser.prefer(color_scheme="dark", reduced_motion="reduce"),
-    "phone": lambda browser: (browser.prefer(color_scheme="light", reduced_motion="reduce"), browser.be_a_phone()),
+    "light":      lambda browser: browser.prefer(color_scheme="light", reduced_motion="reduce"),
+    "dark":       lambda browser: browser.prefer(color_scheme="dark", reduced_motion="reduce"),
+    "phone":      lambda browser: (browser.prefer(color_scheme="light", reduced_motion="reduce"), browser.be_a_phone()),
+    "dark-phone": lambda browser: browser.prefer(color_scheme="dark", reduced_motion="reduce"),
 }
 # fmt: on
 
@@ -19,6 +20,8 @@ def assert_is_for_everybody(browser, page, name, screenshots):
         browser.sign_in(page.user, path, refused=page.refused)
     else:
         browser.open(path, refused=page.refused)
+    if page.act:
+        page.act(browser)
     problems = []
     for look, apply in LOOKS.items():
         apply(browser)

@@ -1,9 +1,11 @@
 """Every page that people see, by the name of its screenshots."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.browser import runs
+from tests.browser.chromium import Browser
 
 MARKUP = quote(runs.MARKUP)
 EVENTS, DELIVERIES = "/admin/logs/workflowevent/", "/admin/logs/delivery/"
@@ -15,8 +17,29 @@ class Page:
 
     path: str  # With the names of a site's keys in braces.
     user: str | None = "administrator"
+    act: Callable[[Browser], None] | None = None  # What is done there first.
     refused: bool = False  # Its answer's status is an error's.
     is_ours: bool = True  # Whether what axe-core finds there is ours to mend.
+
+
+def turn_over(browser):
+    """Go to the second page of a list."""
+    browser.click("a[rel=next]")
+    browser.wait_for("a[rel=prev]")
+
+
+def give_reason(browser):
+    """Do what a page asks to be confirmed."""
+    browser.type("[name=reason]", "The secret was one digit short.")
+    browser.click("form.reason button")
+    browser.wait_for(".messagelist")
+
+
+def make_token(browser):
+    """Make a token, which is shown this once."""
+    browser.type("#id_name", "Metrics")
+    browser.click("[name=_save]")
+    browser.wait_for(".messagelist code")
 
 
 # fmt: off
@@ -26,6 +49,7 @@ PAGES = {
     "dashboard-7d":          Page(path="/admin/?period=7d"),
     "dashboard-viewer":      Page(path="/admin/", user="viewer"),
     "events":                Page(path=EVENTS),
+    "events-older":          Page(path=EVENTS, act=turn_over),
     "events-filtered":       Page(path=f"{EVENTS}?project=harbour-web&branch=main&received_after=7d"),
     "events-none":           Page(path=f"{EVENTS}?branch=nobody-has-made-it"),
     "events-refused":        Page(path=f"{EVENTS}?received_after=whenever", refused=True),
@@ -42,12 +66,15 @@ PAGES = {
     "delivery-malformed":    Page(path=f"{DELIVERIES}{{malformed}}/change/"),
     "delivery-forbidden":    Page(path=f"{DELIVERIES}{{forbidden}}/change/"),
     "delivery-rejected":     Page(path=f"{DELIVERIES}{{rejected}}/change/"),
+    "delivery-replayed":     Page(path=f"{DELIVERIES}replay/?ids={{guessed}}", act=give_reason),
     "delivery-history":      Page(path=f"{DELIVERIES}{{logged}}/history/"),
     "replay":                Page(path=f"{DELIVERIES}replay/?ids={{guessed}},{{forbidden}},{{logged}}"),
     "retention":             Page(path=f"{DELIVERIES}prune/"),
+    "retention-applied":     Page(path=f"{DELIVERIES}prune/", act=give_reason),
     "tokens":                Page(path="/admin/logs/apitoken/"),
     "token":                 Page(path="/admin/logs/apitoken/{token}/change/"),
     "token-add":             Page(path="/admin/logs/apitoken/add/"),
+    "token-made":            Page(path="/admin/logs/apitoken/add/", act=make_token),
     "token-revoke":          Page(path="/admin/logs/apitoken/{token}/delete/"),
     "users":                 Page(path="/admin/auth/user/"),
     "user":                  Page(path="/admin/auth/user/{operator}/change/"),
