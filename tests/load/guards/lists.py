@@ -42,8 +42,8 @@ GUARDS = [
         promise="What has arrived since needs the permission to view its rows",
         change="ask for none",
         file=LISTS,
-        before="self._require_permission(request)\n        try:",
-        after="try:",
+        before="self._require_permission(request)\n        moment",
+        after="moment",
         test=f"{LIST_TESTS}::test_staff_without_the_permission_see_nothing",
     ),
     Guard(
