@@ -102,9 +102,9 @@ def _note(user_key: Any, deleted: Counter[str], reason: str) -> None:
         user_id=user_key,
         content_type=ContentType.objects.get_for_model(Delivery),
         object_id=None,
-        object_repr="retention",
+        object_repr=_("retention"),
         action_flag=CHANGE,
-        change_message=f"Pruned: {_account(deleted)}. Reason: {reason}",
+        change_message=_("Pruned: %(account)s. Reason: %(reason)s") % {"account": _account(deleted), "reason": reason},
     )
 
 

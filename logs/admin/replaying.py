@@ -110,9 +110,13 @@ def _perform(
     for key in keys:
         result = _replay_into(outcomes, key, actor=request.user.get_username())
         if result:
-            model_admin.log_change(request, result.delivery, f"Replayed: {change_of(result)}. Reason: {reason}")
+            model_admin.log_change(request, result.delivery, _noted(result, reason))
     _tell(model_admin, request, outcomes)
     return HttpResponseRedirect(_page_after([each.delivery.pk for each in outcomes.replays]))
+
+
+def _noted(result: Replay, reason: str) -> str:
+    return _("Replayed: %(change)s. Reason: %(reason)s") % {"change": change_of(result), "reason": reason}
 
 
 def _replay_into(outcomes: Outcomes, key: int, *, actor: str, dry_run: bool = False) -> Replay | None:

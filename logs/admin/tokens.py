@@ -10,6 +10,8 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from knox.settings import knox_settings
 
 from logs.admin.inspector import InspectorAdmin
@@ -24,8 +26,8 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no ty
     """Asks whose token to make, for what, and for how long."""
 
     days = forms.IntegerField(
-        label="Days until it expires",
-        help_text="Leave it empty for a token that never expires.",
+        label=_("Days until it expires"),
+        help_text=_("Leave it empty for a token that never expires."),
         initial=knox_settings.TOKEN_TTL.days,
         min_value=1,
         max_value=MAX_DAYS,
@@ -40,7 +42,7 @@ class ApiTokenAdmin(InspectorAdmin):
     form = ApiTokenForm
     list_display = ["name", "user", "beginning", "state", "made", "expires", "last_used"]
     search_fields = ["name", "token_key__startswith", "user__username"]
-    search_help_text = "A name, a user, or the first 15 characters of a token."
+    search_help_text = _("A name, a user, or the first 15 characters of a token.")
     ordering = ["-created", "-pk"]
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
@@ -59,7 +61,7 @@ class ApiTokenAdmin(InspectorAdmin):
         asked = super().save_form(request, form, change)
         days = form.cleaned_data["days"]
         token, key = ApiToken.issue(asked.user, name=asked.name, lifetime=timedelta(days=days) if days else None)
-        told = format_html("Copy the token now, it is not shown again: <code>{}</code>", key)
+        told = format_html("{} <code>{}</code>", gettext("Copy the token now, it is not shown again:"), key)
         self.message_user(request, told, messages.WARNING)
         return token
 
@@ -71,29 +73,29 @@ class ApiTokenAdmin(InspectorAdmin):
         """Whether the user may revoke tokens."""
         return request.user.has_perm("logs.delete_apitoken")
 
-    @admin.display(description="begins with", ordering="token_key")
+    @admin.display(description=_("begins with"), ordering="token_key")
     def beginning(self, token: ApiToken) -> SafeString:
         """Show the characters that tell it from others."""
         return format_html("<code>{}</code>", token.token_key)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, token: ApiToken) -> SafeString | str:
         """Tell whether it works."""
         if token.is_expired:
-            return pill("expired", Tone.BAD)
-        return pill("valid", Tone.GOOD) if token.user.is_active else pill("user inactive", Tone.BAD)
+            return pill(gettext("expired"), Tone.BAD)
+        return pill(gettext("valid"), Tone.GOOD) if token.user.is_active else pill(gettext("user inactive"), Tone.BAD)
 
-    @admin.display(description="created", ordering="created")
+    @admin.display(description=_("created"), ordering="created")
     def made(self, token: ApiToken) -> SafeString | str:
         """Show when it was made."""
         return moment(token.created)
 
-    @admin.display(description="expires", ordering="expiry")
+    @admin.display(description=_("expires"), ordering="expiry")
     def expires(self, token: ApiToken) -> SafeString | str:
         """Show when its time is over."""
-        return moment(token.expiry) if token.expiry else "never"
+        return moment(token.expiry) if token.expiry else gettext("never")
 
-    @admin.display(description="last used", ordering="last_used_at")
+    @admin.display(description=_("last used"), ordering="last_used_at")
     def last_used(self, token: ApiToken) -> SafeString | str:
         """Show when a request last came with it."""
         return moment(token.last_used_at)

@@ -182,3 +182,14 @@ def test_moments_say_that_they_are_in_utc(admin_client, admin_user, deliver, wor
         told = re.findall(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?|\d, 20\d\d,[^<]*", page)
         assert told
         assert [each for each in told if not each.endswith(" UTC")] == []
+
+
+def test_its_own_texts_can_be_translated(admin_client, admin_user, monkeypatch):
+    ApiToken.issue(admin_user, name="Grafana", lifetime=None)
+    monkeypatch.setattr("django.utils.translation._trans.gettext", lambda text: f"«{text}»", raising=False)
+    page = read(admin_client, reverse("admin:logs_apitoken_changelist"))
+    for text in ("valid", "never", "begins with", "last used"):
+        assert f"«{text}»" in page
+    missing = admin_client.get("/nowhere/", headers={"accept": "text/html"})
+    assert missing.status_code == 404
+    assert "«Nothing here»" in missing.content.decode()
