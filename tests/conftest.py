@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the proof that they run on the database that was asked for."""
 
 import json
+import logging
 import os
 import random
 import socket
@@ -17,6 +18,9 @@ from logs.circleci import samples
 hypothesis_settings.register_profile("quick", max_examples=100, deadline=None)
 hypothesis_settings.register_profile("thorough", max_examples=10_000, deadline=None)
 hypothesis_settings.load_profile(os.environ.get("PYTEST_HYPOTHESIS_PROFILE", "quick"))
+
+# The servers' threads outlive what a test captures, and would write of each request to what is closed.
+logging.getLogger("werkzeug").setLevel(logging.WARNING)
 
 WEBHOOK = "My CircleCI Webhook"
 SECRET = "a-secret-of-the-tests"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Min
+from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -72,19 +72,23 @@ def refresh() -> Iterator[CountedHour]:
     since = min(_begin(now).counted_until, now) - SETTLED_AFTER
     changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
     due = list(
-        changed.values_list(TruncHour("received_at", tzinfo=UTC)).annotate(first=Min("changed_at")).order_by("first")
+        changed.values_list(TruncHour("received_at", tzinfo=UTC))
+        .annotate(first=Min("changed_at"), last=Max("changed_at"))
+        .order_by("first")
     )
-    for number, ((hour, _), (_, next_written_at)) in enumerate(pairwise([*due, (now, now)]), 1):
+    for number, ((hour, *_), (_, next_written_at, _)) in enumerate(pairwise([*due, (now, now, now)]), 1):
         with _locked_state() as state:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
             state.counted_until = min(next_written_at + SETTLED_AFTER, now)
-            state.hours_due = len(due) - number
+            # The hours of the margin were counted before; they are looked at again for what was committed late.
+            if all(last < state.complete_until for *_, last in due[number:]):
+                state.complete_until = now
             state.save()
         yield counted
     if not due:
         with _locked_state() as state:
-            state.counted_until, state.hours_due = now, 0
+            state.counted_until = state.complete_until = now
             state.save()
 
 
@@ -135,7 +139,8 @@ def _begin(now: datetime) -> RollupState:
             return known
         # Of two that begin at once, the primary key lets one make the row. The current hour's events are found by
         # `refresh` too, so that a page can show them before anybody has run the command.
-        nothing = {"counted_from": hour_of(now) + HOUR, "counted_until": hour_of(now)}
+        begun = hour_of(now)
+        nothing = {"counted_from": begun + HOUR, "counted_until": begun, "complete_until": begun}
         state, is_new = RollupState.objects.get_or_create(pk=1, defaults=nothing)
         if not is_new:
             raise CountedElsewhere

@@ -90,7 +90,7 @@ def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
 
 def _remembered_figures(period: Period, state: RollupState) -> Figures:
     """Return the figures as they were last counted; who looks again within a minute need not wait for them."""
-    if state.hours_due:  # The next hour may be counted at any time, and leave the moments as they are.
+    if state.complete_until < state.counted_until:  # The next hour may be counted at any time, and change no moment.
         return read_figures(period)
     moments = (period.since, period.until, state.counted_from, state.counted_until)
     key = "-".join(["figures", period.name, *(str(moment.timestamp()) for moment in moments)])
@@ -126,5 +126,5 @@ def read_coverage(period: Period, state: RollupState) -> Coverage:
         counted_until=state.counted_until,
         has_period=is_complete or counted_from <= period.since,
         has_past=is_complete,
-        is_current=not state.hours_due and state.counted_until >= timezone.now() - LATE_AFTER,
+        is_current=state.complete_until >= timezone.now() - LATE_AFTER,
     )

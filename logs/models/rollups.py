@@ -124,9 +124,11 @@ class RollupState(models.Model):
     """How far the rollups have been counted; there is one row at most."""
 
     counted_from = models.DateTimeField(help_text="The first hour that is counted; older ones are still to be counted.")
-    counted_until = models.DateTimeField(help_text="What was written to events until then is counted.")
-    hours_due = models.PositiveIntegerField(
-        default=0, help_text="How many hours that were written to the last count has left to the next one."
+    counted_until = models.DateTimeField(
+        help_text="What was written to events until then is counted, also where a count stopped early."
+    )
+    complete_until = models.DateTimeField(
+        help_text="When a count last came to its end: nothing written before is still to be counted."
     )
 
     def __str__(self) -> str:

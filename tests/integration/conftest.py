@@ -83,7 +83,9 @@ def half_past_two(settings):
 def counted():
     """A log whose events of the last months are all counted."""
     return RollupState.objects.create(
-        counted_from=dashboard_log.NOW - timedelta(days=90), counted_until=dashboard_log.NOW
+        counted_from=dashboard_log.NOW - timedelta(days=90),
+        counted_until=dashboard_log.NOW,
+        complete_until=dashboard_log.NOW,
     )
 
 

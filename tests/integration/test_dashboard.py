@@ -94,7 +94,7 @@ def test_leaves_out_what_has_not_run_for_a_month(ops, days, is_shown):
 def test_takes_the_run_that_was_received_last_for_the_last_one_and_says_so(ops):
     make_event(happened_at=NOW - HOUR, received_at=NOW - HOUR, status="success", changed_at=NOW)
     make_event(happened_at=NOW - 9 * HOUR, received_at=NOW, changed_at=NOW)
-    RollupState.objects.update(counted_until=NOW - HOUR)
+    RollupState.objects.update(counted_until=NOW - HOUR, complete_until=NOW - HOUR)
     text, _ = section(read(ops), "broken")
     assert "press › deploy" in text
     assert "Where the finished run that was received last failed." in text
@@ -145,7 +145,7 @@ def test_says_so_where_older_events_are_not_counted(ops, counted, hours, notice,
 
 
 def test_counts_what_is_new_before_it_shows_it(ops, counted):
-    RollupState.objects.update(counted_until=NOW - 2 * HOUR)
+    RollupState.objects.update(counted_until=NOW - 2 * HOUR, complete_until=NOW - 2 * HOUR)
     make_event(received_at=NOW, changed_at=NOW)
     assert "Events 1 " in section(read(ops), "totals")[0]
 
@@ -157,7 +157,7 @@ def test_says_so_where_what_came_lately_is_not_counted(ops, monkeypatch, behind,
     monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
     make_statuses(3)
     make_statuses(2, hours_ago=25)
-    RollupState.objects.update(counted_until=NOW - behind)
+    RollupState.objects.update(counted_until=NOW - behind, complete_until=NOW - behind)
     page = read(ops)
     assert ("figures and what is broken end at" in page) is is_late
     assert ("Nothing is broken" in page) is not is_late
@@ -169,7 +169,7 @@ def test_says_so_where_what_came_lately_is_not_counted(ops, monkeypatch, behind,
 
 
 def test_says_so_where_a_page_could_not_count_all_that_is_due(ops):
-    RollupState.objects.update(counted_until=NOW - 60 * HOUR)
+    RollupState.objects.update(counted_until=NOW - 60 * HOUR, complete_until=NOW - 60 * HOUR)
     for hours_ago in range(8):
         moment = NOW - hours_ago * HOUR
         make_event(received_at=moment, changed_at=moment)
@@ -181,6 +181,7 @@ def test_says_so_where_a_page_could_not_count_all_that_is_due(ops):
 
 def test_figures_are_not_remembered_while_hours_are_due(ops):
     """All of them written within the last minute: each count ends at the same moment."""
+    RollupState.objects.update(complete_until=NOW - timedelta(minutes=3))
     for hours_ago in range(8):
         make_event(received_at=NOW - hours_ago * HOUR, changed_at=NOW - timedelta(seconds=hours_ago))
     steps = refresh()
@@ -189,6 +190,15 @@ def test_figures_are_not_remembered_while_hours_are_due(ops):
     assert "Events 1 " in section(read(ops), "totals")[0]
     list(steps)
     assert "Events 8 " in section(read(ops), "totals")[0]
+
+
+def test_hours_that_are_only_looked_at_again_are_not_due(ops):
+    for hours_ago in range(8):
+        make_event(received_at=NOW - hours_ago * HOUR, changed_at=NOW - timedelta(minutes=3, seconds=hours_ago))
+    # As a command that counted all of them half a minute later has left it.
+    counted = NOW - timedelta(minutes=2, seconds=30)
+    RollupState.objects.update(counted_until=counted, complete_until=counted)
+    assert "figures and what is broken end at" not in read(ops)
 
 
 # Who sees what.

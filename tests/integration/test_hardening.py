@@ -31,7 +31,7 @@ def sign_in(client, password=PASSWORD, **extra):
     return answer.status_code == 302
 
 
-@pytest.mark.parametrize("path", [LOGIN, "/admin/", LIST, "/nowhere", "/log-circleci-webhook"])
+@pytest.mark.parametrize("path", [LOGIN, "/admin/", LIST, "/nowhere", "/log-circleci-webhook/a/b"])
 def test_every_answer_forbids_what_is_not_its_own(client, path):
     headers = client.get(path).headers
     policy = dict(directive.strip().split(" ", 1) for directive in headers["Content-Security-Policy"].split(";"))
@@ -44,6 +44,13 @@ def test_every_answer_forbids_what_is_not_its_own(client, path):
     }
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_answer_to_a_webhook_is_never_taken_for_a_page(client):
+    headers = client.get("/log-circleci-webhook").headers
+    assert headers["Content-Type"] == "application/json"
+    assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
 
 

@@ -98,7 +98,7 @@ def test_of_a_branch_that_has_failed_for_long_only_the_last_run_is_read():
 
 
 def test_a_refresh_reads_what_was_written_and_the_hours_that_it_belongs_to():
-    RollupState.objects.create(counted_from=hour_of(NOW), counted_until=NOW - 5 * MINUTE)
+    RollupState.objects.create(counted_from=hour_of(NOW), counted_until=NOW - 5 * MINUTE, complete_until=NOW)
     due, *of_hour = reads_of(lambda: list(refresh()))
     assert_reads_little(due, "event_changed", is_range=True)
     sums = [sql for sql in of_hour if sql not in standing_probes(of_hour)]
@@ -109,7 +109,7 @@ def test_a_refresh_reads_what_was_written_and_the_hours_that_it_belongs_to():
 
 
 def test_going_back_reads_the_next_hour_from_its_place():
-    RollupState.objects.create(counted_from=hour_of(NOW) - 100 * 60 * MINUTE, counted_until=NOW)
+    RollupState.objects.create(counted_from=hour_of(NOW) - 100 * 60 * MINUTE, counted_until=NOW, complete_until=NOW)
     steps = backfill()
     next(steps)
     reads = reads_of(lambda: next(steps))
