@@ -22,7 +22,7 @@ def test_counts_the_cpu_of_children_that_live_and_of_those_that_have_ended():
         parent.stdin.close()
 
     assert len(members) == 2
-    assert seconds >= 0.6
+    assert seconds > 0.5  # Both worked 0.3 s, which the kernel tells in whole hundredths, rounded down four times.
     assert memory > 1
 
 
