@@ -5,6 +5,12 @@ import re
 from django.db import connection
 
 
+def analyze():
+    """Have the database look at what it holds, or PostgreSQL may plan for the rows of other tests."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
 def assert_reads_little(sql, index, *, is_range=False, most=1_000):
     """Assert that a statement is read from an index, on SQLite from this one, and looks at no more rows than `most`.
 

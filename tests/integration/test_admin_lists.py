@@ -17,7 +17,7 @@ from logs.models.choices import about_how_many, values_of
 from logs.models.events import SETTLED_AFTER
 from logs.models.pages import Place
 from logs.reading.readings import Cursor, Direction, Reading
-from tests.plans import assert_reads_little
+from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
 
@@ -312,8 +312,7 @@ def test_suggests_values_that_begin_so(admin_client):
 
 
 def test_tells_about_how_many_there_are(admin_client, events):
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # Or PostgreSQL may remember the rows of other tests.
+    analyze()
     assert about_how_many(WorkflowEvent) == 120
     assert "About 120 in the log." in read(admin_client, EVENTS).content.decode()
     assert "in the log." not in read(admin_client, EVENTS, status="failed").content.decode()
@@ -375,6 +374,7 @@ def test_offers_to_verify_again_to_those_who_may(client, deliver):
 
 def test_suggesting_reads_an_index_from_value_to_value(admin_client, django_assert_num_queries):
     WorkflowEvent.objects.bulk_create(make_event(number, branch=f"branch-{number % 9}") for number in range(2_000))
+    analyze()
     with django_assert_num_queries(3) as captured:  # session, user, the values
         read(admin_client, SUGGESTIONS, column="branch", start="b")
     assert_reads_little(captured.captured_queries[-1]["sql"], "event_branch_newest", most=50)
@@ -382,6 +382,7 @@ def test_suggesting_reads_an_index_from_value_to_value(admin_client, django_asse
 
 def test_looking_for_newer_ones_reads_only_these(admin_client, django_assert_num_queries):
     WorkflowEvent.objects.bulk_create(make_event(number) for number in range(2_000))
+    analyze()
     cursor = read(admin_client, EVENTS).context["live_cursor"]
     make_event(2_001, received_at=datetime.now(UTC)).save()
     with django_assert_num_queries(3) as captured:

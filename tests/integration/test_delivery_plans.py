@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent, pages
-from tests.plans import assert_reads_little
+from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
 
@@ -28,9 +28,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
             for number in range(DELIVERIES // 2)
         )
         Delivery.objects.bulk_create(_delivery(number, chance, events) for number in range(DELIVERIES))
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE")
+        analyze()
         yield
         Delivery.objects.all().delete()
         WorkflowEvent.objects.all().delete()

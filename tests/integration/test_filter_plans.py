@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from logs.models import WorkflowEvent, pages
 from logs.models.search import FEW
-from tests.plans import assert_reads_little
+from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +25,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Fill the log once for all tests of this module, and let the database count what it holds."""
     with django_db_blocker.unblock():
         WorkflowEvent.objects.bulk_create(_events(random.Random(1)), batch_size=2_000)
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+        analyze()
         yield
         WorkflowEvent.objects.all().delete()
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from logs import retention
 from logs.circleci import samples
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
+from tests.plans import analyze
 
 pytestmark = pytest.mark.django_db
 
@@ -270,8 +271,7 @@ def test_what_goes_is_found_by_an_index(settings):
     settings.DELIVERY_RETENTION_DAYS = settings.EVENT_RETENTION_DAYS = 1
     for number in range(200):
         keep_delivery(2 * DAY + number * INSTANT, event=keep_event(2 * DAY + number * INSTANT, f"event-{number}"))
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     by_age, _, of_events = retention.rules()
     settings.DELIVERY_RETENTION_DAYS, settings.DELIVERY_RETENTION_COUNT = 0, 50
     _, by_number, _ = retention.rules()

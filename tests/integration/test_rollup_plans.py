@@ -11,7 +11,7 @@ from logs.insights.counting import backfill, refresh
 from logs.insights.standings import update_standings
 from logs.insights.sums import hour_of
 from logs.models import RollupState, Standing, WorkflowEvent
-from tests.plans import assert_reads_little
+from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
 
@@ -31,8 +31,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Fill the log once for all tests of this module, and let the database count what it holds."""
     with django_db_blocker.unblock():
         WorkflowEvent.objects.bulk_create(_runs(), batch_size=2_000)
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+        analyze()
         yield
         WorkflowEvent.objects.all().delete()
 
