@@ -1,9 +1,7 @@
 """How each workflow fares: its runs, its success rate, how long it takes, and which are the slowest."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
 
@@ -21,28 +19,13 @@ FEWEST_FOR_MEAN = 3
 GOOD, BAD = (Q(status__in=statuses) for statuses in (GOOD_STATUSES, BAD_STATUSES))
 
 
-class Sums(NamedTuple):
-    """What the runs of a workflow come to in a period."""
-
-    workflow_id: int
-    runs: int
-    good: int
-    bad: int
-    timed: int  # Finished runs of which it is known how long they took,
-    seconds: float  # and how long they did, together.
-
-    @property
-    def mean_seconds(self) -> float:
-        """How long a finished run took on average."""
-        return self.seconds / self.timed if self.timed else 0.0
-
-
 @dataclass(frozen=True, kw_only=True)
 class SlowWorkflow:
     """One of the slowest workflows."""
 
     workflow: Workflow
-    sums: Sums
+    runs: int  # Finished ones of which it is known how long they took.
+    mean_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +33,8 @@ class WorkflowFigures:
     """A row of the table of workflows."""
 
     workflow: Workflow
-    sums: Sums
+    runs: int
+    bad: int  # Runs that failed.
     success_rate: Compared
     median_seconds: Compared
     bars: list[Bar]
@@ -88,52 +72,37 @@ class Finished:
             self.buckets[bucket] += count
 
 
-def read_sums(period: Period) -> list[Sums]:
-    """Sum up each workflow that ran in a period, the one with the most runs first."""
-    timed = (GOOD | BAD) & Q(duration_bucket__isnull=False)
-    rows = (
-        HourlyWorkflow.objects.filter(period.present)
-        .values("workflow_id")
-        .annotate(
-            runs=Sum("count"),
-            good=Sum("count", filter=GOOD, default=0),
-            bad=Sum("count", filter=BAD, default=0),
-            timed=Sum("count", filter=timed, default=0),
-            seconds=Sum("seconds", filter=timed, default=0.0),
-        )
-        .order_by("-runs", "workflow_id")
-    )
-    # A tuple each, because there may be thousands.
-    return [Sums._make(row) for row in rows.values_list(*Sums._fields)]
-
-
-def slowest(sums: Iterable[Sums]) -> list[Sums]:
-    """Return those that take longest on average, the slowest first; one that hardly ran is left out."""
-    often = (each for each in sums if each.timed >= FEWEST_FOR_MEAN)
-    return sorted(often, key=lambda each: each.mean_seconds, reverse=True)[:SHOWN_SLOWEST]
-
-
 def read_workflows(period: Period) -> Workflows:
     """Read how the workflows fare that ran in a period."""
-    sums = read_sums(period)
-    shown, slow = sums[:SHOWN], slowest(sums)
-    known = Workflow.objects.in_bulk([each.workflow_id for each in shown + slow])
-    rows = HourlyWorkflow.objects.filter(workflow__in=[each.workflow_id for each in shown])
+    busiest, slowest = _read_busiest(period), _read_slowest(period)
+    known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
+    rows = HourlyWorkflow.objects.filter(workflow__in=[pk for pk, _ in busiest[:SHOWN]])
     finished, bars = _read_finished(period, rows), _read_bars(period, rows)
     return Workflows(
-        busiest=[
-            _figures(known[pk], each, *finished[pk], bars_of(period, bars[pk]))
-            for pk, each in ((each.workflow_id, each) for each in shown)
-        ],
-        has_more=len(sums) > len(shown),
-        slowest=[SlowWorkflow(workflow=known[each.workflow_id], sums=each) for each in slow],
+        busiest=[_figures(known[pk], runs, *finished[pk], bars_of(period, bars[pk])) for pk, runs in busiest[:SHOWN]],
+        has_more=len(busiest) > SHOWN,
+        slowest=[SlowWorkflow(workflow=known[pk], runs=runs, mean_seconds=mean) for pk, runs, mean in slowest],
     )
 
 
-def _figures(workflow: Workflow, sums: Sums, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
+def _read_busiest(period: Period) -> list[tuple[int, int]]:
+    """Return the workflows with the most runs and how many each has: one more than are shown."""
+    sums = HourlyWorkflow.objects.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
+    return list(sums.order_by("-runs", "workflow_id")[: SHOWN + 1])
+
+
+def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
+    """Return the workflows that took longest on average, with the runs that tell; one that hardly ran is left out."""
+    timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
+    sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
+    return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
+
+
+def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
     return WorkflowFigures(
         workflow=workflow,
-        sums=sums,
+        runs=runs,
+        bad=now.bad,
         success_rate=Compared(now=success_rate(now.good, now.bad), before=success_rate(before.good, before.bad)),
         median_seconds=Compared(now=quantile(now.buckets, 0.5), before=quantile(before.buckets, 0.5)),
         bars=bars,

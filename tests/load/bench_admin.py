@@ -25,7 +25,7 @@ from tests.load.wire import Connection, request_bytes
 
 LIMIT_MILLISECONDS = 150
 HOUR_SECONDS = 3_600
-WARM_UP = 20  # So that each thread has met the page, and its connection the tables.
+WARM_UP = 80  # So that each of the 16 threads has met the page, and its connection the tables.
 SIGN_IN = """
 from django.contrib.auth import SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.db import SessionStore
@@ -83,6 +83,7 @@ class Site:
         self.events = events
         self.database = engine.new_database(folder)
         self.server = Server(folder, site_environment(folder) | self.database.environment)
+        self.witness = psycopg.connect(self.database.url, autocommit=True)
 
     def fill(self):
         """Make the log and count its rollups."""
@@ -99,10 +100,14 @@ class Site:
         self.server.start()
         self.server.wait_until_serving()
 
+    def end(self):
+        """Stop serving."""
+        self.witness.close()
+        self.server.end()
+
     def forget_figures(self):
         """Make the next dashboard read its figures."""
-        with psycopg.connect(self.database.url) as connection:
-            connection.execute(FORGET)
+        self.witness.execute(FORGET)
 
     def milliseconds(self, url, random):
         """Ask for a page once, and return how long it took.
@@ -150,7 +155,7 @@ def measure_all(sites, options):
                 slow.append(name)
     finally:
         for site in sites:
-            site.server.end()
+            site.end()
     return slow
 
 

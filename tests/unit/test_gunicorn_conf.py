@@ -1,6 +1,7 @@
 """What docker/gunicorn.conf.py makes of the environment, and how it writes its log."""
 
 import ast
+import gc
 import json
 import logging
 import runpy
@@ -239,6 +240,13 @@ def test_a_worker_leaves_ctrl_c_to_its_master(configure, ctrl_c):
     signal.signal(signal.SIGINT, lambda *_: pytest.fail("the worker would have stopped"))
     configure().post_worker_init(None)
     ctrl_c()
+
+
+def test_a_worker_spares_the_collector_what_loading_has_made(configure, ctrl_c):
+    gc.unfreeze()
+    configure().post_worker_init(None)
+    assert gc.get_freeze_count() > 1_000
+    gc.unfreeze()
 
 
 def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):

@@ -12,7 +12,6 @@ from logs.insights.periods import period_of
 from logs.insights.rates import Compared, success_rate
 from logs.insights.sums import HOUR
 from logs.insights.totals import Bar
-from logs.insights.workflows import Sums, slowest
 from logs.templatetags import figures
 
 NOW = datetime(2026, 5, 4, 14, 37, 12, tzinfo=UTC)
@@ -28,11 +27,6 @@ def bar(**counts):
 
 def drawn(bars):
     return chart_of(bars, height=80, ceiling=highest_of(bars))
-
-
-def sums(**overrides):
-    nothing = dict.fromkeys(("runs", "good", "bad", "timed"), 0)
-    return Sums(**{"workflow_id": 1, "seconds": 0.0, **nothing, **overrides})
 
 
 def test_a_day_is_24_whole_hours_with_the_present_one():
@@ -116,11 +110,6 @@ def test_a_chart_tells_its_highest_bar_and_a_tick_for_every_four():
     chart = drawn(bars)
     assert chart.highest.since == at(4, 6)
     assert chart.ticks == [at(4, 0), at(4, 4), at(4, 8)]
-
-
-def test_the_slowest_take_longest_on_average_and_ran_three_times_at_least():
-    often, seldom, slow = sums(timed=10, seconds=100.0), sums(timed=2, seconds=900.0), sums(timed=3, seconds=60.0)
-    assert slowest([often, seldom, slow]) == [slow, often]
 
 
 @pytest.mark.parametrize(
