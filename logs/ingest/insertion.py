@@ -4,17 +4,27 @@ The database decides by its unique constraint, waiting for a transaction that is
 ``bulk_create(ignore_conflicts=True)`` does the same but cannot tell whether it inserted.
 """
 
+import itertools
+import json
 import select
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, DataError, IntegrityError, connection, connections
 from django.db.models import Field, Model
-from psycopg import Cursor
+from psycopg import RawCursor
 
+from logs.ingest.group_commit import GroupCommit
 from logs.models import Delivery, WorkflowEvent
 
+# As many as a worker has threads, by default: each number of them is a statement of its own.
+MOST_TOGETHER = 8
+
 Columns = list["Field[Any, Any]"]
+Pair = tuple[WorkflowEvent, Delivery]
+
+_UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 
 
 def insert_event(row: WorkflowEvent) -> bool:
@@ -30,19 +40,45 @@ def insert_with_delivery(row: WorkflowEvent, delivery: Delivery) -> bool:
     """Insert an event and the delivery that brought it, durably; return False, writing nothing, where it is known.
 
     For PostgreSQL only, where a prepared statement, which is a transaction by itself, takes one round trip instead of
-    five: Django's cursor would test the connection first, and begin and end a transaction around two statements.
+    five: Django's cursor would test the connection first, and begin and end a transaction around two statements. Events
+    that come at the same time share one.
 
     Raises:
         OperationalError: the database is away or full; nothing is written.
     """
+    pair = (row, delivery)
+    try:
+        row.pk = together.submit(pair)
+    except DatabaseError as error:
+        if not _is_fault_of_a_row(error):
+            raise
+        # Maybe of another one's, whose sender alone is to be told.
+        (row.pk,) = insert_pairs([pair])
+    return row.pk is not None
+
+
+def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
+    """Insert events with their deliveries; return their primary keys, None for those that are known."""
+    # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
+    first = {row.event_id: (row, delivery) for row, delivery in reversed(pairs)}
+    # In order of their ids, since otherwise two processes could wait for each other.
+    events = [_texts(row, _columns(WorkflowEvent)) for _, (row, _) in sorted(first.items())]
+    deliveries = [[key, *_texts(delivery, _columns(Delivery)[:-1])] for key, (_, delivery) in first.items()]
     _drop_dead_connection()
     connection.ensure_connection()
-    values = _values(row, _columns(WorkflowEvent)) + _values(delivery, _columns(Delivery)[:-1])
-    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.execute(_statement_for_both(), values, prepare=True)
-        inserted = cursor.fetchone()
-    row.pk = inserted and inserted[0]
-    return inserted is not None
+    with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
+        cursor.execute(_statement_for(len(first)), [*itertools.chain(*events, *deliveries)], prepare=True)
+        inserted = dict(cursor.fetchall())
+    return [inserted.get(row.event_id) if first[row.event_id][0] is row else None for row, _ in pairs]
+
+
+together: GroupCommit[Pair, int | None] = GroupCommit(insert_pairs, most=MOST_TOGETHER)
+
+
+def _is_fault_of_a_row(error: DatabaseError) -> bool:
+    """Tell whether PostgreSQL could not hold a value, which need not keep it from holding others."""
+    is_beyond_a_limit = (getattr(error.__cause__, "sqlstate", None) or "").startswith("54")
+    return is_beyond_a_limit or isinstance(error, DataError | IntegrityError)
 
 
 def _drop_dead_connection() -> None:
@@ -70,26 +106,51 @@ def _values(row: Model, columns: Columns) -> list[Any]:
     return [column.get_db_prep_save(getattr(row, column.attname), database) for column in columns]
 
 
+def _texts(row: Model, columns: Columns) -> list[str | bytes | bool | None]:
+    """Return a row's values, those that are not bytes or booleans as PostgreSQL reads them in text.
+
+    A statement is prepared for the types of its values, of which a short number, a long one and none would be three.
+    """
+    return [_text(getattr(row, column.attname)) for column in columns]
+
+
+def _text(value: Any) -> str | bytes | bool | None:
+    if value is None or type(value) in {str, bytes, bool}:
+        return value  # type: ignore[no-any-return]
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
 def _insert_into(model: type[Model]) -> str:
     quote = connection.ops.quote_name
     names = ", ".join(quote(column.attname) for column in _columns(model))
     return f"INSERT INTO {quote(model._meta.db_table)} ({names})"
 
 
-def _places(columns: Columns) -> str:
-    return ", ".join(["%s"] * len(columns))
-
-
 @cache
 def _event_statement() -> str:
-    values = f"VALUES ({_places(_columns(WorkflowEvent))})"
-    return f"{_insert_into(WorkflowEvent)} {values} ON CONFLICT (event_id) DO NOTHING RETURNING id"
+    places = ", ".join(["%s"] * len(_columns(WorkflowEvent)))
+    return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
 
 
 @cache
-def _statement_for_both() -> str:
-    places = _places(_columns(Delivery)[:-1])  # The last column is the event's key.
+def _statement_for(count: int) -> str:
+    """Return the statement that inserts so many events, each with its delivery."""
+    quote, columns = connection.ops.quote_name, _columns(Delivery)[:-1]  # The last one is the event's key.
+    names = [quote(column.attname) for column in columns]
+    # Without their lengths, to which a cast would cut what is too long.
+    types = ["::" + cast("str", column.db_type(connection)).partition("(")[0] for column in columns]
+    numbers = itertools.count(1)
+    events = ", ".join(_places(numbers, [""] * len(_columns(WorkflowEvent))) for _ in range(count))
+    deliveries = ", ".join(_places(numbers, ["", *types]) for _ in range(count))
     return (
-        f"WITH event AS ({_event_statement()})"  # noqa: S608 - names of the models
-        f" {_insert_into(Delivery)} SELECT {places}, id FROM event RETURNING event_id"
+        f"WITH event AS ({_insert_into(WorkflowEvent)} VALUES {events} {_UNLESS_KNOWN} RETURNING id, event_id),"  # noqa: S608 - names of the models
+        f" arrived (event_id, {', '.join(names)}) AS (VALUES {deliveries}),"
+        f" kept AS ({_insert_into(Delivery)} SELECT {', '.join(f'arrived.{name}' for name in names)}, event.id"
+        " FROM arrived JOIN event USING (event_id))"
+        " SELECT event_id, id FROM event"
     )
+
+
+def _places(numbers: Iterator[int], types: Sequence[str]) -> str:
+    """Return a row of numbered places for values, with the types that they are cast to."""
+    return f"({', '.join(f'${next(numbers)}{type_}' for type_ in types)})"

@@ -131,6 +131,6 @@ def break_database(monkeypatch):
             raise error
 
         monkeypatch.setattr(Delivery, "save", fail)
-        monkeypatch.setattr(insertion, "Cursor", fail)
+        monkeypatch.setattr(insertion, "RawCursor", fail)
 
     return fail_with

@@ -3,6 +3,8 @@
 from tests.load.guards.guard import Guard
 
 PIPELINE = "logs/ingest/pipeline.py"
+INSERTION = "logs/ingest/insertion.py"
+GROUP_COMMIT = "logs/ingest/group_commit.py"
 WRITING = "logs/ingest/writing.py"
 RETENTION = "logs/retention.py"
 PRUNE = "logs/management/commands/prune.py"
@@ -10,6 +12,8 @@ SETTINGS = "webhooklog/settings.py"
 VERSIONS_TESTS = "tests/integration/test_event_versions.py"
 DATABASE_TESTS = "tests/integration/test_database_settings.py"
 COST_TESTS = "tests/integration/test_receive_cost.py"
+GROUP_TESTS = "tests/unit/test_group_commit.py"
+TOGETHER_TESTS = "tests/integration/test_group_commit.py"
 PRUNE_TESTS = "tests/integration/test_prune.py"
 
 GUARDS = [
@@ -58,9 +62,52 @@ GUARDS = [
         only_on="postgresql",
     ),
     Guard(
+        promise="Events that come at the same time are written together",
+        change="write them one by one",
+        file=GROUP_COMMIT,
+        before="self._waiting[: self._most], self._waiting[self._most :]",
+        after="self._waiting[:1], self._waiting[1:]",
+        test=f"{GROUP_TESTS}::test_those_that_come_meanwhile_are_written_together",
+    ),
+    Guard(
+        promise="When writing together fails, each of them is told",
+        change="tell the one who wrote",
+        file=GROUP_COMMIT,
+        before="            for place in group:\n                place.error = error",
+        after="            group[0].error = error",
+        test=f"{GROUP_TESTS}::test_where_writing_fails_each_of_them_is_told_and_the_next_are_written",
+    ),
+    Guard(
+        promise="An event that PostgreSQL cannot hold fails alone",
+        change="fail all that were written with it",
+        file=INSERTION,
+        before="if not _is_fault_of_a_row(error):",
+        after="if True:",
+        test=f"{TOGETHER_TESTS}::test_an_event_that_cannot_be_held_fails_alone",
+        only_on="postgresql",
+    ),
+    Guard(
+        promise="Of one event that comes twice at once, one delivery has logged it",
+        change="tell both so",
+        file=INSERTION,
+        before=" if first[row.event_id][0] is row else None",
+        after="",
+        test=f"{TOGETHER_TESTS}::test_of_one_event_that_comes_twice_at_once_the_first_is_written",
+        only_on="postgresql",
+    ),
+    Guard(
+        promise="Processes that insert the same events at once do not block each other",
+        change="insert them in the order of their arrival",
+        file=INSERTION,
+        before="in sorted(first.items())",
+        after="in first.items()",
+        test=f"{TOGETHER_TESTS}::test_processes_that_insert_the_same_events_never_wait_for_each_other",
+        only_on="postgresql",
+    ),
+    Guard(
         promise="A connection that PostgreSQL has ended costs no delivery",
         change="do not look whether it is alive",
-        file="logs/ingest/insertion.py",
+        file=INSERTION,
         before="    if is_dead:",
         after="    if False:",
         test=f"{COST_TESTS}::test_a_connection_that_the_server_has_ended_costs_no_delivery",

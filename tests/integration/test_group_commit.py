@@ -1,0 +1,131 @@
+"""Events that come at the same time are written by one statement: each once, with its own delivery."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from django.db import DataError, OperationalError, connection, transaction
+
+from logs.ingest import insertion
+from logs.ingest.insertion import insert_event, insert_pairs, insert_with_delivery
+from logs.models import Delivery, Outcome, WorkflowEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def of_postgresql():
+    if connection.vendor != "postgresql":
+        pytest.skip("of PostgreSQL only")
+
+
+def pair(event_id, body=b"{}", **columns):
+    event = WorkflowEvent(event_id=event_id, received_at=NOW, verified=True, **columns)
+    delivery = Delivery(
+        received_at=NOW, judged_at=NOW, outcome=Outcome.LOGGED, verified=True, plausible=True, headers={}, body=body
+    )
+    return event, delivery
+
+
+def bodies():
+    return {row.event.event_id: bytes(row.body) for row in Delivery.objects.select_related("event")}
+
+
+@pytest.fixture
+def always_beside(monkeypatch):
+    """Let each event be written together with this one."""
+
+    def write_beside(other):
+        beside = SimpleNamespace(submit=lambda mine: insert_pairs([mine, other])[0])
+        monkeypatch.setattr(insertion, "together", beside)
+
+    return write_beside
+
+
+def test_each_event_has_its_own_delivery():
+    pairs = [pair(f"event-{number}", body=b"%d" % number, pipeline_number=10**number) for number in range(8)]
+    keys = insert_pairs(pairs)
+    assert keys == [WorkflowEvent.objects.get(event_id=f"event-{number}").pk for number in range(8)]
+    assert bodies() == {f"event-{number}": b"%d" % number for number in range(8)}
+    numbers = WorkflowEvent.objects.order_by("pipeline_number").values_list("pipeline_number", flat=True)
+    assert list(numbers) == [10**number for number in range(8)]
+
+
+def test_what_is_known_is_left_alone():
+    insert_with_delivery(*pair("known", body=b"first"))
+    keys = insert_pairs([pair("new"), pair("known", body=b"second")])
+    assert [key is None for key in keys] == [False, True]
+    assert bodies() == {"known": b"first", "new": b"{}"}
+
+
+def test_of_one_event_that_comes_twice_at_once_the_first_is_written():
+    keys = insert_pairs([pair("twice", body=b"1"), pair("once"), pair("twice", body=b"2")])
+    assert [key is None for key in keys] == [False, False, True]
+    assert bodies() == {"twice": b"1", "once": b"{}"}
+
+
+def test_processes_that_insert_the_same_events_never_wait_for_each_other():
+    with ThreadPoolExecutor(2) as others:
+        with transaction.atomic():
+            insert_event(pair("b")[0])
+            one, two = (others.submit(insert_and_close, order) for order in ("abc", "cba"))
+            wait_until(lambda: waiting_for_a_lock() == 2)
+            transaction.set_rollback(True)
+        assert sorted([one.result(), two.result()]) == [0, 3]
+    assert sorted(bodies()) == ["a", "b", "c"]
+
+
+def insert_and_close(event_ids):
+    try:
+        return sum(key is not None for key in insert_pairs([pair(event_id) for event_id in event_ids]))
+    finally:
+        connection.close()
+
+
+def waiting_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0]
+
+
+def wait_until(is_so):
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_event_that_cannot_be_held_fails_alone(always_beside):
+    too_long = pair("bad", branch="x" * 300)
+    always_beside(too_long)
+    assert insert_with_delivery(*pair("good"))
+    with pytest.raises(DataError):
+        insert_with_delivery(*too_long)
+    assert bodies() == {"good": b"{}"}
+
+
+def test_while_the_database_is_away_nobody_tries_again(monkeypatch):
+    def away(_):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=away))
+    monkeypatch.setattr(insertion, "insert_pairs", lambda _: pytest.fail("it was tried again"))
+    with pytest.raises(OperationalError, match="away"):
+        insert_with_delivery(*pair("event"))
+
+
+def test_times_and_texts_are_kept_as_they_are():
+    happened_at = datetime(2026, 5, 4, 11, 59, 58, 123456, tzinfo=UTC)
+    columns = {
+        "happened_at": happened_at,
+        "duration_seconds": 0.1 + 0.2,
+        "commit_subject": "100 % 'ü' $1 \\ \"\U0001f33f",
+    }
+    insert_with_delivery(*pair("event", body=bytes(range(256)), **columns))
+    event = WorkflowEvent.objects.get()
+    assert {name: getattr(event, name) for name in columns} == columns
+    assert bodies() == {"event": bytes(range(256))}
