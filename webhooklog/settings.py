@@ -156,8 +156,13 @@ sqlite_options = {
 postgresql_options: dict[str, Any] = {
     "connect_timeout": 2,  # Seconds until "unreachable" is known and answered.
     # A row that somebody else keeps locked, or a network that swallows packets, must not take all threads for ever.
-    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s",
+    "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
     "tcp_user_timeout": 5000,  # Milliseconds.
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,  # Seconds, seconds and times.
+    # psycopg's own default. Without it, statements that ask to be prepared would not be; Django's do not ask.
+    "prepare_threshold": 5,
 }
 if environment.database_pool_size:
     postgresql_options["pool"] = {

@@ -8,10 +8,11 @@ import itertools
 import json
 import select
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, DataError, IntegrityError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, InternalError, OperationalError, connection, connections
 from django.db.models import Field, Model
 from psycopg import RawCursor
 
@@ -20,6 +21,10 @@ from logs.models import Delivery, WorkflowEvent
 
 # As many as a worker has threads, by default: each number of them is a statement of its own.
 MOST_TOGETHER = 8
+# To wait for others, for a lock beside others (lock_timeout, settings.py) and again alone takes less than 10 seconds.
+PATIENCE_SECONDS = 3
+# What PostgreSQL calls a row that exceeds a limit of its, a lock that it has waited for too long, and a deadlock.
+OF_ONE_EVENT = ("54", "55P03", "40P01")
 
 Columns = list["Field[Any, Any]"]
 Pair = tuple[WorkflowEvent, Delivery]
@@ -44,15 +49,16 @@ def insert_with_delivery(row: WorkflowEvent, delivery: Delivery) -> bool:
     that come at the same time share one.
 
     Raises:
-        OperationalError: the database is away or full; nothing is written.
+        OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
     pair = (row, delivery)
     try:
         row.pk = together.submit(pair)
-    except DatabaseError as error:
-        if not _is_fault_of_a_row(error):
+    except TimeoutError as error:
+        raise OperationalError(str(error)) from error
+    except Exception as error:
+        if not _may_be_anothers(error):
             raise
-        # Maybe of another one's, whose sender alone is to be told.
         (row.pk,) = insert_pairs([pair])
     return row.pk is not None
 
@@ -72,13 +78,16 @@ def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     return [inserted.get(row.event_id) if first[row.event_id][0] is row else None for row, _ in pairs]
 
 
-together: GroupCommit[Pair, int | None] = GroupCommit(insert_pairs, most=MOST_TOGETHER)
+together: GroupCommit[Pair, int | None] = GroupCommit(
+    insert_pairs, most=MOST_TOGETHER, patience_seconds=PATIENCE_SECONDS
+)
 
 
-def _is_fault_of_a_row(error: DatabaseError) -> bool:
-    """Tell whether PostgreSQL could not hold a value, which need not keep it from holding others."""
-    is_beyond_a_limit = (getattr(error.__cause__, "sqlstate", None) or "").startswith("54")
-    return is_beyond_a_limit or isinstance(error, DataError | IntegrityError)
+def _may_be_anothers(error: Exception) -> bool:
+    """Tell whether an error may be due to another event of the same statement, and not to the database itself."""
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        return (getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ONE_EVENT)
+    return True
 
 
 def _drop_dead_connection() -> None:
@@ -115,9 +124,14 @@ def _texts(row: Model, columns: Columns) -> list[str | bytes | bool | None]:
 
 
 def _text(value: Any) -> str | bytes | bool | None:
-    if value is None or type(value) in {str, bytes, bool}:
-        return value  # type: ignore[no-any-return]
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    match value:
+        case None | bytes() | bool():
+            return value
+        case str() | int() | float() | datetime():
+            return str(value)
+        case dict():
+            return json.dumps(value)
+    raise TypeError(f"no column holds a {type(value).__name__}")
 
 
 def _insert_into(model: type[Model]) -> str:

@@ -33,7 +33,7 @@ def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long(
         pytest.skip("about PostgreSQL")
     assert value_of("SHOW fsync") == "on"
     assert value_of("SHOW synchronous_commit") == "on"
-    assert value_of("SHOW lock_timeout") == "5s"
+    assert value_of("SHOW lock_timeout") == "3s"
     assert value_of("SHOW idle_in_transaction_session_timeout") == "10s"
     assert connection.settings_dict["CONN_HEALTH_CHECKS"] is True
     assert connection.settings_dict["CONN_MAX_AGE"] is None

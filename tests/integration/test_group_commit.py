@@ -1,5 +1,6 @@
 """Events that come at the same time are written by one statement: each once, with its own delivery."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -106,6 +107,71 @@ def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     with pytest.raises(DataError):
         insert_with_delivery(*too_long)
     assert bodies() == {"good": b"{}"}
+
+
+def test_an_event_that_is_locked_fails_alone(always_beside):
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    locked = pair("locked")
+    with ThreadPoolExecutor(1) as other:
+        go_on = Flag()
+        done = other.submit(hold, locked[0], go_on)
+        wait_until(lambda: done.done() or go_on.is_held)
+        always_beside(locked)
+        assert insert_with_delivery(*pair("good"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            insert_with_delivery(*locked)
+        go_on.set()
+        done.result()
+    connection.close()
+    assert bodies() == {"good": b"{}"}
+
+
+class Flag(threading.Event):
+    is_held = False
+
+
+def hold(row, go_on):
+    """Insert an event and leave its transaction open until told to undo it."""
+    try:
+        with transaction.atomic():
+            insert_event(row)
+            go_on.is_held = True
+            go_on.wait(timeout=10)
+            transaction.set_rollback(True)
+    finally:
+        connection.close()
+
+
+def test_events_with_and_without_values_are_written_together():
+    full, bare = pair("full", happened_at=NOW, job_number=7, duration_seconds=1.5), pair("bare")
+    full[1].client_address, full[1].secret_position, full[1].headers = "2001:db8::1", 1, {"user-agent": 'ü "x"'}
+    insert_pairs([full, bare, pair("other", duration_seconds=1e-7)])
+    columns = ("event__event_id", "event__happened_at", "event__job_number", "event__duration_seconds")
+    rows = Delivery.objects.order_by("event__event_id").values_list(
+        *columns, "client_address", "secret_position", "headers"
+    )
+    assert list(rows) == [
+        ("bare", None, None, None, None, None, {}),
+        ("full", NOW, 7, 1.5, "2001:db8::1", 1, {"user-agent": 'ü "x"'}),
+        ("other", None, None, 1e-7, None, None, {}),
+    ]
+
+
+def test_a_value_that_no_column_holds_is_an_error():
+    event, delivery = pair("event")
+    delivery.body = memoryview(b"{}")
+    with pytest.raises(TypeError, match="memoryview"):
+        insert_with_delivery(event, delivery)
+
+
+def test_who_waits_too_long_is_told_that_the_database_is_too_slow(monkeypatch):
+    def too_long(_):
+        raise TimeoutError("others have been writing for 3 seconds")
+
+    monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=too_long))
+    with pytest.raises(OperationalError, match="for 3 seconds"):
+        insert_with_delivery(*pair("event"))
 
 
 def test_while_the_database_is_away_nobody_tries_again(monkeypatch):

@@ -41,6 +41,19 @@ def test_a_new_event_costs_one_round_trip(deliver, workflow_document, round_trip
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_statement_is_prepared(deliver, workflow_document):
+    if connection.vendor != "postgresql":
+        pytest.skip("of PostgreSQL only")
+    for seed in range(3):
+        assert deliver(workflow_document(seed)).status_code == 201
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE '%arrived%'"
+        )
+        assert cursor.fetchall() == [(3,)]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_connection_that_the_server_has_ended_costs_no_delivery(deliver, workflow_document):
     if connection.vendor != "postgresql":
         pytest.skip("of PostgreSQL only")

@@ -1,6 +1,8 @@
 """Threads that write at the same time share a write, and each learns what came of its own item."""
 
+import gc
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Flag
 
@@ -34,7 +36,7 @@ def writer():
 
 def submit_while_the_first_writes(writer, numbers, *, most=100):
     """Submit numbers, one thread each: the first at once, the others in their order while it is being written."""
-    together = GroupCommit(writer, most=most)
+    together = GroupCommit(writer, most=most, patience_seconds=10)
     with ThreadPoolExecutor(len(numbers)) as pool:
         futures = []
         for count, number in enumerate(numbers):
@@ -49,7 +51,7 @@ def submit_while_the_first_writes(writer, numbers, *, most=100):
 
 def test_one_alone_is_written_at_once(writer):
     writer.may_write.set()
-    together = GroupCommit(writer, most=8)
+    together = GroupCommit(writer, most=8, patience_seconds=10)
     assert [together.submit(1), together.submit(2)] == [2, 4]
     assert writer.groups == [[1], [2]]
 
@@ -75,9 +77,45 @@ def test_where_writing_fails_each_of_them_is_told_and_the_next_are_written(write
 
 def test_goes_on_after_a_failure(writer):
     writer.may_write.set()
-    together = GroupCommit(writer, most=8)
+    together = GroupCommit(writer, most=8, patience_seconds=10)
     writer.error = OSError("the disk is full")
     with pytest.raises(OSError, match="the disk is full"):
         together.submit(1)
     writer.error = None
     assert together.submit(2) == 4
+
+
+def test_who_has_waited_too_long_for_others_gives_up_and_is_not_written(writer):
+    together = GroupCommit(writer, most=8, patience_seconds=0.05)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(together.submit, 1)
+        while not writer.groups:
+            time.sleep(0.001)
+        second = pool.submit(together.submit, 2)
+        assert isinstance(second.exception(timeout=5), TimeoutError)
+        assert len(together) == 0
+        writer.may_write.set()
+        assert first.result() == 2
+    assert together.submit(3) == 6
+    assert writer.groups == [[1], [3]]
+
+
+def test_an_error_does_not_keep_the_items_that_it_befell(writer):
+    class Item:
+        pass
+
+    writer.may_write.set()
+    writer.error = OSError("the disk is full")
+    together, item = GroupCommit(writer, most=8, patience_seconds=10), Item()
+    is_there = weakref.ref(item)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(OSError, match="the disk is full"):
+            together.submit(item)
+        writer.groups.clear()
+        writer.error = None
+        del item
+        assert is_there() is None
+    finally:
+        gc.enable()
