@@ -158,9 +158,10 @@ postgresql_options: dict[str, Any] = {
     # A row that somebody else keeps locked, or a network that swallows packets, must not take all threads for ever.
     "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
     "tcp_user_timeout": 5000,  # Milliseconds.
+    # A server that has vanished without a word is noticed after 3 seconds of silence and 3 unanswered questions.
     "keepalives_idle": 3,
     "keepalives_interval": 1,
-    "keepalives_count": 3,  # Seconds, seconds and times.
+    "keepalives_count": 3,
     # psycopg's own default. Without it, statements that ask to be prepared would not be; Django's do not ask.
     "prepare_threshold": 5,
 }

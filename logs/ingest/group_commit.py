@@ -93,4 +93,4 @@ class GroupCommit(Generic[Item, Result]):
         for place in group:
             place.is_written = True
             place.woken.release()
-        del group, place  # For the same reason.
+        del group, place  # As in submit(): an error knows this frame too.

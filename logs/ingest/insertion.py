@@ -23,7 +23,7 @@ from logs.models import Delivery, WorkflowEvent
 MOST_TOGETHER = 8
 # To wait for others, for a lock beside others (lock_timeout, settings.py) and again alone takes less than 10 seconds.
 PATIENCE_SECONDS = 3
-# What PostgreSQL calls a row that exceeds a limit of its, a lock that it has waited for too long, and a deadlock.
+# What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
 
 Columns = list["Field[Any, Any]"]
@@ -57,6 +57,7 @@ def insert_with_delivery(row: WorkflowEvent, delivery: Delivery) -> bool:
     except TimeoutError as error:
         raise OperationalError(str(error)) from error
     except Exception as error:
+        # Of whatever kind: what another event is to blame for must not befall this one.
         if not _may_be_anothers(error):
             raise
         (row.pk,) = insert_pairs([pair])

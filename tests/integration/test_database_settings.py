@@ -39,6 +39,7 @@ def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long(
     assert connection.settings_dict["CONN_MAX_AGE"] is None
     assert connection.settings_dict["OPTIONS"]["connect_timeout"] == 2
     assert connection.settings_dict["OPTIONS"]["tcp_user_timeout"] == 5_000
+    assert connection.settings_dict["OPTIONS"]["keepalives_idle"] == 3
 
 
 def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):

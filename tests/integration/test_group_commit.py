@@ -1,9 +1,8 @@
 """Events that come at the same time are written by one statement: each once, with its own delivery."""
 
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event as Flag
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +11,7 @@ from django.db import DataError, OperationalError, connection, transaction
 from logs.ingest import insertion
 from logs.ingest.insertion import insert_event, insert_pairs, insert_with_delivery
 from logs.models import Delivery, Outcome, WorkflowEvent
+from tests.load.wire import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +74,7 @@ def test_processes_that_insert_the_same_events_never_wait_for_each_other():
         with transaction.atomic():
             insert_event(pair("b")[0])
             one, two = (others.submit(insert_and_close, order) for order in ("abc", "cba"))
-            wait_until(lambda: waiting_for_a_lock() == 2)
+            wait_until(lambda: waiting_for_a_lock() == 2, "both wait")
             transaction.set_rollback(True)
         assert sorted([one.result(), two.result()]) == [0, 3]
     assert sorted(bodies()) == ["a", "b", "c"]
@@ -93,13 +93,6 @@ def waiting_for_a_lock():
         return cursor.fetchone()[0]
 
 
-def wait_until(is_so):
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     too_long = pair("bad", branch="x" * 300)
     always_beside(too_long)
@@ -114,9 +107,9 @@ def test_an_event_that_is_locked_fails_alone(always_beside):
         cursor.execute("SET lock_timeout = '100ms'")
     locked = pair("locked")
     with ThreadPoolExecutor(1) as other:
-        go_on = Flag()
-        done = other.submit(hold, locked[0], go_on)
-        wait_until(lambda: done.done() or go_on.is_held)
+        is_held, go_on = Flag(), Flag()
+        done = other.submit(hold, locked[0], is_held, go_on)
+        assert is_held.wait(timeout=10)
         always_beside(locked)
         assert insert_with_delivery(*pair("good"))
         with pytest.raises(OperationalError, match="lock timeout"):
@@ -127,16 +120,12 @@ def test_an_event_that_is_locked_fails_alone(always_beside):
     assert bodies() == {"good": b"{}"}
 
 
-class Flag(threading.Event):
-    is_held = False
-
-
-def hold(row, go_on):
+def hold(row, is_held, go_on):
     """Insert an event and leave its transaction open until told to undo it."""
     try:
         with transaction.atomic():
             insert_event(row)
-            go_on.is_held = True
+            is_held.set()
             go_on.wait(timeout=10)
             transaction.set_rollback(True)
     finally:

@@ -1,7 +1,6 @@
 """Threads that write at the same time share a write, and each learns what came of its own item."""
 
 import gc
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Flag
@@ -9,6 +8,7 @@ from threading import Event as Flag
 import pytest
 
 from logs.ingest.group_commit import GroupCommit
+from tests.load.wire import wait_until
 
 THREADS = 6
 
@@ -41,10 +41,7 @@ def submit_while_the_first_writes(writer, numbers, *, most=100):
         futures = []
         for count, number in enumerate(numbers):
             futures.append(pool.submit(together.submit, number))
-            deadline = time.monotonic() + 10
-            while (len(writer.groups), len(together)) != (1, count):
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+            wait_until(lambda count=count: (len(writer.groups), len(together)) == (1, count), "it waits")
         writer.may_write.set()
     return futures
 
@@ -89,8 +86,7 @@ def test_who_has_waited_too_long_for_others_gives_up_and_is_not_written(writer):
     together = GroupCommit(writer, most=8, patience_seconds=0.05)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(together.submit, 1)
-        while not writer.groups:
-            time.sleep(0.001)
+        wait_until(lambda: writer.groups, "the first is being written")
         second = pool.submit(together.submit, 2)
         assert isinstance(second.exception(timeout=5), TimeoutError)
         assert len(together) == 0
