@@ -13,7 +13,7 @@ def client_address(request: HttpRequest) -> str | None:
     that is not trusted may be the client's invention.
     """
     address = _peer(request)
-    for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if not _is_trusted(address) or _address(hop) is None:
             break
         address = _address(hop)

@@ -4,8 +4,8 @@ import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
 
 from django.core.signals import request_finished
 from django.dispatch import receiver
@@ -27,7 +27,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass the request on."""
-        request_id = _given_id(request) or uuid4().hex
+        # Not secret; the system's own source of chance would let another thread take Python's lock.
+        request_id = _given_id(request) or f"{getrandbits(128):032x}"
         current.set(request_id)
         response = self.get_response(request)
         response.headers[HEADER] = request_id
@@ -54,5 +55,5 @@ def _given_id(request: HttpRequest) -> str | None:
 
     Of a stranger's choosing, it could make requests look like somebody else's.
     """
-    given = request.headers.get(HEADER, "")
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if WELL_FORMED.fullmatch(given) and comes_from_proxy(request) else None

@@ -112,8 +112,8 @@ MIDDLEWARE = [
     "logs.request_id.RequestIdMiddleware",
     # Before the others, so that a probe needs neither an allowed host nor HTTPS.
     "logs.health.HealthMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "logs.api.webhooks_first.WebhooksFirstMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     # Before all that answers by itself: without its headers, pages of other origins could not read an error either.
     "corsheaders.middleware.CorsMiddleware",

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import HttpHeaders
 from django.utils import timezone
 
 from logs.circleci.vocabulary import KEPT_HEADERS
@@ -11,6 +12,8 @@ from logs.proxies import client_address
 
 MAX_HEADER_LENGTH = 1000
 MAX_SLUG_LENGTH = 255
+# The kept headers under their names in WSGI. Not by request.headers, which first makes a dictionary of all headers.
+KEPT = {name: HttpHeaders.to_wsgi_name(name) for name in KEPT_HEADERS}
 
 
 def arrival_without_body(request: HttpRequest, webhook_slug: str | None) -> Arrival:
@@ -19,9 +22,9 @@ def arrival_without_body(request: HttpRequest, webhook_slug: str | None) -> Arri
         received_at=timezone.now(),
         webhook_slug=(webhook_slug or "")[:MAX_SLUG_LENGTH],
         headers={
-            name: request.headers[name][:MAX_HEADER_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}")
-            for name in KEPT_HEADERS
-            if name in request.headers
+            name: request.META[key][:MAX_HEADER_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}")
+            for name, key in KEPT.items()
+            if key in request.META
         },
         client_address=client_address(request),
     )
@@ -39,7 +42,7 @@ def read_body(request: HttpRequest) -> bytes:
         raise ContentTypeRefused("the content type is not application/json")
     # Django reads nothing without a Content-Length; a server that decodes chunks itself says so, and may be read to
     # the end. A proxy may have chunked what CircleCI sent with a length.
-    is_chunked = "transfer-encoding" in request.headers and request.META.get("wsgi.input_terminated")
+    is_chunked = "HTTP_TRANSFER_ENCODING" in request.META and request.META.get("wsgi.input_terminated")
     stream = request.META["wsgi.input"] if is_chunked else request
     limit = settings.MAX_BODY_BYTES
     try:

@@ -18,9 +18,12 @@ app_name = "logs"
 
 # An event's id is any text but NUL, which PostgreSQL refuses even to look for.
 # fmt: off
-urlpatterns = [
+receiving = [
     re_path(r"^log-circleci-webhook/?\Z",                        ReceiveWebhookView.as_view(), name="receive"),
     re_path(r"^log-circleci-webhook/(?P<webhook>[-\w]+)/?\Z",    ReceiveWebhookView.as_view(), name="receive-webhook"),
+]
+urlpatterns = [
+    *receiving,
     re_path(r"^fetch-webhooks-logs/?\Z",                         EventListView.as_view(),      name="events"),
     re_path(r"^fetch-webhooks-logs/(?P<event_id>[^\x00]+?)/?\Z", EventDetailView.as_view(),    name="event"),
     re_path(r"^deliveries/?\Z",                                  DeliveryListView.as_view(),   name="deliveries"),

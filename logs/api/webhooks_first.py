@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, resolve
+from django.urls import ResolverMatch
 from rest_framework.response import Response
 
-from logs.api.views.receiving import ReceiveWebhookView
+from logs.api.urls import receiving
 
 
 class WebhooksFirstMiddleware:
@@ -20,20 +20,17 @@ class WebhooksFirstMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a webhook, or pass the request on."""
-        match = _receiving_view(request.path_info)
-        if match is None:
-            return self.get_response(request)
-        request.get_host()  # As CommonMiddleware does: it refuses hosts that ALLOWED_HOSTS does not hold.
-        response: Response = match.func(request, *match.args, **match.kwargs)
+        for address in receiving:
+            match = address.resolve(request.path_info[1:])
+            if match:
+                return _answer(request, match)
+        return self.get_response(request)
+
+
+def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
+    request.get_host()  # As CommonMiddleware does: it refuses hosts that ALLOWED_HOSTS does not hold.
+    response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+    if isinstance(response, Response):  # Of an error; REST framework leaves it to others to render it.
         response.render()
-        return response
-
-
-def _receiving_view(path: str) -> ResolverMatch | None:
-    if not path.startswith("/log-circleci-webhook"):
-        return None
-    try:
-        match = resolve(path)
-    except Resolver404:
-        return None
-    return match if getattr(match.func, "cls", None) is ReceiveWebhookView else None
+    response.headers["X-Content-Type-Options"] = "nosniff"  # No browser takes it for a page.
+    return response

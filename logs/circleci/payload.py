@@ -75,13 +75,7 @@ def parse_payload(body: bytes) -> dict[str, object]:
             nested deeper than MAX_DEPTH, or not an object.
     """
     try:
-        document = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object_without_duplicates,
-            parse_int=_integer_or_digits,
-            parse_float=_float_or_digits,
-            parse_constant=_refuse_constant,
-        )
+        document = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise PayloadMalformed(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except RecursionError as error:
@@ -90,7 +84,8 @@ def parse_payload(body: bytes) -> dict[str, object]:
         raise PayloadMalformed(f"not JSON: {error.msg} at character {error.pos}") from error
     if not isinstance(document, dict):
         raise PayloadMalformed(f"not a JSON object but a JSON {_json_type(document)}")
-    _refuse_deep_nesting(document)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # With fewer, it cannot be nested so deep.
+        _refuse_deep_nesting(document)
     return document
 
 
@@ -292,3 +287,12 @@ def _values(node: dict[str, object] | list[object]) -> Iterable[object]:
 
 def _json_type(value: object) -> str:
     return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")
+
+
+# Made once: json.loads() would make one for each body.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object_without_duplicates,
+    parse_int=_integer_or_digits,
+    parse_float=_float_or_digits,
+    parse_constant=_refuse_constant,
+)

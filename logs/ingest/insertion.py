@@ -26,8 +26,8 @@ PATIENCE_SECONDS = 3
 # What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
 
-Columns = list["Field[Any, Any]"]
-Pair = tuple[WorkflowEvent, Delivery]
+Columns = dict[str, Any]  # The values of a row's columns, by their names.
+Pair = tuple[Columns, Columns]  # An event's, and those of the delivery that brought it, without the key of the event.
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 
@@ -35,13 +35,13 @@ _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 def insert_event(row: WorkflowEvent) -> bool:
     """Insert a row and set its primary key; return False, writing nothing, where its event id is known already."""
     with connection.cursor() as cursor:
-        cursor.execute(_event_statement(), _values(row, _columns(WorkflowEvent)))
+        cursor.execute(_event_statement(), _values(row))
         inserted = cursor.fetchone()
     row.pk = inserted and inserted[0]
     return inserted is not None
 
 
-def insert_with_delivery(row: WorkflowEvent, delivery: Delivery) -> bool:
+def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
     """Insert an event and the delivery that brought it, durably; return False, writing nothing, where it is known.
 
     For PostgreSQL only, where a prepared statement, which is a transaction by itself, takes one round trip instead of
@@ -51,32 +51,32 @@ def insert_with_delivery(row: WorkflowEvent, delivery: Delivery) -> bool:
     Raises:
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
-    pair = (row, delivery)
+    pair = (event, delivery)
     try:
-        row.pk = together.submit(pair)
+        key = together.submit(pair)
     except TimeoutError as error:
         raise OperationalError(str(error)) from error
     except Exception as error:
         # Of whatever kind: what another event is to blame for must not befall this one.
         if not _may_be_anothers(error):
             raise
-        (row.pk,) = insert_pairs([pair])
-    return row.pk is not None
+        (key,) = insert_pairs([pair])
+    return key is not None
 
 
 def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     """Insert events with their deliveries; return their primary keys, None for those that are known."""
     # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
-    first = {row.event_id: (row, delivery) for row, delivery in reversed(pairs)}
+    first = {event["event_id"]: (event, delivery) for event, delivery in reversed(pairs)}
     # In order of their ids, since otherwise two processes could wait for each other.
-    events = [_texts(row, _columns(WorkflowEvent)) for _, (row, _) in sorted(first.items())]
-    deliveries = [[key, *_texts(delivery, _columns(Delivery)[:-1])] for key, (_, delivery) in first.items()]
+    events = [_texts(WorkflowEvent, event) for _, (event, _) in sorted(first.items())]
+    deliveries = [[event_id, *_texts(Delivery, delivery)] for event_id, (_, delivery) in first.items()]
     _drop_dead_connection()
     connection.ensure_connection()
     with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
         cursor.execute(_statement_for(len(first)), [*itertools.chain(*events, *deliveries)], prepare=True)
         inserted = dict(cursor.fetchall())
-    return [inserted.get(row.event_id) if first[row.event_id][0] is row else None for row, _ in pairs]
+    return [inserted.get(event["event_id"]) if first[event["event_id"]][0] is event else None for event, _ in pairs]
 
 
 together: GroupCommit[Pair, int | None] = GroupCommit(
@@ -105,62 +105,68 @@ def _drop_dead_connection() -> None:
 
 
 @cache
-def _columns(model: type[Model]) -> Columns:
-    """Return the columns that an insert writes."""
-    return [field for field in model._meta.concrete_fields if not field.primary_key]
+def _fields(model: type[Model]) -> list["Field[Any, Any]"]:
+    """Return the columns that an insert writes; a delivery's are without the key of its event."""
+    return [field for field in model._meta.concrete_fields if not field.primary_key and not field.is_relation]
 
 
-def _values(row: Model, columns: Columns) -> list[Any]:
+@cache
+def _names(model: type[Model]) -> list[str]:
+    return [field.attname for field in _fields(model)]
+
+
+def _values(row: Model) -> list[Any]:
     # Each column asks the connection something; to be passed on by the proxy would take longer than all else here.
     database = connections[DEFAULT_DB_ALIAS]
-    return [column.get_db_prep_save(getattr(row, column.attname), database) for column in columns]
+    return [field.get_db_prep_save(getattr(row, field.attname), database) for field in _fields(type(row))]
 
 
-def _texts(row: Model, columns: Columns) -> list[str | bytes | bool | None]:
+def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | None]:
     """Return a row's values, those that are not bytes or booleans as PostgreSQL reads them in text.
 
     A statement is prepared for the types of its values, of which a short number, a long one and none would be three.
     """
-    return [_text(getattr(row, column.attname)) for column in columns]
+    return [_text(columns[name]) for name in _names(model)]
 
 
 def _text(value: Any) -> str | bytes | bool | None:
     match value:
+        case str():
+            return str(value)  # A word of an enumeration is one too, of another type.
         case None | bytes() | bool():
             return value
-        case str() | int() | float() | datetime():
+        case int() | float() | datetime():
             return str(value)
         case dict():
             return json.dumps(value)
     raise TypeError(f"no column holds a {type(value).__name__}")
 
 
-def _insert_into(model: type[Model]) -> str:
-    quote = connection.ops.quote_name
-    names = ", ".join(quote(column.attname) for column in _columns(model))
-    return f"INSERT INTO {quote(model._meta.db_table)} ({names})"
+def _insert_into(model: type[Model], *more: str) -> str:
+    names = ", ".join(map(connection.ops.quote_name, [*_names(model), *more]))
+    return f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names})"
 
 
 @cache
 def _event_statement() -> str:
-    places = ", ".join(["%s"] * len(_columns(WorkflowEvent)))
+    places = ", ".join(["%s"] * len(_names(WorkflowEvent)))
     return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
 
 
 @cache
 def _statement_for(count: int) -> str:
     """Return the statement that inserts so many events, each with its delivery."""
-    quote, columns = connection.ops.quote_name, _columns(Delivery)[:-1]  # The last one is the event's key.
-    names = [quote(column.attname) for column in columns]
+    names = [connection.ops.quote_name(name) for name in _names(Delivery)]
     # Without their lengths, to which a cast would cut what is too long.
-    types = ["::" + cast("str", column.db_type(connection)).partition("(")[0] for column in columns]
+    types = ["::" + cast("str", field.db_type(connection)).partition("(")[0] for field in _fields(Delivery)]
+    arrived = ", ".join(f"arrived.{name}" for name in names)
     numbers = itertools.count(1)
-    events = ", ".join(_places(numbers, [""] * len(_columns(WorkflowEvent))) for _ in range(count))
+    events = ", ".join(_places(numbers, [""] * len(_names(WorkflowEvent))) for _ in range(count))
     deliveries = ", ".join(_places(numbers, ["", *types]) for _ in range(count))
     return (
         f"WITH event AS ({_insert_into(WorkflowEvent)} VALUES {events} {_UNLESS_KNOWN} RETURNING id, event_id),"  # noqa: S608 - names of the models
         f" arrived (event_id, {', '.join(names)}) AS (VALUES {deliveries}),"
-        f" kept AS ({_insert_into(Delivery)} SELECT {', '.join(f'arrived.{name}' for name in names)}, event.id"
+        f" kept AS ({_insert_into(Delivery, 'event_id')} SELECT {arrived}, event.id"
         " FROM arrived JOIN event USING (event_id))"
         " SELECT event_id, id FROM event"
     )

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -157,9 +158,9 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
     """Log an event with its delivery in one round trip; None, and nothing is written, where that does not do."""
     if _left_out(event, sender):
         return None
-    row = _row(event, arrival, sender)
-    verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event=row, event_id=event.event_id)
-    return verdict if insert_with_delivery(row, _delivery(arrival, verdict)) else None
+    verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id)
+    is_new = insert_with_delivery(_event_columns(event, arrival, sender), _delivery_columns(arrival, verdict))
+    return verdict if is_new else None
 
 
 def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
@@ -190,16 +191,15 @@ def _left_out(event: Event, sender: Sender) -> Verdict | None:
     return Verdict(outcome=outcome, reason=reason, sender=sender, event_id=event.event_id)
 
 
-def _row(event: Event, arrival: Arrival, sender: Sender) -> WorkflowEvent:
-    return WorkflowEvent(
-        **vars(event), received_at=arrival.received_at, verified=sender.verified, changed_at=timezone.now()
-    )
+def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, Any]:
+    about_log = {"received_at": arrival.received_at, "verified": sender.verified, "changed_at": timezone.now()}
+    return vars(event) | about_log
 
 
 def _log_version(
     event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
 ) -> tuple[Outcome, str, WorkflowEvent]:
-    row = _row(event, arrival, sender)
+    row = WorkflowEvent(**_event_columns(event, arrival, sender))
     if insert_event(row):
         return Outcome.LOGGED, "", row
     # Locked, so that of two versions arriving at once the second sees what the first has written.
@@ -255,25 +255,35 @@ def _is_flooding(arrival: Arrival) -> bool:
 
 
 def _delivery(arrival: Arrival, verdict: Verdict) -> Delivery:
-    delivery = Delivery(
-        received_at=arrival.received_at,
-        webhook_slug=arrival.webhook_slug,
-        headers=dict(arrival.headers),
-        client_address=arrival.client_address,
-        plausible=arrival.is_plausible,
-        body=arrival.body,
-    )
-    set_verdict(delivery, verdict, judged_at=arrival.received_at)
-    return delivery
+    return Delivery(**_delivery_columns(arrival, verdict), event=verdict.event)
+
+
+def _delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "received_at": arrival.received_at,
+        "webhook_slug": arrival.webhook_slug,
+        "headers": dict(arrival.headers),
+        "client_address": arrival.client_address,
+        "plausible": arrival.is_plausible,
+        "body": arrival.body,
+        **_verdict_columns(verdict, judged_at=arrival.received_at),
+    }
+
+
+def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]:
+    sender = verdict.sender
+    return {
+        "judged_at": judged_at,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "webhook": sender.webhook.name if sender else "",
+        "secret_position": sender.secret_position if sender else None,
+        "verified": sender is not None and sender.verified,
+    }
 
 
 def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
     """Write a verdict into a delivery's columns, without saving it."""
-    sender = verdict.sender
-    delivery.judged_at = judged_at
-    delivery.outcome = verdict.outcome
-    delivery.reason = verdict.reason
-    delivery.webhook = sender.webhook.name if sender else ""
-    delivery.secret_position = sender.secret_position if sender else None
-    delivery.verified = sender is not None and sender.verified
+    for name, value in _verdict_columns(verdict, judged_at=judged_at).items():
+        setattr(delivery, name, value)
     delivery.event = verdict.event

@@ -24,12 +24,19 @@ def of_postgresql():
         pytest.skip("of PostgreSQL only")
 
 
+def event(event_id, **columns):
+    return WorkflowEvent(event_id=event_id, received_at=NOW, verified=True, **columns)
+
+
 def pair(event_id, body=b"{}", **columns):
-    event = WorkflowEvent(event_id=event_id, received_at=NOW, verified=True, **columns)
     delivery = Delivery(
         received_at=NOW, judged_at=NOW, outcome=Outcome.LOGGED, verified=True, plausible=True, headers={}, body=body
     )
-    return event, delivery
+    return columns_of(event(event_id, **columns)), columns_of(delivery)
+
+
+def columns_of(row):
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 def bodies():
@@ -72,7 +79,7 @@ def test_of_one_event_that_comes_twice_at_once_the_first_is_written():
 def test_processes_that_insert_the_same_events_never_wait_for_each_other():
     with ThreadPoolExecutor(2) as others:
         with transaction.atomic():
-            insert_event(pair("b")[0])
+            insert_event(event("b"))
             one, two = (others.submit(insert_and_close, order) for order in ("abc", "cba"))
             wait_until(lambda: waiting_for_a_lock() == 2, "both wait")
             transaction.set_rollback(True)
@@ -108,7 +115,7 @@ def test_an_event_that_is_locked_fails_alone(always_beside):
     locked = pair("locked")
     with ThreadPoolExecutor(1) as other:
         is_held, go_on = Flag(), Flag()
-        done = other.submit(hold, locked[0], is_held, go_on)
+        done = other.submit(hold, event("locked"), is_held, go_on)
         assert is_held.wait(timeout=10)
         always_beside(locked)
         assert insert_with_delivery(*pair("good"))
@@ -134,7 +141,7 @@ def hold(row, is_held, go_on):
 
 def test_events_with_and_without_values_are_written_together():
     full, bare = pair("full", happened_at=NOW, job_number=7, duration_seconds=1.5), pair("bare")
-    full[1].client_address, full[1].secret_position, full[1].headers = "2001:db8::1", 1, {"user-agent": 'ü "x"'}
+    full[1].update(client_address="2001:db8::1", secret_position=1, headers={"user-agent": 'ü "x"'})
     insert_pairs([full, bare, pair("other", duration_seconds=1e-7)])
     columns = ("event__event_id", "event__happened_at", "event__job_number", "event__duration_seconds")
     rows = Delivery.objects.order_by("event__event_id").values_list(
@@ -148,10 +155,8 @@ def test_events_with_and_without_values_are_written_together():
 
 
 def test_a_value_that_no_column_holds_is_an_error():
-    event, delivery = pair("event")
-    delivery.body = memoryview(b"{}")
     with pytest.raises(TypeError, match="memoryview"):
-        insert_with_delivery(event, delivery)
+        insert_with_delivery(*pair("event", body=memoryview(b"{}")))
 
 
 def test_who_waits_too_long_is_told_that_the_database_is_too_slow(monkeypatch):
@@ -181,6 +186,6 @@ def test_times_and_texts_are_kept_as_they_are():
         "commit_subject": "100 % 'ü' $1 \\ \"\U0001f33f",
     }
     insert_with_delivery(*pair("event", body=bytes(range(256)), **columns))
-    event = WorkflowEvent.objects.get()
-    assert {name: getattr(event, name) for name in columns} == columns
+    kept = WorkflowEvent.objects.get()
+    assert {name: getattr(kept, name) for name in columns} == columns
     assert bodies() == {"event": bytes(range(256))}

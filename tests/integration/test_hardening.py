@@ -51,7 +51,6 @@ def test_the_answer_to_a_webhook_is_never_taken_for_a_page(client):
     headers = client.get("/log-circleci-webhook").headers
     assert headers["Content-Type"] == "application/json"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
 
 
 def test_no_page_holds_scripts_or_styles_of_its_own(admin_client, deliver, workflow_document):

@@ -1,10 +1,11 @@
 """CircleCI's endpoint."""
 
+import json
 from typing import Any, cast
 
+from django.http import HttpResponse
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from logs.api.authentication import AuthenticDelivery, CircleCISignatureAuthentication, IsAuthenticDelivery
@@ -38,9 +39,10 @@ class ReceiveWebhookView(APIView):
             raise MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
 
-    def post(self, request: Request, webhook: str | None = None) -> Response:
+    def post(self, request: Request, webhook: str | None = None) -> HttpResponse:
         """Log the delivery."""
         delivery = cast("AuthenticDelivery", request.auth)
         verdict = record(delivery.arrival, delivery.sender)
         status, message = ANSWERS[verdict.outcome]
-        return Response({"message": message, "id": verdict.event_id, "outcome": verdict.outcome}, status=status)
+        answer = json.dumps({"message": message, "id": verdict.event_id, "outcome": verdict.outcome})
+        return HttpResponse(answer, status=status, content_type="application/json")

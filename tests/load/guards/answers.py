@@ -93,10 +93,10 @@ GUARDS = [
     ),
     Guard(
         promise="A probe needs neither an allowed host nor HTTPS",
-        change="answer it behind the security middleware",
+        change="do not answer it ahead of the security middleware",
         file=SETTINGS,
-        before='    "logs.health.HealthMiddleware",\n    "django.middleware.security.SecurityMiddleware",\n',
-        after='    "django.middleware.security.SecurityMiddleware",\n    "logs.health.HealthMiddleware",\n',
+        before='    "logs.health.HealthMiddleware",\n',
+        after="",
         test=f"{HEALTH_TESTS}::test_healthz_touches_nothing",
     ),
     Guard(

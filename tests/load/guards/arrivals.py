@@ -56,8 +56,8 @@ GUARDS = [
         promise="A kept header is cut",
         change="keep it whole",
         file=ARRIVALS,
-        before="request.headers[name][:MAX_HEADER_LENGTH]",
-        after="request.headers[name]",
+        before="request.META[key][:MAX_HEADER_LENGTH]",
+        after="request.META[key]",
         test=f"{REFUSED_TESTS}::test_cuts_headers_and_addresses_of_any_length",
     ),
     Guard(
@@ -104,8 +104,8 @@ GUARDS = [
         promise="A body without a length is read only where the server ends it, never past the request",
         change="read it always",
         file=ARRIVALS,
-        before='"transfer-encoding" in request.headers and request.META.get("wsgi.input_terminated")',
-        after='"transfer-encoding" in request.headers',
+        before='"HTTP_TRANSFER_ENCODING" in request.META and request.META.get("wsgi.input_terminated")',
+        after='"HTTP_TRANSFER_ENCODING" in request.META',
         test=f"{ARRIVALS_TESTS}::test_does_not_read_past_the_request_where_the_server_does_not_end_it",
     ),
     Guard(
@@ -136,8 +136,8 @@ GUARDS = [
         promise="X-Forwarded-For is read from its end, where the trusted proxies have written",
         change="read it from its beginning",
         file=PROXIES,
-        before='reversed(request.headers.get("x-forwarded-for", "").split(","))',
-        after='request.headers.get("x-forwarded-for", "").split(",")',
+        before='reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(","))',
+        after='request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")',
         test=PROXIES_TEST,
     ),
     Guard(

@@ -98,8 +98,8 @@ GUARDS = [
         promise="The secret that matched is recorded by position, never by value",
         change="record it in place of the webhook's name",
         file=PIPELINE,
-        before='delivery.webhook = sender.webhook.name if sender else ""',
-        after='delivery.webhook = sender.webhook.secrets[sender.secret_position or 0] if sender else ""',
+        before='"webhook": sender.webhook.name if sender else "",',
+        after='"webhook": sender.webhook.secrets[sender.secret_position or 0] if sender else "",',
         test=f"{SECRETS_TESTS}::test_records_by_position_and_never_by_value_which_secret_matched",
     ),
     Guard(
