@@ -17,11 +17,13 @@ from django.db.models import Field, Model
 from psycopg import RawCursor
 
 from logs.ingest.group_commit import GroupCommit
+from logs.ingest.writing import durable_transaction
 from logs.models import Delivery, WorkflowEvent
 
 # As many as a worker has threads, by default: each number of them is a statement of its own.
 MOST_TOGETHER = 8
-# To wait for others, for a lock beside others (lock_timeout, settings.py) and again alone takes less than 10 seconds.
+# To wait for others, for a lock beside others (settings.py) and again alone takes less than 10 seconds; so does, on
+# SQLite, to wait for others, for a turn (writing.py) and for a lock.
 PATIENCE_SECONDS = 3
 # What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
@@ -35,7 +37,7 @@ _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 def insert_event(row: WorkflowEvent) -> bool:
     """Insert a row and set its primary key; return False, writing nothing, where its event id is known already."""
     with connection.cursor() as cursor:
-        cursor.execute(_event_statement(), _values(row))
+        cursor.execute(_event_statement("%s"), _values(WorkflowEvent, vars(row)))
         inserted = cursor.fetchone()
     row.pk = inserted and inserted[0]
     return inserted is not None
@@ -44,9 +46,7 @@ def insert_event(row: WorkflowEvent) -> bool:
 def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
     """Insert an event and the delivery that brought it, durably; return False, writing nothing, where it is known.
 
-    For PostgreSQL only, where a prepared statement, which is a transaction by itself, takes one round trip instead of
-    five: Django's cursor would test the connection first, and begin and end a transaction around two statements. Events
-    that come at the same time share one.
+    Events that come at the same time share a transaction.
 
     Raises:
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
@@ -69,14 +69,41 @@ def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
     first = {event["event_id"]: (event, delivery) for event, delivery in reversed(pairs)}
     # In order of their ids, since otherwise two processes could wait for each other.
-    events = [_texts(WorkflowEvent, event) for _, (event, _) in sorted(first.items())]
-    deliveries = [[event_id, *_texts(Delivery, delivery)] for event_id, (_, delivery) in first.items()]
+    insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
+    inserted = insert([pair for _, pair in sorted(first.items())])
+    return [inserted.get(event["event_id"]) if first[event["event_id"]][0] is event else None for event, _ in pairs]
+
+
+def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
+    """Insert by one prepared statement, which is a transaction by itself: one round trip to PostgreSQL instead of five.
+
+    Django's cursor would test the connection first, and begin and end a transaction around two statements for each.
+    """
+    events = [_texts(WorkflowEvent, event) for event, _ in pairs]
+    deliveries = [[event["event_id"], *_texts(Delivery, delivery)] for event, delivery in pairs]
     _drop_dead_connection()
     connection.ensure_connection()
     with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
-        cursor.execute(_statement_for(len(first)), [*itertools.chain(*events, *deliveries)], prepare=True)
-        inserted = dict(cursor.fetchall())
-    return [inserted.get(event["event_id"]) if first[event["event_id"]][0] is event else None for event, _ in pairs]
+        cursor.execute(_statement_for(len(pairs)), [*itertools.chain(*events, *deliveries)], prepare=True)
+        return dict(cursor.fetchall())
+
+
+def _insert_in_turn(pairs: Sequence[Pair]) -> dict[str, int]:
+    """Insert by two statements for each in a transaction of SQLite's, where a round trip is a call of a function.
+
+    Through sqlite3 itself, because Django's cursor rewrites the places for values in a statement each time.
+    """
+    # Before the turn comes, for others wait for its end.
+    rows = [(event["event_id"], _values(WorkflowEvent, event), _values(Delivery, brought)) for event, brought in pairs]
+    inserted = {}
+    with durable_transaction(), connection.wrap_database_errors:
+        execute = connection.connection.execute
+        for event_id, of_event, of_delivery in rows:
+            key = execute(_event_statement("?"), of_event).fetchone()
+            if key:
+                inserted[event_id] = key[0]
+                execute(_delivery_statement(), [*of_delivery, *key])
+    return inserted
 
 
 together: GroupCommit[Pair, int | None] = GroupCommit(
@@ -115,10 +142,10 @@ def _names(model: type[Model]) -> list[str]:
     return [field.attname for field in _fields(model)]
 
 
-def _values(row: Model) -> list[Any]:
+def _values(model: type[Model], columns: Columns) -> list[Any]:
     # Each column asks the connection something; to be passed on by the proxy would take longer than all else here.
     database = connections[DEFAULT_DB_ALIAS]
-    return [field.get_db_prep_save(getattr(row, field.attname), database) for field in _fields(type(row))]
+    return [field.get_db_prep_save(columns[field.attname], database) for field in _fields(model)]
 
 
 def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | None]:
@@ -148,9 +175,15 @@ def _insert_into(model: type[Model], *more: str) -> str:
 
 
 @cache
-def _event_statement() -> str:
-    places = ", ".join(["%s"] * len(_names(WorkflowEvent)))
+def _event_statement(place: str) -> str:
+    places = ", ".join([place] * len(_names(WorkflowEvent)))
     return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
+
+
+@cache
+def _delivery_statement() -> str:
+    places = ", ".join("?" for _ in [*_names(Delivery), "event_id"])
+    return f"{_insert_into(Delivery, 'event_id')} VALUES ({places})"
 
 
 @cache

@@ -26,7 +26,7 @@ from logs.exceptions import (
     WebhookLogError,
 )
 from logs.ingest.insertion import insert_event, insert_with_delivery
-from logs.ingest.writing import commits_at_once, durable_transaction
+from logs.ingest.writing import durable_transaction, is_outside_transactions
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
 
@@ -133,7 +133,7 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
     except (PayloadMalformed, ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
-    verdict = _log_if_new(event, arrival, sender) if commits_at_once() else None
+    verdict = _log_if_new(event, arrival, sender) if is_outside_transactions() else None
     if verdict is None:
         with durable_transaction():
             verdict = log_event(event, arrival, sender)
@@ -155,7 +155,7 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
 
 
 def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
-    """Log an event with its delivery in one round trip; None, and nothing is written, where that does not do."""
+    """Log an event with its delivery, together with others; None, and nothing is written, where that does not do."""
     if _left_out(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id)

@@ -9,7 +9,6 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 
 from logs.ingest import insertion, pipeline
@@ -119,7 +118,7 @@ def alone(request, monkeypatch):
     """Receive as outside of the transaction in which a test stands, so that it can be rolled back."""
     marker = request.node.get_closest_marker("django_db")
     if marker and not marker.kwargs.get("transaction"):
-        monkeypatch.setattr(pipeline, "commits_at_once", lambda: connection.vendor == "postgresql")
+        monkeypatch.setattr(pipeline, "is_outside_transactions", lambda: True)
 
 
 @pytest.fixture
@@ -132,5 +131,6 @@ def break_database(monkeypatch):
 
         monkeypatch.setattr(Delivery, "save", fail)
         monkeypatch.setattr(insertion, "RawCursor", fail)
+        monkeypatch.setattr(insertion, "_insert_in_turn", fail)
 
     return fail_with

@@ -23,7 +23,7 @@ def test_sqlite_syncs_each_commit_to_disk_and_waits_for_its_turn():
         pytest.skip("about SQLite")
     assert value_of("PRAGMA journal_mode") == "wal"
     assert value_of("PRAGMA synchronous") == 2  # FULL
-    assert value_of("PRAGMA busy_timeout") == 5_000
+    assert value_of("PRAGMA busy_timeout") == 3_000
     assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert connection.settings_dict["CONN_MAX_AGE"] is None
 

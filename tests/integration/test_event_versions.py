@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from logs.circleci import samples
@@ -41,6 +41,17 @@ def test_the_newest_version_wins_in_every_order_of_arrival(deliver, workflow_doc
     assert event.happened_at.isoformat() == "2026-05-04T10:00:42.250000+00:00"
     assert Delivery.objects.filter(event=event).count() == 4
     assert json.loads(bytes(event.deliveries.of_shown_version().body))["happened_at"] == "2026-05-04T10:00:42.250000Z"
+
+
+@pytest.mark.django_db
+def test_an_update_and_its_delivery_are_written_together_or_not_at_all(deliver, workflow_document, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError
+
+    deliver(version_of(workflow_document(), 0))
+    monkeypatch.setattr(Delivery, "save", fail)
+    assert deliver(version_of(workflow_document(), 7)).status_code == 503
+    assert WorkflowEvent.objects.get().duration_seconds == 0
 
 
 @pytest.mark.django_db

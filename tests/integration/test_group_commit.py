@@ -1,4 +1,4 @@
-"""Events that come at the same time are written by one statement: each once, with its own delivery."""
+"""Events that come at the same time are written by one transaction: each once, with its own delivery."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from threading import Event as Flag
 from types import SimpleNamespace
 
 import pytest
-from django.db import DataError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from logs.ingest import insertion
 from logs.ingest.insertion import insert_event, insert_pairs, insert_with_delivery
@@ -18,14 +18,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def of_postgresql():
     if connection.vendor != "postgresql":
         pytest.skip("of PostgreSQL only")
 
 
+@pytest.fixture
+def of_sqlite():
+    if connection.vendor != "sqlite":
+        pytest.skip("of SQLite only")
+
+
 def event(event_id, **columns):
-    return WorkflowEvent(event_id=event_id, received_at=NOW, verified=True, **columns)
+    return WorkflowEvent(**({"event_id": event_id, "received_at": NOW, "verified": True} | columns))
 
 
 def pair(event_id, body=b"{}", **columns):
@@ -76,6 +82,7 @@ def test_of_one_event_that_comes_twice_at_once_the_first_is_written():
     assert bodies() == {"twice": b"1", "once": b"{}"}
 
 
+@pytest.mark.usefixtures("of_postgresql")
 def test_processes_that_insert_the_same_events_never_wait_for_each_other():
     with ThreadPoolExecutor(2) as others:
         with transaction.atomic():
@@ -100,6 +107,7 @@ def waiting_for_a_lock():
         return cursor.fetchone()[0]
 
 
+@pytest.mark.usefixtures("of_postgresql")
 def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     too_long = pair("bad", branch="x" * 300)
     always_beside(too_long)
@@ -109,6 +117,7 @@ def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     assert bodies() == {"good": b"{}"}
 
 
+@pytest.mark.usefixtures("of_postgresql")
 def test_an_event_that_is_locked_fails_alone(always_beside):
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '100ms'")
@@ -139,6 +148,25 @@ def hold(row, is_held, go_on):
         connection.close()
 
 
+@pytest.mark.usefixtures("of_sqlite")
+def test_an_event_that_breaks_a_rule_of_sqlites_fails_alone(always_beside):
+    without_time = pair("bad", received_at=None)
+    always_beside(without_time)
+    assert insert_with_delivery(*pair("good"))
+    with pytest.raises(IntegrityError):
+        insert_with_delivery(*without_time)
+    assert bodies() == {"good": b"{}"}
+
+
+@pytest.mark.usefixtures("of_sqlite")
+def test_without_its_delivery_no_event_of_the_group_is_written():
+    alone = pair("alone")
+    alone[1]["received_at"] = None
+    with pytest.raises(IntegrityError):
+        insert_pairs([pair("a"), alone])
+    assert not WorkflowEvent.objects.exists()
+
+
 def test_events_with_and_without_values_are_written_together():
     full, bare = pair("full", happened_at=NOW, job_number=7, duration_seconds=1.5), pair("bare")
     full[1].update(client_address="2001:db8::1", secret_position=1, headers={"user-agent": 'ü "x"'})
@@ -154,6 +182,7 @@ def test_events_with_and_without_values_are_written_together():
     ]
 
 
+@pytest.mark.usefixtures("of_postgresql")
 def test_a_value_that_no_column_holds_is_an_error():
     with pytest.raises(TypeError, match="memoryview"):
         insert_with_delivery(*pair("event", body=memoryview(b"{}")))

@@ -262,7 +262,7 @@ def test_noting_a_use_leaves_other_writes_their_patience(ask, issue):
     ask(key)
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout")
-        assert cursor.fetchone() == (5_000,)
+        assert cursor.fetchone() == (3_000,)
 
 
 def test_the_command_writes_the_token_alone_to_stdout(ask, user):

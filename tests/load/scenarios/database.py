@@ -29,7 +29,7 @@ def run(stage):
             if on_postgresql:
                 _stop_and_start(stage, site, load.account)
             else:
-                _hold_lock(stage, site, load.account, "write lock held for 3 s", hold_seconds=3)
+                _hold_lock(stage, site, load.account, "write lock held for 2 s", hold_seconds=2)
                 too_long = stage.choose(short=6.5, full=25)
                 _hold_lock(stage, site, load.account, "write lock held too long", hold_seconds=too_long)
                 _fill_disk(stage, site, load.account)
@@ -73,7 +73,7 @@ def _seconds_until_logging(account, moment):
 
 
 def _hold_lock(stage, site, account, name, *, hold_seconds):
-    """Let another process, this one, hold SQLite's write lock: for 5 seconds the server's own writers wait."""
+    """Let another process, this one, hold SQLite's write lock: for 3 seconds the server's own writers wait."""
     stage.tell(name)
     began = time.monotonic()
     with _write_lock(site.database.path):
@@ -83,8 +83,8 @@ def _hold_lock(stage, site, account, name, *, hold_seconds):
     time.sleep(1)
     answers = [attempt for attempt in account.attempts if attempt.ended >= began]
     refused = sum(attempt.status == 503 for attempt in answers)
-    # After 5 seconds all have waited long enough, not only the one that stands first in a queue.
-    bound = {"equal": 0} if hold_seconds < 5 else {"at_least": CONNECTIONS_ON_SQLITE}
+    # After 3 seconds all have waited long enough, not only the one that stands first in a queue.
+    bound = {"equal": 0} if hold_seconds < 3 else {"at_least": CONNECTIONS_ON_SQLITE}
     report, slowest = stage.report, max(attempt.seconds for attempt in answers)
     report.require(f"{name}: answered 503", refused, **bound)
     report.require(f"{name}: slowest answer, s", slowest, at_most=CIRCLECI_WAITS_SECONDS)
