@@ -7,6 +7,7 @@ The database decides by its unique constraint, waiting for a transaction that is
 import itertools
 import json
 import select
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
@@ -17,13 +18,12 @@ from django.db.models import Field, Model
 from psycopg import RawCursor
 
 from logs.ingest.group_commit import GroupCommit
-from logs.ingest.writing import durable_transaction
+from logs.ingest.writing import durable_transaction, require_time_left
 from logs.models import Delivery, WorkflowEvent
 
-# As many as a worker has threads, by default: each number of them is a statement of its own.
+# As many as a worker has threads, by default. On PostgreSQL, each number of them is a statement of its own.
 MOST_TOGETHER = 8
-# To wait for others, for a lock beside others (settings.py) and again alone takes less than 10 seconds; so does, on
-# SQLite, to wait for others, for a turn (writing.py) and for a lock.
+# To wait for others, for a turn (writing.py) and for a lock (settings.py) takes less than 10 seconds.
 PATIENCE_SECONDS = 3
 # What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
@@ -51,7 +51,7 @@ def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
     Raises:
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
-    pair = (event, delivery)
+    pair, started = (event, delivery), time.monotonic()
     try:
         key = together.submit(pair)
     except TimeoutError as error:
@@ -60,6 +60,7 @@ def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
         # Of whatever kind: what another event is to blame for must not befall this one.
         if not _may_be_anothers(error):
             raise
+        require_time_left(started)
         (key,) = insert_pairs([pair])
     return key is not None
 
@@ -68,8 +69,8 @@ def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     """Insert events with their deliveries; return their primary keys, None for those that are known."""
     # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
     first = {event["event_id"]: (event, delivery) for event, delivery in reversed(pairs)}
-    # In order of their ids, since otherwise two processes could wait for each other.
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
+    # In order of their ids, since otherwise two processes could wait for each other.
     inserted = insert([pair for _, pair in sorted(first.items())])
     return [inserted.get(event["event_id"]) if first[event["event_id"]][0] is event else None for event, _ in pairs]
 

@@ -4,6 +4,7 @@ Arrival and replay alike call `authenticate` and then `log_event`; each refusal 
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from logs.exceptions import (
     WebhookLogError,
 )
 from logs.ingest.insertion import insert_event, insert_with_delivery
-from logs.ingest.writing import durable_transaction, is_outside_transactions
+from logs.ingest.writing import durable_transaction, is_outside_transactions, require_time_left
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
 
@@ -127,14 +128,17 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
     Raises:
         PayloadMalformed: no event can be read from it; the delivery is kept.
         ProjectRefused: its webhook may not speak for the event's project; the delivery is kept.
+        OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
     try:
         event = read_trusted(arrival, sender)
     except (PayloadMalformed, ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
+    started = time.monotonic()
     verdict = _log_if_new(event, arrival, sender) if is_outside_transactions() else None
     if verdict is None:
+        require_time_left(started)
         with durable_transaction():
             verdict = log_event(event, arrival, sender)
             _delivery(arrival, verdict).save(force_insert=True)

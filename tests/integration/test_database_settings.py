@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from logs.ingest import writing
+from logs.ingest import insertion, writing
 
 pytestmark = pytest.mark.django_db
 
@@ -24,8 +24,17 @@ def test_sqlite_syncs_each_commit_to_disk_and_waits_for_its_turn():
     assert value_of("PRAGMA journal_mode") == "wal"
     assert value_of("PRAGMA synchronous") == 2  # FULL
     assert value_of("PRAGMA busy_timeout") == 3_000
+    assert value_of("PRAGMA temp_store") == 2  # MEMORY
+    assert value_of("PRAGMA wal_autocheckpoint") == 4_000
     assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert connection.settings_dict["CONN_MAX_AGE"] is None
+
+
+def test_all_that_a_delivery_can_wait_for_ends_before_circleci_gives_up():
+    lock_seconds = 3  # On both databases, as the tests beside this one ask them.
+    turn_and_lock = writing.TURN_TIMEOUT_SECONDS + lock_seconds
+    assert insertion.PATIENCE_SECONDS + turn_and_lock < 10
+    assert writing.LATEST_SECOND_TRY_SECONDS + turn_and_lock < 10
 
 
 def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long():

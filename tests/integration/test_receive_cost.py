@@ -28,8 +28,9 @@ def test_a_new_event_costs_two_statements_in_one_transaction(deliver, workflow_d
     deliver(workflow_document(1))
     statements = []
     connection.connection.set_trace_callback(statements.append)
-    assert deliver(workflow_document(2)).status_code == 201
+    answer = deliver(workflow_document(2))
     connection.connection.set_trace_callback(None)
+    assert answer.status_code == 201
     # Of a trigger's statements, SQLite tells by comments, and then again of the statement that they belong to.
     verbs = [statement.split()[0] for statement in dict.fromkeys(statements) if not statement.startswith("--")]
     assert verbs == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
