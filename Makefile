@@ -72,7 +72,7 @@ format: $(BIN)/dev.installed ## format the code and mend what can be mended by i
 
 lock: $(BIN)/dev.installed ## compile each *.in of requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
 	@for path in requirements/base requirements/prod requirements/dev requirements/granian tests/load/peers/requirements; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(if $(UPGRADE),--upgrade) \
 			--custom-compile-command "make lock" --output-file $$path.txt $$path.in || exit 1; \
 	done
 
