@@ -24,6 +24,13 @@ def assert_reads_little(sql, index, *, is_range=False, most=1_000):
         _assert_few_rows_of_postgresql(sql, most)
 
 
+def plan_of(sql):
+    """Return how the database would read a statement, as text, which names the indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+        return "\n".join(str(line) for *_, line in cursor.fetchall())
+
+
 def _assert_index_of_sqlite(sql, index, is_range):
     """SQLite does what it plans: it reads that index from a place on, and no table without one."""
     with connection.cursor() as cursor:

@@ -38,17 +38,17 @@ ORDERS = {
 # fmt: on
 
 
+def project_column(name: str) -> str:
+    """Return the column of a project's name: its slug has a slash in it, its id is a UUID, all else is its name."""
+    return "project_slug" if "/" in name else "project_id" if UUID.fullmatch(name) else "project"
+
+
 class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
     """Queries over events."""
 
     def newest_first(self) -> Self:
         """Order by arrival, the latest first; the primary key makes the order total."""
         return self.order_by("-received_at", "-pk")
-
-    def of_project(self, name: str) -> Self:
-        """Keep the events of a project by its slug, which has a slash in it, by its id, a UUID, or else by its name."""
-        column = "project_slug" if "/" in name else "project_id" if UUID.fullmatch(name) else "project"
-        return self.filter(**{column: name})
 
     def of_revision(self, prefix: str) -> Self:
         """Keep the events of the commits whose hash begins so."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Count, Expression, F, Max, Min, Model, QuerySet
 
-MAX_SCANNED = 10_000
+MAX_SCANNED = 5_000
 MAX_PRIMARY_KEY = 2**63 - 1
 
 Key = datetime | float

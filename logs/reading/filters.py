@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
-from logs.models.events import WorkflowEventQuerySet
+from logs.models.events import WorkflowEventQuerySet, project_column
 from logs.models.search import HoldsWords, few_holding
 from logs.reading.filter_kinds import (
     IntegerFilter,
@@ -133,7 +133,7 @@ class EventFilterSet(PagedFilterSet):
 
     def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
         """Keep the events of a project, by whichever of its three names it is."""
-        return rows.of_project(value)
+        return rows.filter(**{project_column(value): value})
 
     def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
         """Keep the events of the commits whose hash begins so."""

@@ -10,6 +10,7 @@ from django.db.models.functions import Length
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
+from logs.models.events import project_column
 from logs.reading.filter_kinds import OutcomesFilter, TextFilter, TextsFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
 from logs.reading.settling import writers_finish
@@ -46,11 +47,10 @@ class StreamFilterSet(DeliveryFilterSet):
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
         """Keep the deliveries that told of such an event."""
-        events = WorkflowEvent.objects.filter(pk=OuterRef("event"))
-        if name == "project":
-            events = events.of_project(str(value))
-        else:
-            events = events.filter(**{f"{name}__in": value} if isinstance(value, list) else {name: value})
+        column = project_column(str(value)) if name == "project" else name
+        wanted = value if isinstance(value, list) else [value]
+        # Without the column's index, in which PostgreSQL would read all failed events of the log.
+        events = WorkflowEvent.objects.alias(wanted=unindexed(column)).filter(pk=OuterRef("event"), wanted__in=wanted)
         # Not a join: SQLite would begin it at the event, and go through all events of a branch for a few deliveries.
         return rows.filter(Exists(events))
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent, pages
-from tests.plans import analyze, assert_reads_little
+from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,12 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         events = WorkflowEvent.objects.bulk_create(
             WorkflowEvent(
-                event_id=f"event-{number}", received_at=NEWEST, pipeline_id=f"pipeline-{number // 4}", verified=True
+                event_id=f"event-{number}",
+                received_at=NEWEST,
+                pipeline_id=f"pipeline-{number // 4}",
+                project="press" if number % 10 == 0 else "cellar",
+                status="failed" if number % 10 == 0 else "success",
+                verified=True,
             )
             for number in range(DELIVERIES // 2)
         )
@@ -102,6 +107,14 @@ def test_the_stream_reads_on_behind_its_cursor(deliveries_queries, query):
     for sql in (keys, sizes):
         assert_reads_little(sql, "INTEGER PRIMARY KEY", is_range=True)
     assert_reads_little(rows, "INTEGER PRIMARY KEY")
+
+
+@pytest.mark.parametrize("query", ["status=failed", "status=failed,error", "project=press"])
+def test_the_stream_looks_up_the_events_of_its_deliveries_and_not_all_of_that_kind(deliveries_queries, query):
+    _, (_, sizes, _) = deliveries_queries(f"/deliveries/stream?wait=0&after=start&{query}")
+    plan = plan_of(sizes)
+    assert "event_status_newest" not in plan
+    assert "event_project_newest" not in plan
 
 
 def test_an_event_leads_to_its_deliveries_its_payload_and_its_pipeline(deliveries_queries):

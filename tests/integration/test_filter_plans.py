@@ -9,9 +9,9 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.models import WorkflowEvent, pages
+from logs.models import WorkflowEvent, pages, search
 from logs.models.search import FEW
-from tests.plans import analyze, assert_reads_little
+from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +160,18 @@ def test_words_that_many_events_hold_are_searched_like_any_other_condition(event
     assert f"LIMIT {FEW + 1}" in search
     assert_reads_little(edge, "event_newest")
     assert_reads_little(page, "event_newest", is_range=True)
+
+
+def test_a_page_that_searches_for_words_does_not_go_through_all_rows_that_hold_them(events_queries, monkeypatch):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's index of words has a table of its own")
+    monkeypatch.setattr(search, "FEW", -1)
+    monkeypatch.setattr(search, "MANY", -1)
+    # So many that PostgreSQL would rather ask the index of words.
+    monkeypatch.setattr(pages, "MAX_SCANNED", EVENTS // 2)
+    _, (_, page) = events_queries("q=gate fence")
+    assert "event_newest" in plan_of(page)
+    assert "event_search" not in plan_of(page)
 
 
 @pytest.mark.parametrize("query", ["project=project-1&received_after=2026-05-01", "verified=false&received_after=31d"])
