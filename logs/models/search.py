@@ -20,7 +20,12 @@ POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '        
 POSTGRESQL_LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
 
-_WORD = re.compile(r"[^\W_]+")
+# SQLite asks Python for a regular expression, for each row.
+SQLITE_LETTERS = "instr(lower({}), %s)"
+SQLITE_WORD = "({}) REGEXP %s"
+
+_LETTER = r"[^\W_]"
+_WORD = re.compile(f"{_LETTER}+")
 
 
 def words_of(text: str) -> list[str]:
@@ -61,14 +66,14 @@ class HoldsWords(Func):
     output_field = BooleanField()
 
     def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(F("pk"), *map(F, SEARCHED_COLUMNS))
+        super().__init__(*map(F, SEARCHED_COLUMNS))
         self.words = words
 
     def as_sql(  # type: ignore[override]  # Func's further arguments name functions and templates.
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, list[Any]]:
         """Return the condition for PostgreSQL."""
-        text = _joined([compiler.compile(column)[0] for column in self.source_expressions[1:]])
+        text = _joined([compiler.compile(column)[0] for column in self.source_expressions])
         # The letters first: a row without them need not be taken to pieces, which costs ten times as much.
         # IS TRUE keeps PostgreSQL from the index, which gives a word's first row only after all rows that hold it.
         conditions = [POSTGRESQL_LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
@@ -77,10 +82,13 @@ class HoldsWords(Func):
     def as_sqlite(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, list[Any]]:
-        """Return the condition for SQLite."""
-        key, _ = compiler.compile(self.source_expressions[0])
-        # Without the plus, SQLite would read all rows of the list, and sort them.
-        return f"+{key} IN ({SQLITE_ROWIDS})", [_sqlite_query(self.words)]
+        """Return the condition for SQLite, by Python's regular expressions: its index would list all rows first."""
+        text = _joined([compiler.compile(column)[0] for column in self.source_expressions])
+        # The letters first here too. Of others than ASCII's, SQLite does not know which are capitals.
+        letters = [word.lower() for word in self.words if word.isascii()]
+        conditions = [SQLITE_LETTERS] * len(letters) + [SQLITE_WORD] * len(self.words)
+        patterns = [rf"(?i)(?<!{_LETTER}){word}(?!{_LETTER})" for word in self.words]
+        return " AND ".join(condition.format(text) for condition in conditions), [*letters, *patterns]
 
 
 def _joined(columns: Sequence[str]) -> str:
