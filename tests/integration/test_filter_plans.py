@@ -163,13 +163,15 @@ def test_words_that_many_events_hold_are_searched_like_any_other_condition(event
 
 
 def test_a_page_that_searches_for_words_does_not_go_through_all_rows_that_hold_them(events_queries, monkeypatch):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's index of words has a table of its own")
     monkeypatch.setattr(search, "FEW", -1)
     monkeypatch.setattr(search, "MANY", -1)
     # So many that PostgreSQL would rather ask the index of words.
     monkeypatch.setattr(pages, "MAX_SCANNED", EVENTS // 2)
-    _, (*_, page) = events_queries("q=gate fence")
+    _, (_, page) = events_queries("q=gate fence")
     assert "event_newest" in plan_of(page)
-    assert "event_search" not in plan_of(page)  # Nor SQLite's logs_workflowevent_search.
+    assert "event_search" not in plan_of(page)
 
 
 @pytest.mark.parametrize("query", ["project=project-1&received_after=2026-05-01", "verified=false&received_after=31d"])
