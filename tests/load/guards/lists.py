@@ -31,6 +31,16 @@ GUARDS = [
         test="tests/integration/test_list_events.py::test_refuses_a_cursor_that_is_none_of_ours",
     ),
     Guard(
+        promise="A page searched for words reads its own rows only, however many hold them",
+        change="let the index of words lead to all of them",
+        file="logs/models/search.py",
+        before='[f"({POSTGRESQL_WORDS}) IS TRUE"]',
+        after="[POSTGRESQL_WORDS]",
+        test="tests/integration/test_filter_plans.py::"
+        "test_a_page_that_searches_for_words_does_not_go_through_all_rows_that_hold_them",
+        only_on="postgresql",
+    ),
+    Guard(
         promise="A list needs the permission to view its rows",
         change="ask for none",
         file=LISTS,

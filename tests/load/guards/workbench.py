@@ -41,6 +41,16 @@ GUARDS = [
         test="tests/unit/reading/test_settling.py::test_waits_for_those_who_were_writing_and_not_for_who_came_later",
     ),
     Guard(
+        promise="The stream reads the events of its deliveries only, however many there are of that kind",
+        change="let an index lead to all of them",
+        file=STREAM,
+        before='alias(wanted=unindexed(column)).filter(pk=OuterRef("event"), wanted__in=wanted)',
+        after='filter(**{"pk": OuterRef("event"), f"{column}__in": wanted})',
+        test="tests/integration/test_delivery_plans.py::"
+        "test_the_stream_looks_up_the_events_of_its_deliveries_and_not_all_of_that_kind",
+        only_on="postgresql",
+    ),
+    Guard(
         promise="A cursor that a restored log has not come to is refused",
         change="take it",
         file=PLACES,
