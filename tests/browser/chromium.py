@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -127,9 +128,11 @@ class Browser:
 
     def wait(self, condition, what, seconds=WAIT_SECONDS):
         """Wait until a condition holds, and return what makes it hold."""
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(
-            lambda _: condition(), f"{what} on {self.path}"
+        # Another page may replace what has just been found, before it is asked what it says.
+        waiting = WebDriverWait(
+            self.driver, seconds, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]
         )
+        return waiting.until(lambda _: condition(), f"{what} on {self.path}")
 
     def evaluate(self, script, *arguments):
         """Return what a script returns on this page."""
