@@ -18,6 +18,7 @@ import pytest
 
 from logs.circleci import samples
 from logs.circleci.signature import sign
+from tests.load.measuring import family
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
@@ -444,6 +445,14 @@ def test_reads_new_secrets_on_a_reload_without_refusing_a_connection(tmp_path):
 
         wait_until(is_logged)
     assert statuses == {401, 201}
+
+
+def test_a_worker_shares_the_memory_of_libraries_with_its_master(tmp_path):
+    with running(tmp_path, WEB_CONCURRENCY="1") as server:
+        _, worker = family(server.process.pid)
+        smaps = Path(f"/proc/{worker}/smaps_rollup").read_text()
+    shared = int(re.search(r"^Shared_Dirty: +(\d+) kB$", smaps, re.MULTILINE)[1])
+    assert shared > 16_000  # gunicorn's own modules take half of that.
 
 
 def test_gives_up_a_client_that_stalls(tmp_path):

@@ -4,8 +4,10 @@ import ast
 import gc
 import json
 import logging
+import os
 import runpy
 import signal
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from webhooklog.log_format import FORMATTERS
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "docker" / "gunicorn.conf.py"
 DJANGO_HEADER_PARAMETERS_LENGTH = 10_000
-NAMES_OF_OUR_OWN = {"environment", "host", "STALLED_CLIENT_SECONDS", "MAX_LOGGED_LENGTHS"}
+NAMES_OF_OUR_OWN = {"environment", "host", "STALLED_CLIENT_SECONDS", "MAX_LOGGED_LENGTHS", "SHARED_LIBRARIES"}
 
 
 @pytest.fixture
@@ -231,6 +233,7 @@ def ctrl_c():
 def test_the_first_ctrl_c_stops_gently_and_the_next_quickly(configure, ctrl_c):
     told = []
     configure().when_ready(SimpleNamespace(LISTENERS=[], signal=lambda number, _: told.append(number)))
+    gc.unfreeze()
     for _ in range(3):
         ctrl_c()
     assert told == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
@@ -240,6 +243,20 @@ def test_a_worker_leaves_ctrl_c_to_its_master(configure, ctrl_c):
     signal.signal(signal.SIGINT, lambda *_: pytest.fail("the worker would have stopped"))
     configure().post_worker_init(None)
     ctrl_c()
+
+
+def test_no_library_that_workers_share_reads_settings(configure):
+    names = configure().SHARED_LIBRARIES
+    script = f"""
+from importlib import import_module
+from django.conf import settings
+for name in {names}:
+    import_module(name)
+assert not settings.configured
+"""
+    # Without the name of a settings module, to read a setting raises an error.
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
 
 def test_a_worker_spares_the_collector_what_loading_has_made(configure, ctrl_c):

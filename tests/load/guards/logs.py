@@ -173,6 +173,22 @@ GUARDS = [
         test=f"{SERVER_TESTS}::test_reads_new_secrets_on_a_reload_without_refusing_a_connection",
     ),
     Guard(
+        promise="A reload reads every setting anew, whatever the workers share",
+        change="share what reads settings while it is imported",
+        file=GUNICORN,
+        before='    "rest_framework.serializers",\n',
+        after='    "rest_framework.views",\n',
+        test=f"{GUNICORN_TESTS}::test_no_library_that_workers_share_reads_settings",
+    ),
+    Guard(
+        promise="Workers share the memory of libraries",
+        change="let each load them for itself",
+        file=GUNICORN,
+        before="    load_shared_libraries()\n",
+        after="",
+        test=f"{SERVER_TESTS}::test_a_worker_shares_the_memory_of_libraries_with_its_master",
+    ),
+    Guard(
         promise="The first Ctrl-C stops as gently as SIGTERM does, and ends no delivery in progress",
         change="leave it to gunicorn",
         file=GUNICORN,
