@@ -125,10 +125,11 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Bound how long clients may stall, load what workers share, and let Ctrl-C stop the server gently."""
+    """Bound how long clients may stall, let Ctrl-C stop the server gently, and load what workers share."""
     bound_stalling(server.LISTENERS)
-    load_shared_libraries()
     signal.signal(signal.SIGINT, lambda *_: stop_gently(server))
+    if environment.web_concurrency > 1:
+        load_shared_libraries()
 
 
 def bound_stalling(listeners: Sequence[Any]) -> None:
@@ -176,8 +177,8 @@ bind = f"{host}:{environment.port}"
 worker_class = "gthread"
 workers = environment.web_concurrency
 threads = environment.web_threads
-# Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection;
-# libraries stay as they are until a restart.
+# Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection.
+# New versions of libraries need a restart: a worker would mix them with those that the master has loaded.
 preload_app = False
 
 # Of a worker's main loop, which serves no request itself: one that is silent for so long is broken, and replaced.

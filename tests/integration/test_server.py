@@ -447,12 +447,12 @@ def test_reads_new_secrets_on_a_reload_without_refusing_a_connection(tmp_path):
     assert statuses == {401, 201}
 
 
-def test_a_worker_shares_the_memory_of_libraries_with_its_master(tmp_path):
-    with running(tmp_path, WEB_CONCURRENCY="1") as server:
-        _, worker = family(server.process.pid)
+def test_workers_share_the_memory_of_libraries(tmp_path):
+    with running(tmp_path, WEB_CONCURRENCY="2") as server:
+        _, worker, _ = family(server.process.pid)
         smaps = Path(f"/proc/{worker}/smaps_rollup").read_text()
     shared = int(re.search(r"^Shared_Dirty: +(\d+) kB$", smaps, re.MULTILINE)[1])
-    assert shared > 16_000  # gunicorn's own modules take half of that.
+    assert shared > 20_000  # 4,000 without the libraries, 14,000 when the collector goes through them.
 
 
 def test_gives_up_a_client_that_stalls(tmp_path):

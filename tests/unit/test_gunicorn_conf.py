@@ -18,7 +18,8 @@ from gunicorn.config import Config
 
 from webhooklog.log_format import FORMATTERS
 
-CONFIGURATION = Path(__file__).resolve().parents[2] / "docker" / "gunicorn.conf.py"
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
 DJANGO_HEADER_PARAMETERS_LENGTH = 10_000
 NAMES_OF_OUR_OWN = {"environment", "host", "STALLED_CLIENT_SECONDS", "MAX_LOGGED_LENGTHS", "SHARED_LIBRARIES"}
 
@@ -232,8 +233,8 @@ def ctrl_c():
 
 def test_the_first_ctrl_c_stops_gently_and_the_next_quickly(configure, ctrl_c):
     told = []
-    configure().when_ready(SimpleNamespace(LISTENERS=[], signal=lambda number, _: told.append(number)))
-    gc.unfreeze()
+    configuration = configure(WEB_CONCURRENCY="1")  # One worker shares nothing.
+    configuration.when_ready(SimpleNamespace(LISTENERS=[], signal=lambda number, _: told.append(number)))
     for _ in range(3):
         ctrl_c()
     assert told == [signal.SIGTERM, signal.SIGINT, signal.SIGINT]
@@ -245,18 +246,28 @@ def test_a_worker_leaves_ctrl_c_to_its_master(configure, ctrl_c):
     ctrl_c()
 
 
+@pytest.mark.parametrize(("workers", "shares"), [("1", False), ("2", True)])
+def test_loads_libraries_in_the_master_for_several_workers(configure, ctrl_c, workers, shares):
+    gc.unfreeze()
+    configure(WEB_CONCURRENCY=workers).when_ready(SimpleNamespace(LISTENERS=[]))
+    assert (gc.get_freeze_count() > 1_000) is shares
+    gc.unfreeze()
+
+
 def test_no_library_that_workers_share_reads_settings(configure):
     names = configure().SHARED_LIBRARIES
     script = f"""
 from importlib import import_module
+from django.apps import apps
 from django.conf import settings
 for name in {names}:
     import_module(name)
 assert not settings.configured
+assert not apps.all_models
 """
-    # Without the name of a settings module, to read a setting raises an error.
-    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    # They could be read: else a library that does without them would not be found out.
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "webhooklog.settings"}
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=environment, check=True)
 
 
 def test_a_worker_spares_the_collector_what_loading_has_made(configure, ctrl_c):
