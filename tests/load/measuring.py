@@ -33,8 +33,17 @@ def _cpu_ticks(pid):
 
 def pss_mib(pid):
     """Return the memory of one process in MiB; of what it shares with others it counts its share."""
+    return _memory_mib(pid, "Pss")
+
+
+def shared_mib(pid):
+    """Return the memory of one process in MiB that others share, of what processes have written themselves."""
+    return _memory_mib(pid, "Shared_Dirty")
+
+
+def _memory_mib(pid, kind):
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) / 1024
 
 
 def percentile(times, percent):

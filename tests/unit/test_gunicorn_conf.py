@@ -246,12 +246,19 @@ def test_a_worker_leaves_ctrl_c_to_its_master(configure, ctrl_c):
     ctrl_c()
 
 
-@pytest.mark.parametrize(("workers", "shares"), [("1", False), ("2", True)])
-def test_loads_libraries_in_the_master_for_several_workers(configure, ctrl_c, workers, shares):
+@pytest.fixture
+def unfrozen():
+    """Nothing is kept from the collector, neither before nor after."""
     gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("ctrl_c", "unfrozen")
+@pytest.mark.parametrize(("workers", "shares"), [("1", False), ("2", True)])
+def test_loads_libraries_in_the_master_for_several_workers(configure, workers, shares):
     configure(WEB_CONCURRENCY=workers).when_ready(SimpleNamespace(LISTENERS=[]))
     assert (gc.get_freeze_count() > 1_000) is shares
-    gc.unfreeze()
 
 
 def test_no_library_that_workers_share_reads_settings(configure):
@@ -270,11 +277,10 @@ assert not apps.all_models
     subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=environment, check=True)
 
 
-def test_a_worker_spares_the_collector_what_loading_has_made(configure, ctrl_c):
-    gc.unfreeze()
+@pytest.mark.usefixtures("ctrl_c", "unfrozen")
+def test_a_worker_spares_the_collector_what_loading_has_made(configure):
     configure().post_worker_init(None)
     assert gc.get_freeze_count() > 1_000
-    gc.unfreeze()
 
 
 def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):
