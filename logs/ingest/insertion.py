@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, InternalError, OperationalError, connection, connections
 from django.db.models import Field, Model
@@ -29,9 +29,22 @@ PATIENCE_SECONDS = 3
 OF_ONE_EVENT = ("54", "55P03", "40P01")
 
 Columns = dict[str, Any]  # The values of a row's columns, by their names.
-Pair = tuple[Columns, Columns]  # An event's, and those of the delivery that brought it, without the key of the event.
+
+
+class Pair(NamedTuple):
+    """An event and the delivery that brought it."""
+
+    event: Columns
+    delivery: Columns  # Without the key of the event.
+    is_bound: bool = False  # Its webhook may send some projects only, so its project id must not be another project's.
+
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
+# The slug that a project id was last seen with is the event's own. identity.py decides about any other.
+_PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
+    SELECT known.project_slug FROM logs_workflowevent known
+    WHERE known.project_id = sent.project_id AND known.verified >= sent.verified
+    ORDER BY known.received_at DESC, known.id DESC LIMIT 1), sent.project_slug)"""
 
 
 def insert_event(row: WorkflowEvent) -> bool:
@@ -43,15 +56,16 @@ def insert_event(row: WorkflowEvent) -> bool:
     return inserted is not None
 
 
-def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
-    """Insert an event and the delivery that brought it, durably; return False, writing nothing, where it is known.
+def insert_with_delivery(pair: Pair) -> bool:
+    """Insert an event and its delivery durably; return False, writing nothing, if the event may not be new.
 
-    Events that come at the same time share a transaction.
+    An event whose id is known is not new. For a bound webhook, neither is one whose project id was last seen with
+    another slug. Events that arrive at the same time share a transaction.
 
     Raises:
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
-    pair, started = (event, delivery), time.monotonic()
+    started = time.monotonic()
     try:
         key = together.submit(pair)
     except TimeoutError as error:
@@ -66,13 +80,13 @@ def insert_with_delivery(event: Columns, delivery: Columns) -> bool:
 
 
 def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
-    """Insert events with their deliveries; return their primary keys, None for those that are known."""
+    """Insert events with their deliveries; return their primary keys, None for each that was not inserted."""
     # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
-    first = {event["event_id"]: (event, delivery) for event, delivery in reversed(pairs)}
+    first = {pair.event["event_id"]: pair for pair in reversed(pairs)}
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
     # In order of their ids, since otherwise two processes could wait for each other.
     inserted = insert([pair for _, pair in sorted(first.items())])
-    return [inserted.get(event["event_id"]) if first[event["event_id"]][0] is event else None for event, _ in pairs]
+    return [inserted.get(pair.event["event_id"]) if first[pair.event["event_id"]] is pair else None for pair in pairs]
 
 
 def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
@@ -80,8 +94,8 @@ def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
 
     Django's cursor would test the connection first, and begin and end a transaction around two statements for each.
     """
-    events = [_texts(WorkflowEvent, event) for event, _ in pairs]
-    deliveries = [[event["event_id"], *_texts(Delivery, delivery)] for event, delivery in pairs]
+    events = [[*_texts(WorkflowEvent, pair.event), pair.is_bound] for pair in pairs]
+    deliveries = [[pair.event["event_id"], *_texts(Delivery, pair.delivery)] for pair in pairs]
     _drop_dead_connection()
     connection.ensure_connection()
     with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
@@ -95,14 +109,14 @@ def _insert_in_turn(pairs: Sequence[Pair]) -> dict[str, int]:
     Through sqlite3 itself, because Django's cursor rewrites the places for values in a statement each time.
     """
     # Before the turn comes, for others wait for its end.
-    rows = [(event["event_id"], _values(WorkflowEvent, event), _values(Delivery, brought)) for event, brought in pairs]
+    rows = [(pair, _values(WorkflowEvent, pair.event), _values(Delivery, pair.delivery)) for pair in pairs]
     inserted = {}
     with durable_transaction(), connection.wrap_database_errors:
         execute = connection.connection.execute
-        for event_id, of_event, of_delivery in rows:
-            key = execute(_event_statement("?"), of_event).fetchone()
+        for pair, of_event, of_delivery in rows:
+            key = execute(_guarded_event_statement(), [*of_event, pair.is_bound]).fetchone()
             if key:
-                inserted[event_id] = key[0]
+                inserted[pair.event["event_id"]] = key[0]
                 execute(_delivery_statement(), [*of_delivery, *key])
     return inserted
 
@@ -171,7 +185,7 @@ def _text(value: Any) -> str | bytes | bool | None:
 
 
 def _insert_into(model: type[Model], *more: str) -> str:
-    names = ", ".join(map(connection.ops.quote_name, [*_names(model), *more]))
+    names = ", ".join([*_quoted_names(model), *more])
     return f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names})"
 
 
@@ -179,6 +193,17 @@ def _insert_into(model: type[Model], *more: str) -> str:
 def _event_statement(place: str) -> str:
     places = ", ".join([place] * len(_names(WorkflowEvent)))
     return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
+
+
+@cache
+def _guarded_event_statement() -> str:
+    """Return the statement of SQLite that inserts an event unless its id, or its project's id, is another's."""
+    names = _names(WorkflowEvent)
+    places = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
+    return (
+        f"{_insert_into(WorkflowEvent)} SELECT * FROM (SELECT {places}) sent"  # noqa: S608 - names of the model
+        f" WHERE NOT ?{len(names) + 1} OR {_PROJECT_ID_IS_FREE} {_UNLESS_KNOWN} RETURNING id"
+    )
 
 
 @cache
@@ -190,20 +215,28 @@ def _delivery_statement() -> str:
 @cache
 def _statement_for(count: int) -> str:
     """Return the statement that inserts so many events, each with its delivery."""
-    names = [connection.ops.quote_name(name) for name in _names(Delivery)]
-    # Without their lengths, to which a cast would cut what is too long.
-    types = ["::" + cast("str", field.db_type(connection)).partition("(")[0] for field in _fields(Delivery)]
-    arrived = ", ".join(f"arrived.{name}" for name in names)
+    event_names, delivery_names = _quoted_names(WorkflowEvent), _quoted_names(Delivery)
     numbers = itertools.count(1)
-    events = ", ".join(_places(numbers, [""] * len(_names(WorkflowEvent))) for _ in range(count))
-    deliveries = ", ".join(_places(numbers, ["", *types]) for _ in range(count))
+    sent = ", ".join(_places(numbers, [*_types(WorkflowEvent), "::boolean"]) for _ in range(count))
+    arrived = ", ".join(_places(numbers, ["", *_types(Delivery)]) for _ in range(count))
     return (
-        f"WITH event AS ({_insert_into(WorkflowEvent)} VALUES {events} {_UNLESS_KNOWN} RETURNING id, event_id),"  # noqa: S608 - names of the models
-        f" arrived (event_id, {', '.join(names)}) AS (VALUES {deliveries}),"
-        f" kept AS ({_insert_into(Delivery, 'event_id')} SELECT {arrived}, event.id"
-        " FROM arrived JOIN event USING (event_id))"
+        f"WITH sent ({', '.join(event_names)}, is_bound) AS (VALUES {sent}),"  # noqa: S608 - names of the models
+        f" event AS ({_insert_into(WorkflowEvent)} SELECT {', '.join(f'sent.{name}' for name in event_names)} FROM sent"
+        f" WHERE NOT sent.is_bound OR {_PROJECT_ID_IS_FREE} {_UNLESS_KNOWN} RETURNING id, event_id),"
+        f" arrived (event_id, {', '.join(delivery_names)}) AS (VALUES {arrived}),"
+        f" kept AS ({_insert_into(Delivery, 'event_id')} SELECT {', '.join(f'arrived.{n}' for n in delivery_names)},"
+        " event.id FROM arrived JOIN event USING (event_id))"
         " SELECT event_id, id FROM event"
     )
+
+
+def _quoted_names(model: type[Model]) -> list[str]:
+    return [connection.ops.quote_name(name) for name in _names(model)]
+
+
+def _types(model: type[Model]) -> list[str]:
+    """Return casts to the columns' types, without their lengths, to which a cast would cut what is too long."""
+    return ["::" + cast("str", field.db_type(connection)).partition("(")[0] for field in _fields(model)]
 
 
 def _places(numbers: Iterator[int], types: Sequence[str]) -> str:

@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from logs import conf
@@ -26,7 +27,8 @@ from logs.exceptions import (
     SignatureRefused,
     WebhookLogError,
 )
-from logs.ingest.insertion import insert_event, insert_with_delivery
+from logs.ingest.identity import Relation, id_of_its_own, is_same_version, relate, require_own_project_id, version_of
+from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
 from logs.ingest.writing import durable_transaction, is_outside_transactions, require_time_left
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
@@ -130,18 +132,18 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
         ProjectRefused: its webhook may not speak for the event's project; the delivery is kept.
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
     """
+    started = time.monotonic()
     try:
         event = read_trusted(arrival, sender)
+        verdict = _log_if_new(event, arrival, sender) if is_outside_transactions() else None
+        if verdict is None:
+            require_time_left(started)
+            with durable_transaction():
+                verdict = log_event(event, arrival, sender)
+                _keep(arrival, verdict)
     except (PayloadMalformed, ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
-    started = time.monotonic()
-    verdict = _log_if_new(event, arrival, sender) if is_outside_transactions() else None
-    if verdict is None:
-        require_time_left(started)
-        with durable_transaction():
-            verdict = log_event(event, arrival, sender)
-            _delivery(arrival, verdict).save(force_insert=True)
     return verdict
 
 
@@ -163,8 +165,12 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
     if _left_out(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id)
-    is_new = insert_with_delivery(_event_columns(event, arrival, sender), _delivery_columns(arrival, verdict))
-    return verdict if is_new else None
+    pair = Pair(
+        event=_event_columns(event, arrival, sender),
+        delivery=_delivery_columns(arrival, verdict),
+        is_bound=bool(sender.webhook.projects),
+    )
+    return verdict if insert_with_delivery(pair) else None
 
 
 def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
@@ -175,12 +181,16 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
         arrival: what arrived.
         sender: who sent it.
         read_anew: replace the columns of the version that the log shows already by what is read now.
+
+    Raises:
+        ProjectRefused: the event's id, or its project's id, belongs to a project that the webhook may not speak for.
     """
     left_out = _left_out(event, sender)
     if left_out:
         return left_out
+    require_own_project_id(event, sender.webhook, verified=sender.verified)
     outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
-    return Verdict(outcome=outcome, reason=reason, sender=sender, event=row, event_id=event.event_id)
+    return Verdict(outcome=outcome, reason=reason, sender=sender, event=row, event_id=row.event_id)
 
 
 def _left_out(event: Event, sender: Sender) -> Verdict | None:
@@ -196,8 +206,12 @@ def _left_out(event: Event, sender: Sender) -> Verdict | None:
 
 
 def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, Any]:
-    about_log = {"received_at": arrival.received_at, "verified": sender.verified, "changed_at": timezone.now()}
-    return vars(event) | about_log
+    return vars(event) | {
+        "received_at": arrival.received_at,
+        "verified": sender.verified,
+        "changed_at": timezone.now(),
+        "duplicates": None,
+    }
 
 
 def _log_version(
@@ -210,21 +224,24 @@ def _log_version(
     known = WorkflowEvent.objects.select_for_update(no_key=True).filter(event_id=event.event_id).first()
     if known is None:  # Retention has removed it in between.
         return _log_version(event, arrival, sender, read_anew=read_anew)
-    is_same = _version(row) == _version(known)
-    if _version(row) > _version(known) or (is_same and read_anew):
-        row.pk, row.received_at = known.pk, known.received_at
-        row.save(force_update=True)
-        return Outcome.UPDATED, "the same version, read anew" if is_same else "a newer version of a known event", row
-    return Outcome.DUPLICATE, f"{'the same' if is_same else 'an older'} version of a known event", known
-
-
-def _version(row: WorkflowEvent) -> tuple[bool, datetime, datetime]:
-    """Return what orders the versions of one event: the greatest is the one to show.
-
-    `verified` stands first: what nobody signed never replaces what CircleCI signed, whatever times it claims.
-    """
-    never = datetime.min.replace(tzinfo=UTC)
-    return (row.verified, row.happened_at or never, row.stopped_at or never)
+    relation = relate(event, known, sender.webhook, verified=sender.verified)
+    if relation is Relation.UNRELATED:
+        its_own = replace(event, event_id=id_of_its_own(event))
+        outcome, reason, row = _log_version(its_own, arrival, sender, read_anew=read_anew)
+        return outcome, reason or f"logged under an id of its own: {known.project_slug!r} has this one", row
+    is_same = is_same_version(row, known)
+    is_newer = version_of(row, arrival.received_at) > version_of(known, known.changed_at or known.received_at)
+    if relation is Relation.CLAIM:
+        reason = f"replaces an event of {known.project_slug!r}, whose webhook may not speak for this project"
+    elif is_newer and not is_same:
+        reason = "a newer version of a known event"
+    elif is_same and read_anew:
+        reason = "the same version, read anew"
+    else:
+        return Outcome.DUPLICATE, f"{'the same' if is_same else 'an older'} version of a known event", known
+    row.pk, row.received_at, row.duplicates = known.pk, known.received_at, known.duplicates
+    row.save(force_update=True)
+    return Outcome.UPDATED, reason, row
 
 
 def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None = None) -> None:
@@ -256,6 +273,16 @@ def _is_flooding(arrival: Arrival) -> bool:
     limit = settings.REFUSED_DELIVERIES_PER_MINUTE
     since = arrival.received_at - timedelta(minutes=1)
     return Delivery.objects.refused_from(arrival.client_address, since=since)[:limit].count() >= limit
+
+
+def _keep(arrival: Arrival, verdict: Verdict) -> None:
+    """Save the delivery of a verdict, and delete the oldest repetitions of it that are beyond what the log stores."""
+    _delivery(arrival, verdict).save(force_insert=True)
+    if verdict.outcome == Outcome.DUPLICATE and verdict.event:
+        WorkflowEvent.objects.filter(pk=verdict.event.pk).update(duplicates=Coalesce("duplicates", 0) + 1)
+        Delivery.objects.drop_surplus_duplicates(verdict.event)
+    elif verdict.event is None:
+        Delivery.objects.drop_oldest_without_event(verdict.outcome)
 
 
 def _delivery(arrival: Arrival, verdict: Verdict) -> Delivery:

@@ -25,6 +25,11 @@ class Outcome(models.TextChoices):
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
+# A captured request can be sent any number of times. Of an event's duplicates, these are stored besides the first.
+NEWEST_DUPLICATES_KEPT = 10
+# Pings and expired deliveries have no event. Of each outcome, this many are stored.
+NEWEST_WITHOUT_EVENT_KEPT = 1_000
+MAX_DELETED_AT_ONCE = 100  # While the answer waits. An older version may have stored any number.
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
@@ -58,6 +63,25 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Return the newest delivery that a secret of a webhook has signed; of an unsigned webhook, by None, any."""
         signed = self.filter(webhook=webhook, secret_position=secret_position)
         return signed.newest_first().defer("body").first()
+
+    def drop_surplus_duplicates(self, event: WorkflowEvent) -> None:
+        """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them."""
+        duplicates = self.filter(event=event, outcome=Outcome.DUPLICATE).order_by("pk")
+        newest = list(duplicates.reverse().values_list("pk", flat=True)[:NEWEST_DUPLICATES_KEPT])
+        # A replay may hold one, and wait for the event that is locked here.
+        older = duplicates.filter(pk__lt=newest[-1]).select_for_update(skip_locked=True)
+        surplus = older.values_list("pk", flat=True)[1 : MAX_DELETED_AT_ONCE + 1]
+        self._delete(list(surplus))
+
+    def drop_oldest_without_event(self, outcome: Outcome) -> None:
+        """Delete the oldest deliveries of an outcome that has no event; at most MAX_DELETED_AT_ONCE of them."""
+        newest_first = self.filter(outcome=outcome).order_by("-received_at", "-pk").values_list("pk", flat=True)
+        self._delete(list(newest_first[NEWEST_WITHOUT_EVENT_KEPT : NEWEST_WITHOUT_EVENT_KEPT + MAX_DELETED_AT_ONCE]))
+
+    def _delete(self, keys: list[int]) -> None:
+        if keys:
+            # Without only(), Django would load whole rows to see what depends on them, bodies included.
+            self.filter(pk__in=keys).only("pk").delete()
 
     def drop_oldest(self, *, keep: int) -> None:
         """Delete all but the newest rows."""

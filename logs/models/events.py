@@ -102,6 +102,11 @@ class WorkflowEvent(models.Model):
         blank=True,
         help_text="When its columns were last written; empty: by a version of webhooklog that did not note it.",
     )
+    duplicates = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="How many deliveries repeated this event or an older version of it; empty: none.",
+    )
 
     objects = WorkflowEventQuerySet.as_manager()
 
@@ -143,5 +148,7 @@ class WorkflowEvent(models.Model):
         """Return the other events of its pipeline, the oldest first: its workflows, their reruns, and their jobs."""
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
-        others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id).exclude(pk=self.pk)
+        # A sender for another project could claim the pipeline's id, and appear in this project's run.
+        others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id, project_slug=self.project_slug)
+        others = others.exclude(pk=self.pk)
         return others.order_by("received_at", "pk")

@@ -12,7 +12,7 @@ from logs.models import Delivery, WorkflowEvent
 pytestmark = pytest.mark.django_db
 
 URL = "/fetch-webhooks-logs"
-ADDED = ["payload", "pipeline_events", "deliveries"]
+ADDED = ["payload", "pipeline_events", "deliveries", "duplicates"]
 NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
 

@@ -56,7 +56,7 @@ def deliver_job(deliver, workflow_document):
     def make(number, *, name="test", status="success", workflow_id=None):
         workflow = workflow_document()
         document = samples.job_completed(random=random.Random(number))
-        document |= {"id": f"job-{number}", "pipeline": workflow["pipeline"]}
+        document |= {"id": f"job-{number}", "pipeline": workflow["pipeline"], "project": workflow["project"]}
         document["job"] |= {"name": name, "status": status}
         document["workflow"] |= {"id": workflow_id or workflow["workflow"]["id"], "name": workflow["workflow"]["name"]}
         assert deliver(document).status_code == 201
@@ -138,6 +138,7 @@ def test_a_large_run_is_cut_but_never_the_failed_jobs(admin_client, event):
             event_type="job-completed",
             job=f"job {number}",
             status="failed" if number == MAX_EVENTS else "success",
+            project_slug=event.project_slug,
             pipeline_id=event.pipeline_id,
             workflow_id=event.workflow_id,
             received_at=event.received_at,

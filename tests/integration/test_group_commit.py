@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 
 from logs.ingest import insertion, writing
 from logs.ingest.group_commit import GroupCommit
-from logs.ingest.insertion import insert_event, insert_pairs, insert_with_delivery
+from logs.ingest.insertion import Pair, insert_event, insert_pairs, insert_with_delivery
 from logs.models import Delivery, Outcome, WorkflowEvent
 from tests.load.wire import wait_until
 
@@ -39,7 +39,7 @@ def pair(event_id, body=b"{}", **columns):
     delivery = Delivery(
         received_at=NOW, judged_at=NOW, outcome=Outcome.LOGGED, verified=True, plausible=True, headers={}, body=body
     )
-    return columns_of(event(event_id, **columns)), columns_of(delivery)
+    return Pair(event=columns_of(event(event_id, **columns)), delivery=columns_of(delivery))
 
 
 def columns_of(row):
@@ -71,7 +71,7 @@ def test_each_event_has_its_own_delivery():
 
 
 def test_what_is_known_is_left_alone():
-    insert_with_delivery(*pair("known", body=b"first"))
+    insert_with_delivery(pair("known", body=b"first"))
     keys = insert_pairs([pair("new"), pair("known", body=b"second")])
     assert [key is None for key in keys] == [False, True]
     assert bodies() == {"known": b"first", "new": b"{}"}
@@ -112,9 +112,9 @@ def waiting_for_a_lock():
 def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     too_long = pair("bad", branch="x" * 300)
     always_beside(too_long)
-    assert insert_with_delivery(*pair("good"))
+    assert insert_with_delivery(pair("good"))
     with pytest.raises(DataError):
-        insert_with_delivery(*too_long)
+        insert_with_delivery(too_long)
     assert bodies() == {"good": b"{}"}
 
 
@@ -128,9 +128,9 @@ def test_an_event_that_is_locked_fails_alone(always_beside):
         done = other.submit(hold, event("locked"), is_held, go_on)
         assert is_held.wait(timeout=10)
         always_beside(locked)
-        assert insert_with_delivery(*pair("good"))
+        assert insert_with_delivery(pair("good"))
         with pytest.raises(OperationalError, match="lock timeout"):
-            insert_with_delivery(*locked)
+            insert_with_delivery(locked)
         go_on.set()
         done.result()
     connection.close()
@@ -153,9 +153,9 @@ def hold(row, is_held, go_on):
 def test_an_event_that_breaks_a_rule_of_sqlites_fails_alone(always_beside):
     without_time = pair("bad", received_at=None)
     always_beside(without_time)
-    assert insert_with_delivery(*pair("good"))
+    assert insert_with_delivery(pair("good"))
     with pytest.raises(IntegrityError):
-        insert_with_delivery(*without_time)
+        insert_with_delivery(without_time)
     assert bodies() == {"good": b"{}"}
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_tried_alone_when_it_has_waited_too_long(always_beside, monke
     always_beside(pair("bad", received_at=None))
     monkeypatch.setattr(writing, "LATEST_SECOND_TRY_SECONDS", 0)
     with pytest.raises(OperationalError, match="kept it waiting"):
-        insert_with_delivery(*pair("good"))
+        insert_with_delivery(pair("good"))
 
 
 @pytest.mark.usefixtures("of_sqlite")
@@ -193,7 +193,7 @@ def test_events_that_come_while_sqlite_is_busy_share_a_transaction(monkeypatch):
 
 def log_and_close(event_id):
     try:
-        return insert_with_delivery(*pair(event_id))
+        return insert_with_delivery(pair(event_id))
     finally:
         connection.close()
 
@@ -216,7 +216,7 @@ def test_events_with_and_without_values_are_written_together():
 @pytest.mark.usefixtures("of_postgresql")
 def test_a_value_that_no_column_holds_is_an_error():
     with pytest.raises(TypeError, match="memoryview"):
-        insert_with_delivery(*pair("event", body=memoryview(b"{}")))
+        insert_with_delivery(pair("event", body=memoryview(b"{}")))
 
 
 def test_who_waits_too_long_is_told_that_the_database_is_too_slow(monkeypatch):
@@ -225,7 +225,7 @@ def test_who_waits_too_long_is_told_that_the_database_is_too_slow(monkeypatch):
 
     monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=too_long))
     with pytest.raises(OperationalError, match="for 3 seconds"):
-        insert_with_delivery(*pair("event"))
+        insert_with_delivery(pair("event"))
 
 
 def test_while_the_database_is_away_nobody_tries_again(monkeypatch):
@@ -235,7 +235,7 @@ def test_while_the_database_is_away_nobody_tries_again(monkeypatch):
     monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=away))
     monkeypatch.setattr(insertion, "insert_pairs", lambda _: pytest.fail("it was tried again"))
     with pytest.raises(OperationalError, match="away"):
-        insert_with_delivery(*pair("event"))
+        insert_with_delivery(pair("event"))
 
 
 def test_times_and_texts_are_kept_as_they_are():
@@ -245,7 +245,7 @@ def test_times_and_texts_are_kept_as_they_are():
         "duration_seconds": 0.1 + 0.2,
         "commit_subject": "100 % 'ü' $1 \\ \"\U0001f33f",
     }
-    insert_with_delivery(*pair("event", body=bytes(range(256)), **columns))
+    insert_with_delivery(pair("event", body=bytes(range(256)), **columns))
     kept = WorkflowEvent.objects.get()
     assert {name: getattr(kept, name) for name in columns} == columns
     assert bodies() == {"event": bytes(range(256))}

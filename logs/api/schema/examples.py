@@ -39,7 +39,7 @@ _delivery = Delivery(
 )
 EVENT = WorkflowEventSerializer(_event).data
 DELIVERY = DeliverySerializer(_delivery).data
-EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries": [DELIVERY]}
+EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries": [DELIVERY], "duplicates": 0}
 DELIVERY_DETAIL = DELIVERY | {
     "headers": _delivery.headers,
     "attempts": [AttemptSerializer(Attempt(attempted_at=ARRIVED, outcome=Outcome.LOGGED)).data],

@@ -92,9 +92,13 @@ class EventDetailSerializer(WorkflowEventSerializer):
         allow_null=True,
         help_text="What brought it, the newest first, at most 100; null for users who may not see deliveries.",
     )
+    duplicates = serializers.IntegerField(
+        min_value=0,
+        help_text="How many deliveries repeated it or an older version of it; the first and the newest ten are stored.",
+    )
 
     class Meta(WorkflowEventSerializer.Meta):
-        fields = [*WorkflowEventSerializer.Meta.fields, "payload", "pipeline_events", "deliveries"]
+        fields = [*WorkflowEventSerializer.Meta.fields, "payload", "pipeline_events", "deliveries", "duplicates"]
 
 
 class DeliveryDetailSerializer(DeliverySerializer):

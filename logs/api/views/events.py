@@ -45,6 +45,7 @@ class EventDetailView(ReadingView):
                 "payload": _payload(event) if may(request, VIEW_BODIES) else None,
                 "pipeline_events": WorkflowEventSerializer(event.of_same_pipeline()[:MAX_RELATED], many=True).data,
                 "deliveries": _deliveries(event) if may(request, VIEW_DELIVERIES) else None,
+                "duplicates": event.duplicates or 0,
             }
         )
 

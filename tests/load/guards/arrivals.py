@@ -272,8 +272,8 @@ GUARDS = [
         promise="Dropping deliveries reads no bodies",
         change="load whole rows",
         file=DELIVERIES,
-        before='.only("pk").delete()',
-        after=".delete()",
+        before='self.filter(pk__lte=surplus[0]).only("pk").delete()',
+        after="self.filter(pk__lte=surplus[0]).delete()",
         test=f"{REFUSED_TESTS}::test_dropping_the_oldest_reads_no_bodies",
     ),
 ]

@@ -3,6 +3,7 @@
 from tests.load.guards.guard import Guard
 
 PIPELINE = "logs/ingest/pipeline.py"
+IDENTITY = "logs/ingest/identity.py"
 REPLAY = "logs/ingest/replay.py"
 RECEIVE_TESTS = "tests/integration/test_receive_webhook.py"
 VERSIONS_TESTS = "tests/integration/test_event_versions.py"
@@ -30,8 +31,8 @@ GUARDS = [
         promise="An older version never overwrites a newer one",
         change="let any other version do so",
         file=PIPELINE,
-        before="if _version(row) > _version(known) or",
-        after="if _version(row) != _version(known) or",
+        before="elif is_newer and not is_same:",
+        after="elif not is_same:",
         test=f"{VERSIONS_TESTS}::test_the_newest_version_wins_in_every_order_of_arrival",
     ),
     Guard(
@@ -46,32 +47,32 @@ GUARDS = [
     Guard(
         promise="Of two versions of one moment, the one that ended later is shown",
         change="leave the end out of the order",
-        file=PIPELINE,
-        before="return (row.verified, row.happened_at or never, row.stopped_at or never)",
-        after="return (row.verified, row.happened_at or never, never)",
+        file=IDENTITY,
+        before="return (row.verified, happened_at, stopped_at)",
+        after="return (row.verified, happened_at, NEVER)",
         test=f"{VERSIONS_TESTS}::test_of_two_versions_of_one_moment_the_one_that_stopped_later_wins",
     ),
     Guard(
         promise="A version without a time never replaces one that has it",
         change="take a missing time for the latest",
-        file=PIPELINE,
-        before="never = datetime.min.replace(tzinfo=UTC)",
-        after="never = datetime.max.replace(tzinfo=UTC)",
+        file=IDENTITY,
+        before="NEVER = datetime.min.replace(tzinfo=UTC)",
+        after="NEVER = datetime.max.replace(tzinfo=UTC)",
         test=f"{VERSIONS_TESTS}::test_a_version_without_a_time_never_replaces_one_that_has_it",
     ),
     Guard(
         promise="What nobody signed never replaces what CircleCI signed",
         change="leave `verified` out of the order",
-        file=PIPELINE,
-        before="return (row.verified, row.happened_at or never,",
-        after="return (True, row.happened_at or never,",
+        file=IDENTITY,
+        before="return (row.verified, happened_at,",
+        after="return (True, happened_at,",
         test=f"{RECEIVE_TESTS}::test_an_unsigned_version_never_replaces_a_signed_one",
     ),
     Guard(
         promise="An update keeps the time at which the event first arrived",
         change="take the time of the update",
         file=PIPELINE,
-        before="row.pk, row.received_at = known.pk, known.received_at",
+        before="row.pk, row.received_at, row.duplicates = known.pk, known.received_at, known.duplicates",
         after="row.pk = known.pk",
         test=f"{VERSIONS_TESTS}::test_an_update_keeps_the_first_time_of_arrival",
     ),
@@ -143,8 +144,8 @@ GUARDS = [
         promise="A replayed older version overwrites nothing",
         change="read the columns of any version anew",
         file=PIPELINE,
-        before="or (is_same and read_anew):",
-        after="or read_anew:",
+        before="elif is_same and read_anew:",
+        after="elif read_anew:",
         test=f"{REPLAY_TESTS}::test_a_replayed_older_version_does_not_overwrite_a_newer_one",
     ),
     Guard(

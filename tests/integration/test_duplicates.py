@@ -1,0 +1,73 @@
+"""A captured request can be sent any number of times: the log stores a few of its deliveries, and counts all."""
+
+import pytest
+
+from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.models import deliveries as delivery_models
+
+pytestmark = pytest.mark.django_db
+
+
+def stored(outcome=Outcome.DUPLICATE):
+    return list(Delivery.objects.filter(outcome=outcome).order_by("pk").values_list("pk", flat=True))
+
+
+def test_stores_the_first_and_the_newest_duplicates_and_counts_all(deliver, workflow_document):
+    deliver(workflow_document())
+    made = []
+    for _ in range(30):
+        assert deliver(workflow_document()).json()["outcome"] == "duplicate"
+        made.append(stored()[-1])
+    assert stored() == [made[0], *made[-10:]]
+    assert WorkflowEvent.objects.get().duplicates == 30
+    assert len(stored(Outcome.LOGGED)) == 1
+
+
+def test_older_versions_count_as_duplicates_and_the_shown_version_stays(deliver, workflow_document):
+    deliver(workflow_document() | {"happened_at": "2026-05-04T10:00:00Z"})
+    deliver(workflow_document() | {"happened_at": "2026-05-04T10:00:09Z"})
+    for second in range(9):
+        deliver(workflow_document() | {"happened_at": f"2026-05-04T10:00:0{second}Z"})
+    event = WorkflowEvent.objects.get()
+    assert event.duplicates == 9
+    assert event.deliveries.of_shown_version().outcome == Outcome.UPDATED
+    deliver(workflow_document() | {"happened_at": "2026-05-04T10:00:10Z"})
+    assert WorkflowEvent.objects.get().duplicates == 9
+
+
+def test_other_events_keep_their_duplicates(deliver, workflow_document):
+    for _ in range(3):
+        deliver(workflow_document(2))
+    for _ in range(30):
+        deliver(workflow_document(1))
+    assert WorkflowEvent.objects.get(event_id=workflow_document(2)["id"]).deliveries.count() == 3
+
+
+def test_deletes_what_an_earlier_version_stored_in_small_steps(deliver, workflow_document, monkeypatch):
+    monkeypatch.setattr(delivery_models, "MAX_DELETED_AT_ONCE", 4)
+    deliver(workflow_document())
+    deliver(workflow_document())
+    (duplicate,) = Delivery.objects.filter(outcome=Outcome.DUPLICATE)
+    for _ in range(20):
+        duplicate.pk = None
+        duplicate.save()
+    assert len(stored()) == 21
+    counts = []
+    for _ in range(4):
+        deliver(workflow_document())
+        counts.append(len(stored()))
+    assert counts == [18, 15, 12, 11]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PING, Outcome.EXPIRED])
+def test_stores_the_newest_deliveries_that_have_no_event(
+    deliver, workflow_document, ping_document, settings, monkeypatch, outcome
+):
+    monkeypatch.setattr(delivery_models, "NEWEST_WITHOUT_EVENT_KEPT", 5)
+    settings.EVENT_RETENTION_DAYS = 1
+    document = ping_document if outcome == Outcome.PING else workflow_document()
+    made = []
+    for _ in range(8):
+        assert deliver(document).json()["outcome"] == outcome
+        made.append(stored(outcome)[-1])
+    assert stored(outcome) == made[-5:]
