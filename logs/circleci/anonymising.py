@@ -11,6 +11,7 @@ import re
 from uuid import UUID
 
 from logs.circleci.payload import parse_payload
+from logs.timestamps import read_timestamp
 
 # fmt: off
 KEPT_KEYS = {
@@ -22,7 +23,7 @@ KEPT_PATHS = {"workflow.name", "job.name"}
 # The parts of CircleCI's addresses and slugs that are the same in all.
 KEPT_PARTS = {"", ".", "github", "gh", "bitbucket", "bb", "gitlab", "circleci", "pipelines", "workflows", "jobs"}
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:[\d.]+ ?(Z|[+-]\d\d:?\d\d)?( UTC)?")
+_NAIVE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:[\d.]+")
 _TRUTH_OR_NUMBER = re.compile(r"true|false|\d+(\.\d+)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -69,10 +70,13 @@ class _Anonymiser:
         return node
 
     def _text(self, text: str, path: str) -> str:
-        if path in KEPT_PATHS or path.rpartition(".")[2] in KEPT_KEYS or _MOMENT.fullmatch(text):
+        if path in KEPT_PATHS or path.rpartition(".")[2] in KEPT_KEYS:
             return text
+        # Before timestamps: the digits of an id can look like seconds since 1970.
         if _TRUTH_OR_NUMBER.fullmatch(text):
             return self._number(text) if _is_id(path) else text
+        if _NAIVE_TIME.fullmatch(text) or read_timestamp(text):
+            return text
         if address := _ADDRESS.fullmatch(text):
             return self._address(address)
         if path.endswith("slug"):

@@ -9,11 +9,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NoReturn
 
 from logs.circleci.vocabulary import EventType
 from logs.exceptions import PayloadMalformed
+from logs.timestamps import read_timestamp
 
 MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
@@ -117,20 +118,16 @@ def read_event(body: bytes) -> Event:
 
 
 def moment_at(document: dict[str, object], path: str) -> datetime | None:
-    """Return the time, in UTC, that stands at a dotted path in ISO 8601 or Go's notation.
+    """Return the time in UTC at a dotted path, as text or as a number of seconds, milliseconds … since 1970.
 
-    None where there is none, or its offset is missing.
+    None if it is missing, not a timestamp, without an offset, or outside the years 1970 to 9998.
     """
     value = _at(document, path)
-    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
-    try:
-        moment = datetime.fromisoformat("{date}T{time}{offset}".format(**match.groupdict())).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    moment = read_timestamp(str(value))
     # Years at either end of the calendar overflow when they are shown in another time zone.
-    return moment if 1970 <= moment.year < 9999 else None
+    return moment if moment and 1970 <= moment.year < 9999 else None
 
 
 # Where each column of text stands in a payload, the most telling place first.
@@ -167,10 +164,6 @@ TAG_REF_PATHS = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref",
 # fmt: on
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_MOMENT = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(?:\.\d+)?) ?(?P<offset>Z|[+-]\d\d:?\d\d)(?: UTC)?",
-    re.ASCII,
-)
 
 
 def _at(document: dict[str, object], path: str) -> object:

@@ -155,3 +155,14 @@ def test_ids_that_are_numbers_change_and_stay_as_long():
 def test_refuses_what_is_no_payload(body):
     with pytest.raises(PayloadMalformed):
         anonymised(body, "key")
+
+
+@pytest.mark.parametrize("written", ["2026-06-01T05:04Z", "20260601t050403z", "2026-06-01 05:04:03.5 +0200 CEST"])
+def test_keeps_a_time_however_it_is_written(written):
+    document = {"id": "e", "type": "workflow-completed", "happened_at": written}
+    assert changed(document)["happened_at"] == written
+
+
+def test_changes_an_id_that_looks_like_seconds_since_1970():
+    document = {"id": "e", "type": "workflow-completed", "pipeline": {"user_id": "1764345600"}}
+    assert changed(document)["pipeline"]["user_id"] != "1764345600"

@@ -101,6 +101,11 @@ def test_an_undocumented_status_is_kept_as_it_is():
     assert read(workflow={"status": "Half done!"}).status == "Half done!"
 
 
+def test_a_duration_does_not_depend_on_how_its_times_are_written():
+    event = read(workflow={"created_at": "2026-03-01T09:00Z", "stopped_at": "2026-03-01T09:04:30Z"})
+    assert event.duration_seconds == 270
+
+
 @pytest.mark.parametrize("key", ["created_at", "stopped_at"])
 def test_without_both_times_there_is_no_duration(key):
     assert read(workflow=WORKFLOW | {key: None}).duration_seconds is None
@@ -133,6 +138,17 @@ def test_reads_any_number_of_fraction_digits_and_drops_what_is_finer_than_micros
         "2026-03-01 09:08:07Z",
         "2026-03-01 09:08:07 +0000 UTC",
         "2026-03-01 11:08:07 +0200",
+        "2026-03-01 11:08:07 +0200 CEST m=+0.000012345",
+        "2026-03-01t09:08:07z",
+        "2026-03-01T09:08:07,0Z",
+        "20260301T090807Z",
+        "2026-060T11:08:07+02",
+        " 2026-03-01T09:08:07Z\n",
+        1_772_356_087,
+        1_772_356_087_000,
+        1_772_356_087.0,
+        "1772356087000000",
+        "1772356087000000000",
     ],
 )
 def test_shows_every_notation_of_a_moment_in_utc(written):
@@ -146,11 +162,9 @@ def test_shows_every_notation_of_a_moment_in_utc(written):
     [
         pytest.param("2026-03-01T09:08:07", id="naive"),
         pytest.param("2026-03-01", id="no time"),
-        pytest.param("2026-03-01T09:08Z", id="no seconds"),
         pytest.param("2026-13-01T09:08:07Z", id="month 13"),
         pytest.param("2026-02-30T09:08:07Z", id="30 February"),
         pytest.param("2026-03-01T25:08:07Z", id="hour 25"),
-        pytest.param("2026-03-01T09:08:60Z", id="leap second"),
         pytest.param("2026-03-01T09:08:07+25:00", id="offset of a day"),
         pytest.param("2026-03-01T09:08:07.Z", id="no fraction after the point"),
         pytest.param("0000-01-01T00:00:00Z", id="year 0"),
@@ -161,12 +175,13 @@ def test_shows_every_notation_of_a_moment_in_utc(written):
         pytest.param("9999-12-31T23:59:59Z", id="year 9999"),
         pytest.param("9999-12-31T23:59:59-14:00", id="beyond the calendar"),
         pytest.param("12026-03-01T09:08:07Z", id="year of five digits"),
-        pytest.param(" 2026-03-01T09:08:07Z", id="white space"),
-        pytest.param("2026-03-01T09:08:07Z\n", id="new line"),
         pytest.param("２０２６-03-01T09:08:07Z", id="digits that are not ASCII"),
         pytest.param("yesterday", id="words"),
         pytest.param("", id="empty"),
-        pytest.param(1_772_355_600, id="seconds"),
+        pytest.param(20_260_301, id="a date as a number"),
+        pytest.param(-1_772_355_600, id="seconds before 1970"),
+        pytest.param(177_235_600_000, id="neither seconds nor milliseconds"),
+        pytest.param(1e300, id="a number beyond the calendar"),
         pytest.param(True, id="boolean"),
         pytest.param(["2026-03-01T09:08:07Z"], id="array"),
         pytest.param(None, id="null"),
