@@ -1,12 +1,16 @@
-"""Read moments as people write them, ISO 8601 or so long ago, and lengths of time."""
+"""Read times and durations as people and their tools write them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from logs.timestamps import read_timestamp
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d{1,5})([mhd])", re.ASCII)
+# In a URL, a plus sign that is not written as %2B arrives as a space: 2026-05-04T10:00 02:00.
+_LOST_PLUS = re.compile(r"^([^Tt:]+[Tt:].*) (\d\d(?::?\d\d)?)", re.ASCII)
 
 
 def parse_span(text: str) -> timedelta | None:
@@ -16,16 +20,20 @@ def parse_span(text: str) -> timedelta | None:
 
 
 def parse_moment(text: str) -> datetime:
-    """Return a moment in UTC from ISO 8601 (UTC where no offset stands), or so long ago: 30m, 24h, 7d.
+    """Return a time in UTC from a timestamp (in UTC if it has no offset), or from an age: 30m, 24h, 7d.
+
+    `read_timestamp` lists the timestamps, among them seconds (10 digits) and milliseconds (13) since 1970.
 
     Raises:
-        ValueError: it is neither; the message says what was wanted.
+        ValueError: it is neither; the message says what is accepted.
     """
-    ago = parse_span(text)
-    if ago is not None:
-        return timezone.now() - ago
-    try:
-        parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no moment: write 2026-05-04T10:00Z, or 30m, 24h, 7d for so long ago") from error
+    age = parse_span(text)
+    if age is not None:
+        return timezone.now() - age
+    time = read_timestamp(text, assume_utc=True) or read_timestamp(_LOST_PLUS.sub(r"\1+\2", text), assume_utc=True)
+    if time is None:
+        raise ValueError(
+            f"Invalid time {text!r}: use ISO 8601 (2026-05-04T10:00Z), seconds or milliseconds since 1970, or an age "
+            "such as 30m, 24h or 7d"
+        )
+    return time

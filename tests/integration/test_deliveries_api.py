@@ -162,7 +162,7 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
         ("outcome=logged,lost", "invalid_parameter", "outcome: lost is no outcome; there are: "),
         ("outcome=LOGGED", "invalid_parameter", "outcome: LOGGED is no outcome"),
         ("verified=yes", "invalid_parameter", "verified: It must be true or false."),
-        ("received_after=yesterday", "invalid_parameter", "received_after: 'yesterday' is no moment"),
+        ("received_after=yesterday", "invalid_parameter", "received_after: Invalid time 'yesterday'"),
         ("webhook=" + "x" * 501, "invalid_parameter", "webhook: "),
         ("webhook=%00", "invalid_parameter", "webhook: "),
         ("ordering=outcome", "invalid_ordering", "ordering must be one of: received_at, -received_at."),

@@ -184,7 +184,7 @@ def test_the_command_chooses(mended, deliver, workflow_document):
     assert run(outcome=["malformed"]) == "There is no such delivery to replay.\n"
 
 
-@pytest.mark.parametrize("when", ["2026-05-04T10:00Z", "2026-05-04", "30m", "24h", "7d"])
+@pytest.mark.parametrize("when", ["2026-05-04T10:00Z", "2026-05-04", "1764345600000", "30m", "24h", "7d"])
 def test_the_command_understands_moments(mended, when):
     assert "unverified" in run("--since", "2020-01-01", "--until", "2090-01-01", "--dry-run")
     run("--since", when)
@@ -192,7 +192,7 @@ def test_the_command_understands_moments(mended, when):
 
 @pytest.mark.parametrize("when", ["yesterday", "7", "7y", ""])
 def test_the_command_explains_moments(when):
-    with pytest.raises(Exception, match="is no moment: write"):
+    with pytest.raises(Exception, match="Invalid time"):
         run("--since", when)
 
 

@@ -38,10 +38,16 @@ FILTERS: dict[type[filters.Filter], Schema] = {
         "anyOf": [
             {"format": "date-time"},
             {"format": "date"},
+            {
+                "pattern": "^[0-9]{10}([0-9]{3})?$",
+                "description": "Seconds (10 digits) or milliseconds (13 digits) since 1970.",
+            },
             {"pattern": "^[0-9]{1,5}[mhd]$", "description": "So many minutes, hours or days ago."},
         ],
     },
 }
+
+MOMENT_NOTE = " ISO 8601 (in UTC without an offset), seconds or milliseconds since 1970, or an age such as `24h`."
 
 EXAMPLES: dict[str, Any] = EVENT | {
     "status": ["failed", "error"],
@@ -119,9 +125,7 @@ def _in_query(name: str, view: Any) -> Parameter:
     each = view.filterset_class.base_filters[name]
     schema, example = FILTERS[type(each)], EXAMPLES[name]
     is_list = schema["type"] == "array"
-    note = (
-        " ISO 8601, in UTC where no offset stands, or so long ago." if type(each) is filter_kinds.MomentFilter else ""
-    )
+    note = MOMENT_NOTE if type(each) is filter_kinds.MomentFilter else ""
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.
