@@ -108,7 +108,8 @@ def read_event(body: bytes) -> Event:
         stopped_at=stopped_at,
         status=_text(document, f"{subject}.status"),
         duration_seconds=_duration_seconds(moment_at(document, f"{subject}.{started}"), stopped_at),
-        tag=_text(document, *TAG_PATHS) or _tag_of_ref(document),
+        branch=_ref_name(document, "refs/heads/", BRANCH_PATHS),
+        tag=_ref_name(document, "refs/tags/", TAG_PATHS),
         commit_subject=_long_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
         url=_web_address(document, "workflow.url"),
         job_number=_integer(document, "job.number"),
@@ -146,7 +147,6 @@ TEXT_PATHS = {
     "workflow":     ("workflow.name",),
     "workflow_id":  ("workflow.id",),
     "job":          ("job.name",),
-    "branch":       ("pipeline.vcs.branch", f"{_GIT}.branch", f"{_GITLAB}.branch", f"{_GITHUB_APP}.branch"),
     "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha",
                      f"{_GITLAB}.commit_sha", f"{_GITHUB_APP}.commit_sha"),
     "author":       ("pipeline.vcs.commit.author.name",
@@ -159,8 +159,9 @@ TEXT_PATHS = {
 COMMIT_SUBJECT_PATHS = (
     "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title", f"{_GIT}.commit_message",
 )
-TAG_PATHS     = ("pipeline.vcs.tag", f"{_GIT}.tag", f"{_GITLAB}.tag")
-TAG_REF_PATHS = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref", f"{_GITLAB}.ref")
+BRANCH_PATHS = ("pipeline.vcs.branch", f"{_GIT}.branch", f"{_GITLAB}.branch", f"{_GITHUB_APP}.branch")
+TAG_PATHS    = ("pipeline.vcs.tag", f"{_GIT}.tag", f"{_GITLAB}.tag")
+REF_PATHS    = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref", f"{_GITLAB}.ref")
 # fmt: on
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -178,7 +179,11 @@ def _at(document: dict[str, object], path: str) -> object:
 
 def _text(document: dict[str, object], *paths: str) -> str:
     """Return the first text at any of the paths that is not empty, as indexes hold it; ``""`` where there is none."""
-    text = _long_text(document, *paths, max_length=MAX_TEXT_LENGTH)
+    return _indexable(_long_text(document, *paths, max_length=MAX_TEXT_LENGTH))
+
+
+def _indexable(text: str) -> str:
+    text = text[:MAX_TEXT_LENGTH]
     return text if text.isascii() else text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
@@ -228,11 +233,17 @@ def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) 
     return (stopped_at - started_at).total_seconds()
 
 
-def _tag_of_ref(document: dict[str, object]) -> str:
-    for path in TAG_REF_PATHS:
-        prefix, tags, tag = _text(document, path).partition("refs/tags/")
-        if tags and not prefix:
-            return tag
+def _ref_name(document: dict[str, object], prefix: str, paths: tuple[str, ...]) -> str:
+    """Return the first name at any of the paths, or of the first full ref with this prefix; ``""`` if there is none.
+
+    Any other ref, such as a pull request's (refs/pull/7/head), names neither a branch nor a tag.
+    """
+    for path in (*paths, *REF_PATHS):
+        text = _long_text(document, path, max_length=len(prefix) + MAX_TEXT_LENGTH)
+        if path in paths or text.startswith(prefix):
+            name = _indexable(text.removeprefix(prefix))
+            if name:
+                return name
     return ""
 
 

@@ -197,7 +197,7 @@ def test_a_value_of_the_wrong_type_costs_its_own_columns_only(payload, path, wro
 TEXT_LEAVES = {
     path: column
     for path, columns in LEAVES.items()
-    for column in columns & {*TEXT_PATHS, "status", "commit_subject", "url"}
+    for column in columns & {*TEXT_PATHS, "branch", "status", "commit_subject", "url"}
 }
 
 

@@ -24,10 +24,24 @@ def read_pipeline(vcs=None, **parameters):
         ({"vcs": {"branch": ""}, "git": {"branch": ""}, "gitlab": {"branch": "c"}}, "c"),
         ({"vcs": {"branch": None}, "git": {"branch": 5}, "github_app": {"branch": "d"}}, "d"),
         ({"git": "no block", "gitlab": [], "github_app": {"branch": "d"}}, "d"),
-        ({"git": {"ref": "refs/heads/b"}}, ""),
+        ({"git": {"ref": "refs/heads/feature/b"}}, "feature/b"),
+        ({"git": {"branch": "", "ref": "refs/heads/b"}, "github_app": {"full_ref": "refs/heads/c"}}, "b"),
+        ({"git": {"ref": "refs/tags/b"}, "github_app": {"full_ref": "refs/heads/c", "ref": "c"}}, "c"),
+        ({"github_app": {"ref": "refs/heads/d"}}, "d"),
+        ({"vcs": {"branch": None}, "gitlab": {"ref": "refs/heads/e"}}, "e"),
+        ({"gitlab": {"branch": "f"}, "git": {"ref": "refs/heads/b"}}, "f"),
+        ({"git": {"branch": "refs/heads/b"}}, "b"),
+        ({"git": {"ref": "refs/heads/refs/heads/b"}}, "refs/heads/b"),
+        ({"git": {"ref": "refs/heads/" + "b" * 300}}, "b" * 255),
+        ({"vcs": {"branch": None}, "git": {"ref": "refs/tags/v1", "tag": "v1"}}, ""),
+        ({"git": {"ref": "refs/pull/7/head"}}, ""),
+        ({"git": {"ref": "refs/merge-requests/1/head"}}, ""),
+        ({"git": {"ref": "refs/heads/"}}, ""),
+        ({"git": {"ref": "b"}}, ""),
+        ({"git": {"ref": ["refs/heads/b"]}}, ""),
     ],
 )
-def test_branch_comes_from_vcs_then_git_then_the_provider(sources, branch):
+def test_branch_comes_from_vcs_then_git_then_the_provider_then_a_full_ref(sources, branch):
     assert read_pipeline(**sources).branch == branch
 
 
@@ -42,6 +56,9 @@ def test_branch_comes_from_vcs_then_git_then_the_provider(sources, branch):
         ({"gitlab": {"ref": "refs/tags/h"}}, "h"),
         ({"git": {"tag": ""}, "gitlab": {"tag": "e", "ref": "refs/tags/f"}}, "e"),
         ({"git": {"ref": "refs/tags/releases/8"}}, "releases/8"),
+        ({"git": {"tag": "refs/tags/b"}}, "b"),
+        ({"git": {"ref": "refs/tags/" + "b" * 300}}, "b" * 255),
+        ({"git": {"ref": "refs/merge-requests/1/head"}}, ""),
         ({"git": {"ref": "refs/heads/main"}, "github_app": {"full_ref": "refs/heads/main"}}, ""),
         ({"git": {"ref": "refs/heads/refs/tags/e"}}, ""),
         ({"git": {"ref": "v1"}}, ""),

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logs.circleci.payload import (
+    BRANCH_PATHS,
     MAX_ID_LENGTH,
     MAX_INTEGER,
     MAX_SUBJECT_LENGTH,
     MAX_TEXT_LENGTH,
     MAX_URL_LENGTH,
+    REF_PATHS,
+    TAG_PATHS,
     TEXT_PATHS,
     Event,
     parse_payload,
@@ -23,7 +26,8 @@ from logs.exceptions import PayloadMalformed
 
 MAX_LENGTHS = {"event_id": MAX_ID_LENGTH, "commit_subject": MAX_SUBJECT_LENGTH, "url": MAX_URL_LENGTH}
 
-KEYS = sorted({key for paths in TEXT_PATHS.values() for path in paths for key in path.split(".")})
+ALL_PATHS = [*TEXT_PATHS.values(), BRANCH_PATHS, TAG_PATHS, REF_PATHS]
+KEYS = sorted({key for paths in ALL_PATHS for path in paths for key in path.split(".")})
 any_text = st.text(st.characters()) | st.builds(
     lambda text, times: text * times, st.text(st.characters()), st.just(999)
 )
