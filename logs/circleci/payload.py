@@ -110,7 +110,7 @@ def read_event(body: bytes) -> Event:
         duration_seconds=_duration_seconds(moment_at(document, f"{subject}.{started}"), stopped_at),
         branch=_ref_name(document, "refs/heads/", BRANCH_PATHS),
         tag=_ref_name(document, "refs/tags/", TAG_PATHS),
-        commit_subject=_long_text(document, *COMMIT_SUBJECT_PATHS, max_length=MAX_SUBJECT_LENGTH).partition("\n")[0],
+        commit_subject=_commit_subject(document),
         url=_web_address(document, "workflow.url"),
         job_number=_integer(document, "job.number"),
         pipeline_number=_integer(document, "pipeline.number"),
@@ -192,6 +192,15 @@ def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str
         value = _at(document, path)
         if isinstance(value, str) and value:
             return _storable(value)[:max_length]
+    return ""
+
+
+def _commit_subject(document: dict[str, object]) -> str:
+    """Return the first line that is not blank, without white space around it; any line break of Unicode's ends it."""
+    for path in COMMIT_SUBJECT_PATHS:
+        message = _at(document, path)
+        if isinstance(message, str) and message.strip():
+            return _storable(message.lstrip()[:MAX_SUBJECT_LENGTH].splitlines()[0].rstrip())
     return ""
 
 

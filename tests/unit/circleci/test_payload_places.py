@@ -98,6 +98,22 @@ def test_commit_comes_from_git_where_the_provider_tells_nothing():
     assert (event.commit_subject, event.author) == ("Tidy up", "Ama Mensah")
 
 
+@pytest.mark.parametrize(
+    "line_break", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+def test_a_commit_subject_ends_at_any_line_break(line_break):
+    message = f" {line_break}\t Tidy  up \t{line_break}{line_break}All of it.{line_break}"
+    event = read_pipeline(git={"commit_message": message})
+    assert event.commit_subject == "Tidy  up"
+    assert read_pipeline(vcs={"commit": {"subject": message}}) == event
+
+
+def test_a_blank_commit_subject_gives_way_to_the_next_place():
+    git = {"commit_message": "Tidy up"}
+    assert read_pipeline(vcs={"commit": {"subject": " \r\n"}}, git=git).commit_subject == "Tidy up"
+    assert read_pipeline(git={"commit_message": "\r\n \u2028"}).commit_subject == ""
+
+
 JOB = {"status": "failed", "started_at": "2026-03-01T10:00:00Z", "stopped_at": "2026-03-01T10:00:05Z"}
 WORKFLOW = {"status": "success", "created_at": "2026-03-01T09:00:00Z", "stopped_at": "2026-03-01T09:01:00Z"}
 
