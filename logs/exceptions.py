@@ -35,6 +35,12 @@ class ContentTypeRefused(WebhookLogError):
     code = "unsupported_media_type"
 
 
+class EncodingRefused(WebhookLogError):
+    """The body is compressed, or encoded in another way."""
+
+    code = "unsupported_content_encoding"
+
+
 class BodyTooLarge(WebhookLogError):
     """The body is longer than a webhook may be."""
 

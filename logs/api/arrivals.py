@@ -6,12 +6,13 @@ from django.http.request import HttpHeaders
 from django.utils import timezone
 
 from logs.circleci.vocabulary import KEPT_HEADERS
-from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused
+from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused, EncodingRefused
 from logs.ingest.pipeline import Arrival
 from logs.proxies import client_address
 
 MAX_HEADER_LENGTH = 1000
 MAX_SLUG_LENGTH = 255
+MAX_SHOWN_LENGTH = 100
 # The kept headers under their names in WSGI. Not by request.headers, which first makes a dictionary of all headers.
 KEPT = {name: HttpHeaders.to_wsgi_name(name) for name in KEPT_HEADERS}
 
@@ -35,11 +36,15 @@ def read_body(request: HttpRequest) -> bytes:
 
     Raises:
         ContentTypeRefused: it is declared to be something else than JSON; without a declaration it counts as JSON.
+        EncodingRefused: it is compressed. Decoded, a small one could fill the memory.
         BodyTooLarge: it is longer than MAX_BODY_BYTES.
         BodyUnreadable: it did not arrive as the headers promised.
     """
     if request.content_type not in ("application/json", ""):
         raise ContentTypeRefused("the content type is not application/json")
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise EncodingRefused(f"the content encoding is {encoding[:MAX_SHOWN_LENGTH]!r}: send the body uncompressed")
     # Django reads nothing without a Content-Length; a server that decodes chunks itself says so, and may be read to
     # the end. A proxy may have chunked what CircleCI sent with a length.
     is_chunked = "HTTP_TRANSFER_ENCODING" in request.META and request.META.get("wsgi.input_terminated")

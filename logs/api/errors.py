@@ -17,6 +17,7 @@ from logs.exceptions import (
     BodyTooLarge,
     BodyUnreadable,
     ContentTypeRefused,
+    EncodingRefused,
     PayloadMalformed,
     ProjectRefused,
     SignatureRefused,
@@ -50,6 +51,12 @@ class UnsupportedContentType(exceptions.APIException):
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
 
+class UnsupportedContentEncoding(exceptions.APIException):
+    """The body is compressed; the answer's Accept-Encoding says what is accepted (RFC 9110, 15.5.16)."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+
+
 class ContentTooLarge(exceptions.APIException):
     """The body is longer than allowed."""
 
@@ -62,6 +69,7 @@ MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     PayloadMalformed: BadRequest,
     ProjectRefused: exceptions.PermissionDenied,
     ContentTypeRefused: UnsupportedContentType,
+    EncodingRefused: UnsupportedContentEncoding,
     BodyUnreadable: BadRequest,
     BodyTooLarge: ContentTooLarge,
 }
@@ -83,6 +91,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response = rest_framework_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         response.data = {"detail": error.detail, "code": error.get_codes()}
+        if isinstance(error, UnsupportedContentEncoding):
+            response.headers["Accept-Encoding"] = "identity"
     return response
 
 

@@ -15,6 +15,7 @@ USER_AGENT = "CircleCI-Webhook/1.0"
 KEPT_HEADERS = (
     "content-type",
     "content-length",
+    "content-encoding",
     "user-agent",
     "accept-encoding",
     EVENT_TYPE_HEADER,

@@ -22,6 +22,7 @@ from logs.exceptions import (
     BodyTooLarge,
     BodyUnreadable,
     ContentTypeRefused,
+    EncodingRefused,
     PayloadMalformed,
     ProjectRefused,
     SignatureRefused,
@@ -42,6 +43,7 @@ OUTCOMES: dict[type[WebhookLogError], Outcome] = {
     PayloadMalformed:   Outcome.MALFORMED,
     ProjectRefused:     Outcome.FORBIDDEN,
     ContentTypeRefused: Outcome.REJECTED,
+    EncodingRefused:    Outcome.REJECTED,
     BodyTooLarge:       Outcome.REJECTED,
     BodyUnreadable:     Outcome.REJECTED,
 }

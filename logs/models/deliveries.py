@@ -21,7 +21,7 @@ class Outcome(models.TextChoices):
     UNVERIFIED = "unverified", "unverified"
     MALFORMED = "malformed", "malformed"
     FORBIDDEN = "forbidden", "forbidden"  # Of a project that its webhook may not speak for.
-    REJECTED = "rejected", "rejected"  # Too large, cut off, or of another content type: not read.
+    REJECTED = "rejected", "rejected"  # Too large, cut off, compressed, or of another content type: not read.
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]

@@ -1,5 +1,6 @@
 """What CircleCI, and whoever pretends to be it, is answered; and what the log holds afterwards."""
 
+import gzip
 import json
 
 import pytest
@@ -299,6 +300,29 @@ def test_answers_415_to_other_content_types(deliver, workflow_document, content_
     answer = deliver(workflow_document(), headers={"content-type": content_type})
     assert answer.status_code == 415
     assert answer.json()["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("is_signed_as_sent", [True, False])
+@pytest.mark.parametrize("encoding", ["gzip", "GZip", "deflate", "br", "identity, gzip", "utf-8"])
+def test_answers_415_to_a_compressed_body_and_names_its_encoding(
+    deliver, workflow_document, encoding, is_signed_as_sent
+):
+    plain = json.dumps(workflow_document()).encode()
+    sent = gzip.compress(plain)
+    signature = sign(sent if is_signed_as_sent else plain, "a-secret-of-the-tests")
+    answer = deliver(sent, headers={"content-encoding": encoding, "circleci-signature": signature})
+    assert answer.status_code == 415
+    assert answer.headers["Accept-Encoding"] == "identity"
+    detail = f"the content encoding is '{encoding}': send the body uncompressed"
+    assert answer.json() == {"detail": detail, "code": "unsupported_content_encoding"}
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.reason) == (Outcome.REJECTED, detail)
+    assert delivery.headers["content-encoding"] == encoding
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", " Identity "])
+def test_reads_a_body_that_is_declared_as_not_encoded(deliver, workflow_document, encoding):
+    assert deliver(workflow_document(), headers={"content-encoding": encoding}).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from logs.exceptions import (
     BodyTooLarge,
     BodyUnreadable,
     ContentTypeRefused,
+    EncodingRefused,
     PayloadMalformed,
     ProjectRefused,
     SignatureRefused,
@@ -183,8 +184,11 @@ RECEIVING = [
     Refusal(
         status=415,
         name="UnsupportedContentType",
-        meaning="The body is declared to be something else than JSON.",
-        examples={ContentTypeRefused.code: "the content type is not application/json"},
+        meaning="The body is declared to be something else than JSON, or compressed: then with `Accept-Encoding`.",
+        examples={
+            ContentTypeRefused.code: "the content type is not application/json",
+            EncodingRefused.code: "the content encoding is 'gzip': send the body uncompressed",
+        },
     ),
     UNAVAILABLE,
 ]

@@ -12,7 +12,7 @@ from logs.models import Outcome
 OUTCOMES = (
     "What became of it: `logged`, `updated` (a newer version of a known event), `duplicate`, `ping`, `expired` (older "
     "than the log keeps events), or refused: `unverified`, `malformed`, `forbidden` (its webhook may not speak for the "
-    "project), `rejected` (too large, cut off, or of another content type)."
+    "project), `rejected` (too large, cut off, compressed, or of another content type)."
 )
 # In place of the columns' own help texts, which speak to the admin.
 DESCRIPTIONS = {
