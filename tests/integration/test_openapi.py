@@ -158,6 +158,25 @@ def test_every_answer_is_described_with_its_headers(name):
         assert "Retry-After" in answers["429"]["headers"]
 
 
+def test_bytes_are_described_as_bytes_and_text_as_text():
+    # Without a format, generated clients decode the bytes or reject the answer.
+    bodies = {
+        media_type: content["schema"]
+        for _, _, operation in OPERATIONS.values()
+        for answer in operation["responses"].values()
+        for media_type, content in followed(answer).get("content", {}).items()
+        if media_type != "application/json"
+    }
+    assert bodies == {
+        "application/octet-stream": {"type": "string", "format": "binary"},
+        "application/x-ndjson": {"type": "string"},
+        "text/csv": {"type": "string"},
+        "text/html": {"type": "string"},
+    }
+    streamed = DOCUMENT["components"]["schemas"]["StreamedDelivery"]["properties"]["body_base64"]
+    assert (streamed["type"], streamed["contentEncoding"]) == ("string", "base64")
+
+
 def test_an_operation_names_every_way_to_sign_in():
     schemes = set(DOCUMENT["components"]["securitySchemes"])
     assert schemes == {"token", "password", "session", "signature"}

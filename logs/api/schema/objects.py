@@ -3,6 +3,7 @@
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
@@ -113,6 +114,11 @@ class DeliveryDetailSerializer(DeliverySerializer):
         fields = [*DeliverySerializer.Meta.fields, "headers", "attempts"]
 
 
+@extend_schema_field({"type": "string", "contentEncoding": "base64"})
+class Base64Field(serializers.CharField):
+    """Bytes in base64."""
+
+
 class StreamedDeliverySerializer(DeliverySerializer):
     """A delivery with all that is needed to send it again."""
 
@@ -123,7 +129,7 @@ class StreamedDeliverySerializer(DeliverySerializer):
     headers = serializers.DictField(
         child=serializers.CharField(), help_text="The headers that were kept, their names in lower case."
     )
-    body_base64 = serializers.CharField(help_text="The bytes as they arrived, in base64.")
+    body_base64 = Base64Field(help_text="The bytes as they arrived, in base64.")
 
     class Meta(DeliverySerializer.Meta):
         fields = [*DeliverySerializer.Meta.fields, "cursor", "headers", "body_base64"]

@@ -142,7 +142,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Fetch a delivery's bytes",
         details="The bytes as they arrived, with the signature they came with, so that it can be verified again.",
         answers={
-            (200, BYTES): _answer(OpenApiTypes.STR, "The bytes.", examples.SIGNED_BODY.decode()),
+            (200, BYTES): _answer(OpenApiTypes.BINARY, "The bytes.", examples.SIGNED_BODY.decode()),
         },
         headers=["ETag", "Content-Disposition", SIGNATURE_HEADER, EVENT_TYPE_HEADER],
     ),
