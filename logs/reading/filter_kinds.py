@@ -1,5 +1,6 @@
 """The kinds of parameters that choose rows, each with a message that says what was wanted."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,23 @@ from logs.moments import parse_moment
 MAX_TEXT_LENGTH = 500
 MIN_PREFIX_LENGTH = 4  # A shorter one would begin too many of a long log's hashes.
 TRUTHS = [("true", "true"), ("false", "false")]
+TRUTH_SPELLINGS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), "true"),
+    **dict.fromkeys(("false", "0", "no", "off"), "false"),
+}
+INVALID_TRUTH = "Use true or false (or 1 or 0, yes or no, on or off)."
+
+
+def parse_truth(text: str) -> bool:
+    """Return the truth value that a text spells, in any case.
+
+    Raises:
+        ValueError: it spells none; the message says what is accepted.
+    """
+    try:
+        return TRUTH_SPELLINGS[text.lower()] == "true"
+    except KeyError as error:
+        raise ValueError(INVALID_TRUTH) from error
 
 
 class MomentField(forms.Field):
@@ -40,8 +58,19 @@ class WordsField(forms.CharField):
         return words
 
 
+class TruthSelect(forms.Select):
+    """Offers true and false, and reads every spelling of them."""
+
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
+        """Return ``true`` or ``false``; as it is, what spells neither."""
+        value = super().value_from_datadict(data, files, name)
+        return TRUTH_SPELLINGS.get(value.lower(), value) if value else value
+
+
 class TruthField(forms.TypedChoiceField):
     """True or false; a form offers to choose neither too."""
+
+    widget = TruthSelect
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -118,7 +147,7 @@ class TruthFilter(filters.TypedChoiceFilter):
     field_class = TruthField
 
     def __init__(self, **kwargs: Any) -> None:
-        messages = {"invalid_choice": "It must be true or false."}
+        messages = {"invalid_choice": INVALID_TRUTH}
         super().__init__(choices=TRUTHS, coerce="true".__eq__, empty_value=None, error_messages=messages, **kwargs)
 
 

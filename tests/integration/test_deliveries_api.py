@@ -161,7 +161,7 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
         ),
         ("outcome=logged,lost", "invalid_parameter", "outcome: lost is no outcome; there are: "),
         ("outcome=LOGGED", "invalid_parameter", "outcome: LOGGED is no outcome"),
-        ("verified=yes", "invalid_parameter", "verified: It must be true or false."),
+        ("verified=maybe", "invalid_parameter", "verified: Use true or false (or 1 or 0, yes or no, on or off)."),
         ("received_after=yesterday", "invalid_parameter", "received_after: Invalid time 'yesterday'"),
         ("webhook=" + "x" * 501, "invalid_parameter", "webhook: "),
         ("webhook=%00", "invalid_parameter", "webhook: "),
@@ -380,6 +380,28 @@ def test_a_dry_run_tells_what_would_come_of_it_and_changes_nothing(operator, ref
     assert not Attempt.objects.exists()
 
 
+@pytest.mark.parametrize("spelling", ["True", "TRUE", "1", "yes", "on"])
+def test_a_dry_run_may_be_spelled_as_clients_spell_a_truth(operator, refused, spelling):
+    assert replay(operator, refused, f"?dry_run={spelling}").json()["mended"]
+    assert not Attempt.objects.exists()
+
+
+@pytest.mark.parametrize("path", [URL, f"{URL}/stream"])
+def test_a_truth_may_be_spelled_as_clients_spell_it(operator, deliver, workflow_document, path):
+    deliver(workflow_document())
+    deliver(b"[]", secret="of somebody else")
+
+    def found(spelling):
+        parameters = {"verified": spelling} | ({"after": "start", "wait": 0} if path.endswith("stream") else {})
+        answer = operator.get(path, parameters)
+        assert answer.status_code == 200, answer.content
+        deliveries = answer.json()["deliveries"] if path.endswith("stream") else answer.json()
+        return [each["outcome"] for each in deliveries]
+
+    for true, false in (("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0"), ("yes", "no")):
+        assert (found(true), found(false)) == (["logged"], ["unverified"])
+
+
 def test_a_replay_that_mends_nothing_says_so(operator, deliver):
     deliver(b"[]")
     answer = replay(operator, Delivery.objects.get(), "?dry_run=false").json()
@@ -391,8 +413,8 @@ def test_a_replay_that_mends_nothing_says_so(operator, deliver):
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("dry_run=yes", "invalid_parameter"),
-        ("dry_run=TRUE", "invalid_parameter"),
+        ("dry_run=maybe", "invalid_parameter"),
+        ("dry_run=2", "invalid_parameter"),
         ("dry_run=", "invalid_parameter"),
         ("dry_run=true&dry_run=false", "invalid_parameter"),
         ("dryrun=true", "unknown_parameter"),

@@ -101,6 +101,8 @@ def find(reader):
         ("max_duration", "90", ["test"]),
         ("verified", "true", ["deploy", "bare"]),
         ("verified", "false", ["test"]),
+        *(("verified", spelling, ["deploy", "bare"]) for spelling in ("True", "TRUE", "1", "yes", "on", "On")),
+        *(("verified", spelling, ["test"]) for spelling in ("False", "FALSE", "0", "no", "off", "No")),
         ("q", "hinge", ["deploy"]),
         ("q", "GATE mend", ["deploy"]),
         ("q", "login", ["deploy"]),
@@ -141,7 +143,8 @@ def test_chooses_what_meets_every_condition(find):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("verified", "yes", "true or false"),
+        ("verified", "maybe", "Use true or false (or 1 or 0, yes or no, on or off)."),
+        ("verified", "2", "true or false"),
         ("pipeline", "seven", "whole number"),
         ("pipeline", "-1", "greater than or equal to 0"),
         ("pipeline", "9" * 40, "less than or equal to"),

@@ -621,6 +621,10 @@ def test_a_form_sent_as_it_stands_chooses_nothing(reader, path):
     assert reader.get(f"{path}?", headers=BROWSER).status_code == 200
 
 
+def test_a_form_keeps_a_truth_however_it_was_spelled(reader):
+    assert '<option value="true" selected>' in page(reader, f"{EVENTS}?verified=True")
+
+
 def test_a_form_with_several_outcomes_keeps_them(reader, deliver):
     deliver(b"[]")
     html = page(reader, f"{DELIVERIES}?outcome=malformed,logged")
@@ -673,7 +677,7 @@ def test_hostile_parameters_are_escaped_on_the_page(reader, name):
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        (f"{EVENTS}?verified=x", 400, "verified: It must be true or false."),
+        (f"{EVENTS}?verified=x", 400, "verified: Use true or false"),
         (f"{EVENTS}?colour=red", 400, "Unknown parameter"),
         (f"{EVENTS}?limit=0", 400, "limit must be a whole number"),
         (f"{EVENTS}/unknown", 404, "Not found."),

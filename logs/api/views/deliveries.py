@@ -1,7 +1,5 @@
 """The endpoints of deliveries."""
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from rest_framework.exceptions import NotFound
@@ -9,10 +7,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from logs.api.errors import BadRequest
 from logs.api.negotiation import FirstRenderer
 from logs.api.serializers import AttemptSerializer, DeliverySerializer
-from logs.api.views.reading import PagedListView, ReadingView
+from logs.api.views.reading import PagedListView, ReadingView, truth
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 from logs.ingest.replay import replay
 from logs.models import Delivery
@@ -76,7 +73,7 @@ class DeliveryReplayView(ReadingView):
     def post(self, request: Request, pk: int) -> Response:
         """Judge the delivery by its original bytes under today's settings, and log its event where that is due."""
         try:
-            result = replay(pk, actor=request.user.get_username(), dry_run=_dry_run(request))
+            result = replay(pk, actor=request.user.get_username(), dry_run=truth(request, "dry_run"))
         except Delivery.DoesNotExist as error:
             raise NotFound from error
         verdict = result.verdict
@@ -90,11 +87,3 @@ class DeliveryReplayView(ReadingView):
                 "event": verdict.event_id or None,
             }
         )
-
-
-def _dry_run(request: Request) -> bool:
-    words: dict[str, bool] = {"true": True, "false": False}
-    value: Any = request.query_params.get("dry_run", "false")
-    if value not in words:
-        raise BadRequest("dry_run must be true or false.", "invalid_parameter")
-    return words[value]

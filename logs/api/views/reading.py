@@ -26,6 +26,7 @@ from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
 from logs.api.serializers import FlatSerializer
 from logs.api.throttling import ThrottledView
 from logs.models.pages import Order
+from logs.reading.filter_kinds import parse_truth
 from logs.reading.filters import PagedFilterSet
 
 
@@ -81,6 +82,18 @@ class ReadingView(ThrottledView, _ConditionalView):
             response.add_post_render_callback(_name_by_content)
         patch_vary_headers(response, ["Accept", "Authorization", "Cookie"])
         return response
+
+
+def truth(request: Request, name: str) -> bool:
+    """Return the value of a parameter that is true or false; False where it is missing.
+
+    Raises:
+        BadRequest: it is neither.
+    """
+    try:
+        return parse_truth(request.query_params.get(name, "false"))
+    except ValueError as error:
+        raise BadRequest(f"{name}: {error}", "invalid_parameter") from error
 
 
 def _name_by_content(response: Response) -> None:
