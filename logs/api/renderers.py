@@ -59,11 +59,12 @@ class CSVRenderer(LinesRenderer):
 
     media_type = "text/csv"
     format = "csv"
+    has_bom = False  # Whether to begin with a byte order mark, without which Excel takes UTF-8 for another encoding.
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
         """Yield the line of names and a line for each object."""
         writer = csv.writer(_Echo())
-        yield writer.writerow(columns)
+        yield ("\ufeff" if self.has_bom else "") + writer.writerow(columns)
         for each in objects:
             yield writer.writerow([_cell(each[name]) for name in columns])
 

@@ -326,6 +326,14 @@ def test_exports_what_is_shown(admin_client, events):
     assert [json.loads(line)["id"] for line in exported] == shown(page)
 
 
+def test_the_csv_for_people_begins_with_a_byte_order_mark(admin_client, events):
+    content = read(admin_client, EVENTS, status="success").content.decode()
+    (link,) = re.findall(r'href="([^"]*format=csv[^"]*)"', content)
+    exported = admin_client.get(link.replace("&amp;", "&")).getvalue()
+    assert exported.startswith(b"\xef\xbb\xbfname,")
+    assert exported.count(b"\xef\xbb\xbf") == 1
+
+
 def test_says_what_to_do_while_nothing_has_arrived(admin_client):
     assert "manage.py send_test_webhook" in read(admin_client, EVENTS).content.decode()
     assert "Show all" in read(admin_client, EVENTS, status="failed").content.decode()

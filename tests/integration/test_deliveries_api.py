@@ -172,7 +172,7 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
             "status=failed",
             "unknown_parameter",
             (
-                "Unknown parameter 'status'; there are: cursor, event, format, limit, ordering, outcome, "
+                "Unknown parameter 'status'; there are: bom, cursor, event, format, limit, ordering, outcome, "
                 "received_after, received_before, verified, webhook."
             ),
         ),

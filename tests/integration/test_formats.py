@@ -263,6 +263,38 @@ def test_an_empty_log_is_a_line_of_names_or_nothing(reader):
     assert whole(reader.get(f"{EVENTS}?format=ndjson")) == b""
 
 
+@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("count", [0, 7])
+@pytest.mark.parametrize("query", ["", "&limit=2"])
+def test_begins_csv_once_with_a_byte_order_mark_for_those_who_ask(reader, deliver, small_pages, path, count, query):
+    for number in range(count):
+        deliver({"id": f"ü-{number}", "type": "workflow-completed"})
+    plain = whole(reader.get(f"{path}?format=csv&bom=false{query}"))
+    assert plain == whole(reader.get(f"{path}?format=csv{query}"))
+    marked = whole(reader.get(f"{path}?format=csv&bom=True{query}"))
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert b"\xef\xbb\xbf" not in plain
+
+
+def test_the_next_page_of_csv_begins_with_a_byte_order_mark_too(reader):
+    log_events(3)
+    answer = reader.get(f"{EVENTS}?bom=true&limit=2", headers={"accept": "text/csv"})
+    following = reader.get(links_of(answer)["next"], headers={"accept": "text/csv"})
+    assert [whole(each)[:7] for each in (answer, following)] == [b"\xef\xbb\xbfname"] * 2
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "api"])
+def test_no_other_format_has_a_byte_order_mark(reader, form):
+    log_events(1)
+    assert "\ufeff" not in whole(reader.get(f"{EVENTS}?format={form}&bom=true")).decode()
+
+
+def test_a_byte_order_mark_is_asked_for_by_true_or_false(reader):
+    answer = reader.get(f"{EVENTS}?format=csv&bom=utf-8")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+    assert answer.json()["detail"].startswith("bom: Use true or false")
+
+
 # What is in a cell.
 
 
@@ -581,7 +613,7 @@ def test_a_browser_gets_a_page_with_the_rows_and_a_form_to_filter_them(reader, d
     names = re.findall(r'<(?:input|select)[^>]* name="(\w+)"', html)
     assert set(names) == set(
         reader.get(path + "?colour=red").json()["detail"].split(": ")[1].strip(".").split(", ")
-    ) - {"cursor", "format", "limit", "ordering"}
+    ) - {"bom", "cursor", "format", "limit", "ordering"}
     for form in ("json", "csv", "ndjson"):
         assert f'href="{path}?format={form}"' in html
 

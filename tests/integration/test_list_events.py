@@ -155,7 +155,7 @@ def test_refuses_an_unknown_parameter_instead_of_answering_another_question(read
     answer = reader.get(f"{URL}?colour=red")
     assert answer.status_code == 400
     assert answer.json()["code"] == "unknown_parameter"
-    assert answer.json()["detail"].startswith("Unknown parameter 'colour'; there are: author, branch, cursor,")
+    assert answer.json()["detail"].startswith("Unknown parameter 'colour'; there are: author, bom, branch, cursor,")
 
 
 @pytest.mark.parametrize("query", ["limit=5&limit=6", "branch=main&branch=next", "limit=", "branch="])

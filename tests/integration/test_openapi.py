@@ -117,7 +117,7 @@ def test_every_parameter_is_described_and_no_other():
 def test_a_list_describes_its_filters():
     path, _, operation = OPERATIONS["events"]
     names = {parameter["name"] for parameter in operation["parameters"]}
-    assert names == {*route(path).func.cls.filterset_class.base_filters, "cursor", "format", "limit", "ordering"}
+    assert names == {*route(path).func.cls.filterset_class.base_filters, "bom", "cursor", "format", "limit", "ordering"}
     assert {"status", "received_after", "q"} <= names
 
 

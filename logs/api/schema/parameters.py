@@ -164,6 +164,13 @@ def _format(view: Any) -> Parameter:
     }
 
 
+def _bom(view: Any) -> Parameter:
+    return {
+        "description": "Begin CSV with a byte order mark, for Excel. Other formats never have one.",
+        "schema": {"type": "boolean", "default": False},
+    }
+
+
 def _dry_run(view: Any) -> Parameter:
     return {
         "description": "Judge, but write nothing.",
@@ -172,4 +179,11 @@ def _dry_run(view: Any) -> Parameter:
     }
 
 
-COMMON = {"limit": _limit, "cursor": _cursor, "ordering": _ordering, "format": _format, "dry_run": _dry_run}
+COMMON = {
+    "bom": _bom,
+    "cursor": _cursor,
+    "dry_run": _dry_run,
+    "format": _format,
+    "limit": _limit,
+    "ordering": _ordering,
+}

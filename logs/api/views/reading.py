@@ -118,7 +118,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
     @property
     def parameters(self) -> "list[str]":
         """The names of the query parameters that there are."""
-        return [*self.filterset_class.base_filters, "cursor", "format", "limit", "ordering"]
+        return [*self.filterset_class.base_filters, "bom", "cursor", "format", "limit", "ordering"]
 
     @property
     def columns(self) -> "list[str]":
@@ -132,6 +132,9 @@ class PagedListView(ReadingView, ListAPIView[Any]):
             # The addresses on a page with the form's empty fields in them would be refused in any other format.
             given = {name: values for name, values in request.query_params.lists() if any(values)}
             return HttpResponseRedirect(f"?{urlencode(given, doseq=True)}")
+        has_bom = truth(request, "bom")
+        if isinstance(renderer, CSVRenderer):
+            renderer.has_bom = has_bom
         if isinstance(renderer, LinesRenderer) and "limit" not in request.query_params:
             return self._stream(request, renderer)
         page = super().list(request, *args, **kwargs)
