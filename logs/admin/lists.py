@@ -66,9 +66,9 @@ class ListAdmin(InspectorAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show a page of the list; what cannot be understood is said, and then nothing is listed."""
         self._require_permission(request)
-        if not all(request.GET.values()):
-            # The form sends all its fields.
-            return HttpResponseRedirect(f"?{_filled(request.GET).urlencode()}")
+        usual = _as_usual(request.GET, self.filterset_class.repeatable())
+        if usual != request.GET:
+            return HttpResponseRedirect(f"?{usual.urlencode()}")
         try:
             shown, status = self._shown(request.GET), 200
         except QueryRefused as error:
@@ -133,7 +133,7 @@ class ListAdmin(InspectorAdmin):
         for name, values in query.lists():
             if name not in filterset.filters and name not in OWN_PARAMETERS:
                 raise QueryRefused(_("There is no filter named %(name)r.") % {"name": name})
-            if len(values) > 1:
+            if len(values) > 1 and name not in filterset.repeatable():
                 raise QueryRefused(_("%(name)s stands there several times.") % {"name": name})
         if not filterset.is_valid():
             name, messages = next(iter(filterset.errors.items()))
@@ -189,8 +189,10 @@ def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
     return reading.cursor_to(place, Direction.PREV)
 
 
-def _filled(query: QueryDict) -> QueryDict:
-    filled = QueryDict(mutable=True)
+def _as_usual(query: QueryDict, repeatable: set[str]) -> QueryDict:
+    """Return a query without the empty fields that the form sends, and with repeated values as one list with commas."""
+    usual = QueryDict(mutable=True)
     for name, values in query.lists():
-        filled.setlist(name, list(filter(None, values)))
-    return filled
+        if given := [value for value in values if value]:
+            usual.setlist(name, [",".join(given)] if name in repeatable else given)
+    return usual

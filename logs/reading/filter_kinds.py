@@ -7,6 +7,7 @@ from typing import Any
 import django_filters as filters
 from django import forms
 from django_filters.fields import BaseCSVField
+from django_filters.widgets import BaseCSVWidget
 
 from logs.models import Outcome
 from logs.models.pages import MAX_PRIMARY_KEY
@@ -103,8 +104,19 @@ class WordsFilter(TextFilter):
     field_class = WordsField
 
 
+class ListWidget(BaseCSVWidget):
+    """Reads several values: with commas between them, from a repeated parameter, or both."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        """Return the values; none where the parameter is missing."""
+        given = ",".join(data.getlist(name))
+        return given.split(",") if given else []
+
+
 class ListField(BaseCSVField):
     """Several values, with commas between them."""
+
+    base_widget_class = ListWidget
 
     def clean(self, value: "list[str] | None") -> Any:
         """Return the values."""

@@ -21,6 +21,7 @@ from logs.models.events import WorkflowEventQuerySet, project_column
 from logs.models.search import HoldsWords, few_holding
 from logs.reading.filter_kinds import (
     IntegerFilter,
+    ListFilter,
     MomentFilter,
     OutcomesFilter,
     PrefixFilter,
@@ -50,6 +51,11 @@ class PagedFilterSet(filters.FilterSet):
     data: QueryDict
     queryset: QuerySet[Any]
     reads_few = False
+
+    @classmethod
+    def repeatable(cls) -> set[str]:
+        """Return the names of the filters that take several values, and so may be given more than once."""
+        return {name for name, each in cls.base_filters.items() if isinstance(each, ListFilter)}
 
     @property
     def given(self) -> dict[str, Any]:
@@ -106,7 +112,7 @@ class EventFilterSet(PagedFilterSet):
     organization    = TextFilter(help_text="The organization's name.")
     workflow        = TextFilter(help_text="The workflow's name.")
     job             = TextFilter(help_text="The job's name.")
-    status          = TextsFilter(help_text="One status or several, with commas between them: failed,error.")
+    status          = TextsFilter(help_text="A status, or several with commas between them or repeated: failed,error.")
     event_type      = TextFilter(help_text="workflow-completed or job-completed.")
     branch          = TextFilter(help_text="The branch.")
     tag             = TextFilter(help_text="The tag.")
@@ -160,7 +166,7 @@ class DeliveryFilterSet(PagedFilterSet):
     ORDERED = ("outcome",)
 
     # fmt: off
-    outcome         = OutcomesFilter(help_text="One outcome or several, with commas between them.")
+    outcome         = OutcomesFilter(help_text="An outcome, or several with commas between them or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
     verified        = TruthFilter(help_text="Whether its signature proves that CircleCI sent it.")
     event           = TextFilter("event__event_id", help_text="The id of the event it told of.")

@@ -116,7 +116,7 @@ def test_filters_as_the_api_does(admin_client, query, count):
         ({"received_after": "yesterday"}, "received_after: "),
         ({"ordering": "url"}, "ordering must be one of: "),
         ({"cursor": "x"}, "address is not one that a list has given"),
-        ({"status": ["failed", "success"]}, "status stands there several times."),
+        ({"branch": ["main", "next"]}, "branch stands there several times."),
         ({"project": "\x00"}, "project: "),
     ],
 )
@@ -127,6 +127,20 @@ def test_says_what_it_does_not_understand_and_lists_nothing(admin_client, events
     assert reason in page
     assert "row-link" not in page
     assert admin_client.get(NEWER_EVENTS, query).status_code == 400
+
+
+def test_shows_a_repeated_list_as_one(admin_client):
+    make_event(1, status="failed").save()
+    make_event(2, status="success").save()
+    make_event(3, status="error").save()
+    repeated = {"status": ["failed", "", "error,canceled"], "branch": ""}
+    answer = admin_client.get(EVENTS, repeated)
+    assert answer.headers["Location"] == "?status=failed%2Cerror%2Ccanceled"
+    page = admin_client.get(EVENTS + answer.headers["Location"])
+    assert len(shown(page)) == 2
+    assert "/fetch-webhooks-logs?status=failed%2Cerror%2Ccanceled&amp;format=csv" in page.content.decode()
+    newer = admin_client.get(NEWER_EVENTS, {"status": ["failed", "error"]}).json()
+    assert newer["html"].count("row-link") == 2
 
 
 def test_leaves_empty_fields_of_its_form_out_of_the_address(admin_client):

@@ -1,6 +1,7 @@
 """Deliveries by REST: what arrived, its exact bytes, and passing it through the pipeline again."""
 
 import base64
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -384,6 +385,29 @@ def test_a_dry_run_tells_what_would_come_of_it_and_changes_nothing(operator, ref
 def test_a_dry_run_may_be_spelled_as_clients_spell_a_truth(operator, refused, spelling):
     assert replay(operator, refused, f"?dry_run={spelling}").json()["mended"]
     assert not Attempt.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "values", [["malformed,unverified"], ["malformed", "unverified"], ["ping,malformed", "unverified"]]
+)
+def test_a_list_may_repeat_its_parameter(operator, deliver, workflow_document, values):
+    deliver(workflow_document())
+    deliver(b"[]", secret="of somebody else")
+    deliver(b"[]")
+    assert [each["outcome"] for each in operator.get(URL, {"outcome": values}).json()] == ["malformed", "unverified"]
+    streamed = operator.get(f"{URL}/stream", {"outcome": values, "after": "start", "wait": 0}).json()["deliveries"]
+    assert [each["outcome"] for each in streamed] == ["unverified", "malformed"]
+
+
+def test_the_stream_takes_a_repeated_status(operator, deliver, workflow_document):
+    for seed, status in enumerate(("failed", "success", "error"), start=1):
+        deliver(workflow_document(seed, status=status))
+    query = "after=start&wait=0&status=failed&status=error"
+    streamed = operator.get(f"{URL}/stream?{query}").json()["deliveries"]
+    assert [json.loads(base64.b64decode(each["body_base64"]))["workflow"]["status"] for each in streamed] == [
+        "failed",
+        "error",
+    ]
 
 
 @pytest.mark.parametrize("path", [URL, f"{URL}/stream"])

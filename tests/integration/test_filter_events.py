@@ -67,6 +67,9 @@ def find(reader):
         ("status", "failed", ["deploy"]),
         ("status", "failed,success", ["deploy", "test"]),
         ("status", "error,failing", []),
+        ("status", ["failed", "success"], ["deploy", "test"]),
+        ("status", ["error,failed", "success"], ["deploy", "test"]),
+        ("status", ["failed", "failed"], ["deploy"]),
         ("event_type", "job-completed", ["test"]),
         ("branch", "feature/login-form", ["deploy"]),
         ("branch", "feature", []),
@@ -163,6 +166,7 @@ def test_chooses_what_meets_every_condition(find):
         ("revision", "abc", "at least 4"),
         ("status", "failed,", "between commas"),
         ("status", ",", "between commas"),
+        ("status", ["failed", "success,"], "between commas"),
         ("branch", "x" * 501, "at most 500"),
         ("branch", "a\x00b", "Null characters"),
         ("q", " - ", "a letter or a digit"),
@@ -175,6 +179,13 @@ def test_refuses_a_value_and_says_what_was_wanted(reader, name, value, words):
     assert answer.json()["code"] == "invalid_parameter"
     assert answer.json()["detail"].startswith(f"{name}: ")
     assert words in answer.json()["detail"]
+
+
+def test_the_links_of_a_page_keep_a_repeated_list(find, reader):
+    find()
+    answer = reader.get(f"{URL}?status=success&limit=1&status=failed")
+    following = re.search(r'<([^>]*)>; rel="next"', answer.headers["Link"])[1]
+    assert [each["id"] for each in answer.json() + reader.get(following).json()] == ["deploy", "test"]
 
 
 def test_finds_words_of_the_newest_version_only(reader):

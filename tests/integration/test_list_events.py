@@ -158,7 +158,9 @@ def test_refuses_an_unknown_parameter_instead_of_answering_another_question(read
     assert answer.json()["detail"].startswith("Unknown parameter 'colour'; there are: author, bom, branch, cursor,")
 
 
-@pytest.mark.parametrize("query", ["limit=5&limit=6", "branch=main&branch=next", "limit=", "branch="])
+@pytest.mark.parametrize(
+    "query", ["limit=5&limit=6", "branch=main&branch=main", "limit=", "branch=", "status=&status=failed", "status="]
+)
 def test_refuses_a_parameter_that_is_empty_or_stands_twice(reader, query):
     answer = reader.get(f"{URL}?{query}")
     assert answer.status_code == 400

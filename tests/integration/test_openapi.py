@@ -121,6 +121,13 @@ def test_a_list_describes_its_filters():
     assert {"status", "received_after", "q"} <= names
 
 
+def test_clients_are_told_to_repeat_the_parameter_of_a_list():
+    """Some generators of clients do so whatever the description says."""
+    lists = [node for node in described().values() if "in" in node and node["schema"].get("type") == "array"]
+    assert {node["name"] for node in lists} == {"status", "outcome"}
+    assert all((node["style"], node["explode"]) == ("form", True) for node in lists)
+
+
 def test_the_user_is_told_which_permissions_are_needed():
     for path, _, operation in OPERATIONS.values():
         for permission in getattr(route(path).func.cls, "required_permissions", []):

@@ -130,7 +130,8 @@ def _in_query(name: str, view: Any) -> Parameter:
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.
         "schema": schema | {"examples": [example]},
-        **({"style": "form", "explode": False} if is_list else {}),
+        # A repeated parameter, which every generator of clients can write; commas are read too.
+        **({"style": "form", "explode": True} if is_list else {}),
     }
 
 

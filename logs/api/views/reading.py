@@ -49,21 +49,27 @@ class ReadingView(ThrottledView, _ConditionalView):
         """The names of the query parameters that there are."""
         return ["format"]
 
+    @property
+    def repeatable(self) -> set[str]:
+        """The names of those that may be given more than once."""
+        filterset_class: type[PagedFilterSet] | None = getattr(self, "filterset_class", None)
+        return filterset_class.repeatable() if filterset_class else set()
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what would otherwise be left out of account.
 
         Raises:
-            BadRequest: a parameter is unknown, stands twice or is empty.
+            BadRequest: a parameter is unknown or empty, or is given twice though it is not a list.
         """
         super().initial(request, *args, **kwargs)
         for name, values in request.query_params.lists():
             if name not in self.parameters:
                 known = ", ".join(sorted(self.parameters))
                 raise BadRequest(f"Unknown parameter {name!r}; there are: {known}.", "unknown_parameter")
-            if len(values) > 1:
-                raise BadRequest(f"{name} stands {len(values)} times; it may stand once.", "invalid_parameter")
+            if len(values) > 1 and name not in self.repeatable:
+                raise BadRequest(f"{name} is given {len(values)} times; give it once.", "invalid_parameter")
             # The form of the browsable API sends all its fields.
-            if not values[0] and not isinstance(request.accepted_renderer, BrowsableAPIRenderer):
+            if not all(values) and not isinstance(request.accepted_renderer, BrowsableAPIRenderer):
                 raise BadRequest(f"{name} is empty; leave it out, or write a value.", "invalid_parameter")
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -128,9 +134,9 @@ class PagedListView(ReadingView, ListAPIView[Any]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """Return a page, or a stream of all rows."""
         renderer = request.accepted_renderer
-        if not all(request.query_params.values()):
+        if not all(all(values) for _, values in request.query_params.lists()):
             # The addresses on a page with the form's empty fields in them would be refused in any other format.
-            given = {name: values for name, values in request.query_params.lists() if any(values)}
+            given = {name: list(filter(None, values)) for name, values in request.query_params.lists()}
             return HttpResponseRedirect(f"?{urlencode(given, doseq=True)}")
         has_bom = truth(request, "bom")
         if isinstance(renderer, CSVRenderer):

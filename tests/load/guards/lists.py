@@ -44,8 +44,8 @@ GUARDS = [
         promise="A list needs the permission to view its rows",
         change="ask for none",
         file=LISTS,
-        before="self._require_permission(request)\n        if not all(",
-        after="if not all(",
+        before="self._require_permission(request)\n        usual = ",
+        after="usual = ",
         test=f"{LIST_TESTS}::test_staff_without_the_permission_see_nothing",
     ),
     Guard(
