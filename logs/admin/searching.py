@@ -3,7 +3,7 @@
 import re
 
 from logs.models import WorkflowEvent
-from logs.models.events import UUID
+from logs.models.events import UUID, project_named, spellings_of_id
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _PIPELINE = re.compile(r"#([0-9]{1,18})")
@@ -12,7 +12,7 @@ _IDS = ("workflow_id", "pipeline_id", "project_id")
 
 def event_named(text: str) -> WorkflowEvent | None:
     """Return the event with that id of CircleCI's."""
-    return WorkflowEvent.objects.filter(event_id=text).first()
+    return WorkflowEvent.objects.filter(event_id__in=spellings_of_id(text)).first()
 
 
 def filters_for(text: str) -> dict[str, str]:
@@ -26,4 +26,7 @@ def filters_for(text: str) -> dict[str, str]:
         return {"project" if column == "project_id" else column: lower}
     if _COMMIT.fullmatch(lower) and WorkflowEvent.objects.of_revision(lower).exists():
         return {"revision": lower}
+    column, project = project_named(text)
+    if column == "project_slug" and WorkflowEvent.objects.filter(project_slug=project).exists():
+        return {"project": project}
     return {"q": text}

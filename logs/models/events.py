@@ -18,6 +18,10 @@ SETTLED_AFTER = timedelta(minutes=1)
 LAST_CHARACTER = "\U0010ffff"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+# CircleCI's API and app write gh/ and bb/ where its webhooks write github/ and bitbucket/.
+PROVIDERS = {"gh": "github", "github": "github", "bb": "bitbucket", "bitbucket": "bitbucket", "circleci": "circleci"}
+_PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{'|'.join(PROVIDERS)})/[^/?#]+/[^/?#]+)", re.IGNORECASE)
+
 
 class LeastIfMissing(Func):
     """A column with a value less than any other in place of NULL: spelt out, or no index of SQLite's would serve it."""
@@ -38,9 +42,25 @@ ORDERS = {
 # fmt: on
 
 
-def project_column(name: str) -> str:
-    """Return the column of a project's name: its slug has a slash in it, its id is a UUID, all else is its name."""
-    return "project_slug" if "/" in name else "project_id" if UUID.fullmatch(name) else "project"
+def project_named(text: str) -> tuple[str, str]:
+    """Return the column that holds a name of a project, and the name as it is in it.
+
+    Args:
+        text: the project's name, its id in any case, its slug with either name of the provider, or the URL of one of
+            its pages in CircleCI.
+    """
+    page = _PROJECT_PAGE.match(text)
+    name = page[1] if page else text
+    provider, slash, rest = name.partition("/")
+    if slash:
+        return "project_slug", f"{PROVIDERS.get(provider.lower(), provider)}/{rest}"
+    return ("project_id", name.lower()) if UUID.fullmatch(name.lower()) else ("project", name)
+
+
+def spellings_of_id(text: str) -> list[str]:
+    """Return an id as given and, of a UUID, also in lower case, as CircleCI writes it."""
+    lower = text.lower()
+    return [text, lower] if text != lower and UUID.fullmatch(lower) else [text]
 
 
 class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):

@@ -6,10 +6,12 @@ from typing import Any
 
 import django_filters as filters
 from django import forms
+from django.db.models import QuerySet
 from django_filters.fields import BaseCSVField
 from django_filters.widgets import BaseCSVWidget
 
 from logs.models import Outcome
+from logs.models.events import spellings_of_id
 from logs.models.pages import MAX_PRIMARY_KEY
 from logs.models.search import words_of
 from logs.moments import parse_moment
@@ -89,6 +91,17 @@ class TextFilter(filters.CharFilter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({"strip": False, "max_length": MAX_TEXT_LENGTH} | kwargs))
+
+
+class IdFilter(TextFilter):
+    """Compares with an id of CircleCI's, of which a UUID may be in upper case."""
+
+    def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        """Return the rows with this id; all of them without one."""
+        spellings = spellings_of_id(value)
+        if len(spellings) == 1:
+            return super().filter(rows, value)
+        return rows.filter(**{f"{self.field_name}__in": spellings})
 
 
 class PrefixFilter(TextFilter):

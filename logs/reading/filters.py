@@ -17,9 +17,10 @@ from django.utils import timezone
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
-from logs.models.events import WorkflowEventQuerySet, project_column
+from logs.models.events import WorkflowEventQuerySet, project_named
 from logs.models.search import HoldsWords, few_holding
 from logs.reading.filter_kinds import (
+    IdFilter,
     IntegerFilter,
     ListFilter,
     MomentFilter,
@@ -120,8 +121,8 @@ class EventFilterSet(PagedFilterSet):
     author          = TextFilter(help_text="The name of the commit's author.")
     webhook         = TextFilter("name", help_text="The webhook's name in CircleCI.")
     pipeline        = IntegerFilter("pipeline_number", help_text="The pipeline's number.")
-    workflow_id     = TextFilter(help_text="The workflow's id.")
-    pipeline_id     = TextFilter(help_text="The pipeline's id.")
+    workflow_id     = IdFilter(help_text="The workflow's id.")
+    pipeline_id     = IdFilter(help_text="The pipeline's id.")
     trigger         = TextFilter(help_text="What started the pipeline: webhook, api, ...")
     happened_after  = MomentFilter("happened_at", "gte", help_text="When it happened, at the earliest.")
     happened_before = MomentFilter("happened_at", "lt", help_text="It happened before that.")
@@ -138,8 +139,9 @@ class EventFilterSet(PagedFilterSet):
         fields: list[str] = []
 
     def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep the events of a project, by whichever of its three names it is."""
-        return rows.filter(**{project_column(value): value})
+        """Keep the events of a project, by its name, its slug or its id."""
+        column, project = project_named(value)
+        return rows.filter(**{column: project})
 
     def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
         """Keep the events of the commits whose hash begins so."""
@@ -169,7 +171,7 @@ class DeliveryFilterSet(PagedFilterSet):
     outcome         = OutcomesFilter(help_text="An outcome, or several with commas between them or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
     verified        = TruthFilter(help_text="Whether its signature proves that CircleCI sent it.")
-    event           = TextFilter("event__event_id", help_text="The id of the event it told of.")
+    event           = IdFilter("event__event_id", help_text="The id of the event it told of.")
     received_after  = MomentFilter("received_at", "gte", help_text="When it arrived, at the earliest.")
     received_before = MomentFilter("received_at", "lt", help_text="It arrived before that.")
     # fmt: on

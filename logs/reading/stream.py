@@ -10,7 +10,7 @@ from django.db.models.functions import Length
 
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
-from logs.models.events import project_column
+from logs.models.events import project_named
 from logs.reading.filter_kinds import OutcomesFilter, TextFilter, TextsFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
 from logs.reading.settling import writers_finish
@@ -47,7 +47,7 @@ class StreamFilterSet(DeliveryFilterSet):
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
         """Keep the deliveries that told of such an event."""
-        column = project_column(str(value)) if name == "project" else name
+        column, value = project_named(str(value)) if name == "project" else (name, value)
         wanted = value if isinstance(value, list) else [value]
         # Without the column's index, in which PostgreSQL would read all failed events of the log.
         events = WorkflowEvent.objects.alias(wanted=unindexed(column)).filter(pk=OuterRef("event"), wanted__in=wanted)

@@ -163,6 +163,11 @@ def test_the_form_keeps_what_it_has_no_field_for(admin_client, events):
         ("5d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "workflow_id=5d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
         ("6d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "pipeline_id=6d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
         ("7d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d", "project=7d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
+        ("7D0AB6F2-3D4C-4A4E-9B21-0C9D1A2B3C4D", "project=7d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"),
+        ("gh/acme/orchard", "project=github%2Facme%2Forchard"),
+        ("github/acme/orchard", "project=github%2Facme%2Forchard"),
+        ("https://app.circleci.com/pipelines/github/acme/orchard", "project=github%2Facme%2Forchard"),
+        ("gh/acme/boats", "q=gh%2Facme%2Fboats"),
         ("paint the boat", "q=paint+the+boat"),
     ],
 )
@@ -177,6 +182,10 @@ def test_a_search_leads_to_what_its_text_means(admin_client, text, query):
 
 def test_a_search_for_an_events_id_leads_to_its_page(admin_client, events):
     assert admin_client.get(EVENTS, {"search": "event-7"}).headers["Location"] == page_of(events[7])
+
+
+def test_lists_a_project_by_the_slug_of_circlecis_app(admin_client, events):
+    assert shown(read(admin_client, EVENTS, project="gh/acme/orchard")) == shown(read(admin_client, EVENTS))
 
 
 def newer(client, cursor, **query):

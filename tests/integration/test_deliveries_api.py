@@ -410,6 +410,24 @@ def test_the_stream_takes_a_repeated_status(operator, deliver, workflow_document
     ]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"project": "gh/acme/orchard"},
+        {"project": "github/acme/orchard"},
+        {"project": "https://app.circleci.com/pipelines/github/acme/orchard"},
+        {"event": "5D0AB6F2-3D4C-4A4E-9B21-0C9D1A2B3C4D"},
+    ],
+)
+def test_the_stream_finds_a_project_and_an_event_by_either_spelling(operator, deliver, workflow_document, query):
+    deliver(workflow_document(1, project="orchard") | {"id": "5d0ab6f2-3d4c-4a4e-9b21-0c9d1a2b3c4d"})
+    deliver(workflow_document(2, project="boats"))
+    streamed = operator.get(f"{URL}/stream", query | {"after": "start", "wait": 0}).json()["deliveries"]
+    assert [each["event"] for each in streamed] == [None]  # Its user may not see events.
+    if "event" in query:
+        assert len(operator.get(URL, query).json()) == 1
+
+
 @pytest.mark.parametrize("path", [URL, f"{URL}/stream"])
 def test_a_truth_may_be_spelled_as_clients_spell_it(operator, deliver, workflow_document, path):
     deliver(workflow_document())

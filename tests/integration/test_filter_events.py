@@ -60,6 +60,19 @@ def find(reader):
         ("project", "press", ["deploy"]),
         ("project", "github/orchard/cellar", ["test"]),
         ("project", PROJECT_ID, ["deploy"]),
+        ("project", "gh/orchard/press", ["deploy"]),
+        ("project", "GH/orchard/press", ["deploy"]),
+        ("project", "GitHub/orchard/press", ["deploy"]),
+        ("project", "bb/orchard/cellar", []),
+        ("project", "gh/orchard/Press", []),
+        ("project", "gh/orchard", []),
+        ("project", "https://app.circleci.com/pipelines/github/orchard/press", ["deploy"]),
+        ("project", "https://app.circleci.com/pipelines/gh/orchard/press?branch=main", ["deploy"]),
+        ("project", "https://app.circleci.com/pipelines/gh/orchard/press/41/workflows/a", ["deploy"]),
+        ("project", "https://app.circleci.com/settings/project/github/orchard/press#x", ["deploy"]),
+        ("project", "https://circleci.com/gh/orchard/press/41", ["deploy"]),
+        ("project", "https://app.circleci.com/pipelines/github/orchard", []),
+        ("project", PROJECT_ID.upper(), ["deploy"]),
         ("project", "Press", []),
         ("organization", "meadow", ["test"]),
         ("workflow", "deploy", ["deploy"]),
@@ -84,6 +97,7 @@ def find(reader):
         ("webhook", "builds", ["test"]),
         ("pipeline", "41", ["deploy"]),
         ("workflow_id", "workflow-2", ["test"]),
+        ("workflow_id", "Workflow-2", []),
         ("pipeline_id", "pipeline-1", ["deploy"]),
         ("trigger", "api", ["deploy"]),
         ("happened_after", "2026-05-04T08:00:00Z", ["deploy"]),
@@ -179,6 +193,19 @@ def test_refuses_a_value_and_says_what_was_wanted(reader, name, value, words):
     assert answer.json()["code"] == "invalid_parameter"
     assert answer.json()["detail"].startswith(f"{name}: ")
     assert words in answer.json()["detail"]
+
+
+def test_finds_a_project_of_bitbucket_by_both_spellings(reader):
+    WorkflowEvent.objects.create(**TEST | {"project_slug": "bitbucket/orchard/cellar"})
+    for slug in ("bb/orchard/cellar", "bitbucket/orchard/cellar", "BB/orchard/cellar"):
+        assert len(reader.get(URL, {"project": slug}).json()) == 1
+
+
+@pytest.mark.parametrize("name", ["workflow_id", "pipeline_id"])
+@pytest.mark.parametrize("sent", [PROJECT_ID, PROJECT_ID.upper()])
+def test_finds_an_id_in_upper_case(reader, name, sent):
+    WorkflowEvent.objects.create(**TEST | {name: sent})
+    assert len(reader.get(URL, {name: PROJECT_ID.upper()}).json()) == 1
 
 
 def test_the_links_of_a_page_keep_a_repeated_list(find, reader):

@@ -100,6 +100,7 @@ def test_sends_what_was_chosen_by_number_the_oldest_first(logged, receiver, loca
         (["--until", "1h"], []),
         (["--outcome", "logged"], [0, 1]),
         (["--project", "boats"], [1]),
+        (["--project", "gh/acme/boats"], [1]),
         (["--address", ""], [0, 1, 2]),
         (["--address", "boats"], []),
         (["--status", "failed,error"], [1]),

@@ -22,6 +22,7 @@ TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": filter_kinds.MAX_
 # What a value must be, by the kind of filter.
 FILTERS: dict[type[filters.Filter], Schema] = {
     filter_kinds.TextFilter: TEXT,
+    filter_kinds.IdFilter: TEXT,
     filter_kinds.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
     filter_kinds.PrefixFilter: TEXT | {"minLength": filter_kinds.MIN_PREFIX_LENGTH},
     filter_kinds.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
