@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Self
 
 from django.db import connection, models
-from django.db.models import F, Func
+from django.db.models import F, Func, Q
 
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import EventType
@@ -20,6 +22,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # CircleCI's API and app write gh/ and bb/ where its webhooks write github/ and bitbucket/.
 PROVIDERS = {"gh": "github", "github": "github", "bb": "bitbucket", "bitbucket": "bitbucket", "circleci": "circleci"}
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
 _PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{'|'.join(PROVIDERS)})/[^/?#]+/[^/?#]+)", re.IGNORECASE)
 
 
@@ -71,11 +74,16 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
         return self.order_by("-received_at", "-pk")
 
     def of_revision(self, prefix: str) -> Self:
-        """Keep the events of the commits whose hash begins so."""
-        if connection.vendor == "sqlite":
-            # Its LIKE ignores case, and so the index.
-            return self.filter(revision__gte=prefix, revision__lt=prefix + LAST_CHARACTER)
-        return self.filter(revision__startswith=prefix)
+        """Keep events of commits whose hash starts with `prefix`; the case of a hash means nothing."""
+        spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
+        return self.filter(reduce(or_, map(_starts_with, sorted(spellings))))
+
+
+def _starts_with(prefix: str) -> Q:
+    if connection.vendor == "sqlite":
+        # Its LIKE ignores case, and so the index.
+        return Q(revision__gte=prefix, revision__lt=prefix + LAST_CHARACTER)
+    return Q(revision__startswith=prefix)
 
 
 def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.CharField[str, str]":

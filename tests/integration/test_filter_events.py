@@ -90,7 +90,10 @@ def find(reader):
         ("revision", "0a1b", ["deploy", "test"]),
         ("revision", "0a1b2", ["deploy"]),
         ("revision", DEPLOY["revision"], ["deploy"]),
-        ("revision", "0A1B2", []),
+        ("revision", "0A1B2", ["deploy"]),
+        ("revision", "0a1B2", ["deploy"]),
+        ("revision", DEPLOY["revision"].upper(), ["deploy"]),
+        ("revision", "0A1BE", []),
         ("revision", "%%%%", []),
         ("revision", "____", []),
         ("author", "Rosa Lindqvist", ["deploy"]),
@@ -193,6 +196,21 @@ def test_refuses_a_value_and_says_what_was_wanted(reader, name, value, words):
     assert answer.json()["code"] == "invalid_parameter"
     assert answer.json()["detail"].startswith(f"{name}: ")
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("asked", ["ab12cd34", "AB12CD34", "Ab12cD34"])
+@pytest.mark.parametrize("sent", ["ab12cd34e", "AB12CD34E"])
+def test_finds_a_hash_however_its_case_was_sent(reader, sent, asked):
+    WorkflowEvent.objects.create(**TEST | {"revision": sent})
+    WorkflowEvent.objects.create(**DEPLOY | {"revision": "ab12cd35e"})
+    (event,) = reader.get(URL, {"revision": asked}).json()
+    assert event["revision"] == sent
+
+
+def test_the_case_of_a_revision_that_is_no_hash_matters(reader):
+    WorkflowEvent.objects.create(**TEST | {"revision": "r4711-trunk"})
+    assert len(reader.get(URL, {"revision": "r4711-t"}).json()) == 1
+    assert reader.get(URL, {"revision": "R4711-T"}).json() == []
 
 
 def test_finds_a_project_of_bitbucket_by_both_spellings(reader):

@@ -81,6 +81,7 @@ SERVED = [
     ("branch=branch-77",                                    "event_branch_newest"),
     ("tag=v1.50",                                           "event_tag"),
     ("revision=abcd",                                       "event_revision"),
+    ("revision=aBCd",                                       "event_revision"),
     ("author=author-1",                                     "event_author_newest"),
     ("pipeline=17",                                         "event_pipeline_number"),
     ("workflow_id=workflow-id-9",                           "event_workflow_id"),
