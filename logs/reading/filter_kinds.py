@@ -20,10 +20,12 @@ MAX_TEXT_LENGTH = 500
 MIN_PREFIX_LENGTH = 4  # A shorter one would begin too many of a long log's hashes.
 TRUTHS = [("true", "true"), ("false", "false")]
 TRUTH_SPELLINGS = {
-    **dict.fromkeys(("true", "1", "yes", "on"), "true"),
-    **dict.fromkeys(("false", "0", "no", "off"), "false"),
+    "true": "true",
+    "1": "true",
+    "false": "false",
+    "0": "false",
 }
-INVALID_TRUTH = "Use true or false (or 1 or 0, yes or no, on or off)."
+INVALID_TRUTH = "It must be true or false."
 
 
 def parse_truth(text: str) -> bool:

@@ -292,7 +292,7 @@ def test_no_other_format_has_a_byte_order_mark(reader, form):
 def test_a_byte_order_mark_is_asked_for_by_true_or_false(reader):
     answer = reader.get(f"{EVENTS}?format=csv&bom=utf-8")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
-    assert answer.json()["detail"].startswith("bom: Use true or false")
+    assert answer.json()["detail"].startswith("bom: It must be true or false")
 
 
 # What is in a cell.
@@ -709,7 +709,7 @@ def test_hostile_parameters_are_escaped_on_the_page(reader, name):
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        (f"{EVENTS}?verified=x", 400, "verified: Use true or false"),
+        (f"{EVENTS}?verified=x", 400, "verified: It must be true or false"),
         (f"{EVENTS}?colour=red", 400, "Unknown parameter"),
         (f"{EVENTS}?limit=0", 400, "limit must be a whole number"),
         (f"{EVENTS}/unknown", 404, "Not found."),
