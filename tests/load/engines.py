@@ -79,6 +79,11 @@ class SQLiteDatabase:
         with closing(self.connect()) as connection:
             return connection.execute(sql).fetchall()
 
+    def execute(self, sql):
+        """Run a statement that returns no rows."""
+        with closing(self.connect()) as connection:
+            connection.execute(sql)
+
     def insert(self, table, rows):
         """Insert rows, which are dicts with the same keys, in one transaction."""
         names = ", ".join(f'"{name}"' for name in rows[0])
@@ -159,6 +164,11 @@ class PostgreSQLDatabase:
         """Return the rows of a query."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(sql).fetchall()
+
+    def execute(self, sql):
+        """Run a statement that returns no rows."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(sql)
 
     def insert(self, table, rows):
         """Insert rows, which are dicts with the same keys, in one transaction."""
