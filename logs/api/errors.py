@@ -63,6 +63,29 @@ class ContentTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
+class HTTPVersionTooOld(exceptions.APIException):
+    """The client, or a proxy, speaks a version of HTTP in which a truncated stream looks complete."""
+
+    # RFC 9110 asks for an Upgrade header; a WSGI application may not send one.
+    status_code = status.HTTP_426_UPGRADE_REQUIRED
+    default_detail = (
+        "A complete export needs HTTP/1.1 or newer, all the way: over HTTP/1.0 a truncated one looks complete. Behind "
+        "nginx, set proxy_http_version 1.1. Pages (limit=500) work over HTTP/1.0 too."
+    )
+    default_code = "http_version_too_old"
+
+
+class ServerEndsBrokenStreams(exceptions.APIException):
+    """The site runs on a server that ends a broken stream like a complete one."""
+
+    status_code = status.HTTP_501_NOT_IMPLEMENTED
+    default_detail = (
+        "This server cannot send a complete export: a truncated one would look complete. Run the site on gunicorn, or "
+        "read pages (limit=500)."
+    )
+    default_code = "server_ends_broken_streams"
+
+
 # What each of the application's own exceptions means in HTTP.
 MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     SignatureRefused: exceptions.AuthenticationFailed,

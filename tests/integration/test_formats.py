@@ -521,6 +521,16 @@ def test_an_error_in_the_middle_breaks_a_stream_instead_of_ending_it_as_if_it_we
             gzip.decompress(b"".join(received))
 
 
+@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_http_1_0_has_pages_but_no_streams(reader, path, form):
+    refused = reader.get(f"{path}?format={form}", SERVER_PROTOCOL="HTTP/1.0")
+    assert (refused.status_code, refused.json()["code"]) == (426, "http_version_too_old")
+    page = reader.get(f"{path}?format={form}&limit=5", SERVER_PROTOCOL="HTTP/1.0")
+    assert page.status_code == 200
+    assert page.headers["Content-Length"] == str(len(page.content))
+
+
 # Asking again.
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logs.api.errors import DatabaseUnavailable
+from logs.api.errors import DatabaseUnavailable, HTTPVersionTooOld, ServerEndsBrokenStreams
 from logs.api.pagination import MAX_LIMIT, InvalidCursor
 from logs.api.schema.examples import PING, SECRET, SIGNED_BODY
 from logs.api.schema.payload import WEBHOOK
@@ -150,6 +150,20 @@ READING = [
     ),
     UNAVAILABLE,
 ]
+EXPORTING = [
+    Refusal(
+        status=426,
+        name="UpgradeRequired",
+        meaning="A CSV or JSON lines export without `limit` over HTTP/1.0, where a truncated one looks complete.",
+        examples={HTTPVersionTooOld.default_code: HTTPVersionTooOld.default_detail},
+    ),
+    Refusal(
+        status=501,
+        name="NotImplemented",
+        meaning="Such an export on a server that ends a truncated one like a complete one.",
+        examples={ServerEndsBrokenStreams.default_code: ServerEndsBrokenStreams.default_detail},
+    ),
+]
 RECEIVING = [
     Refusal(
         status=400,
@@ -215,5 +229,5 @@ COMPONENTS = {
     "headers": HEADERS,
     "requestBodies": {"Webhook": WEBHOOK},
     "responses": {"NotModified": NOT_MODIFIED, "AddressTooLong": ADDRESS_TOO_LONG}
-    | {each.name: each.component for each in (*READING, *RECEIVING, NOT_FOUND)},
+    | {each.name: each.component for each in (*READING, *EXPORTING, *RECEIVING, NOT_FOUND)},
 }

@@ -8,7 +8,7 @@ from drf_spectacular.plumbing import ComponentRegistry
 from logs.api.schema import answers, parameters, security  # noqa: F401 - drf-spectacular finds extensions by import
 from logs.api.schema.answers import reference
 from logs.api.schema.operations import OPERATIONS, Operation
-from logs.api.views.reading import ReadingView
+from logs.api.views.reading import PagedListView, ReadingView
 
 INTRODUCTION = """\
 webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.
@@ -72,6 +72,8 @@ class OperationSchema(AutoSchema):
 
     def _others(self) -> dict[str, Any]:
         refusals = answers.READING if self._is_reading else answers.RECEIVING
+        if isinstance(self.view, PagedListView):
+            refusals = [*refusals, *answers.EXPORTING]
         names = {each.status: each.name for each in refusals} | {414: "AddressTooLong"}
         if "format" not in getattr(self.view, "parameters", []):
             names.pop(406, None)  # There is but one format, which nobody is asked about.

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from logs.api.errors import BadRequest
 from logs.api.filtering import StrictFilterBackend
+from logs.api.framing import require_visible_end
 from logs.api.negotiation import FormatOrAccept
 from logs.api.pagination import KeysetPagination, all_rows
 from logs.api.permissions import HasPermissions
@@ -151,6 +152,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
         return page
 
     def _stream(self, request: Request, renderer: LinesRenderer) -> StreamingHttpResponse:
+        require_visible_end(request)
         self.filter_queryset(self.get_queryset())
         rows = all_rows(request, self)
         flatten = self.get_serializer().to_representation
