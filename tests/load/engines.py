@@ -10,13 +10,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
 
 from tests.load.server import PROJECT
+from tests.load.wire import wait_until
 
 EVENTS = "logs_workflowevent"
 DELIVERIES = "logs_delivery"
@@ -146,7 +147,18 @@ class PostgreSQLEngine:
 
     def start(self):
         """Start it again and wait until it accepts connections."""
-        self._server.ensure_postgres_running()
+        try:
+            self._server.ensure_postgres_running()
+        except subprocess.TimeoutExpired:
+            # On a busy disk, recovery takes longer than the package waits for.
+            wait_until(self._accepts, "PostgreSQL accepts connections", seconds=120)
+            self._server.ensure_postgres_running()
+
+    def _accepts(self):
+        with suppress(psycopg.OperationalError):
+            self._administer("SELECT 1")
+            return True
+        return False
 
     def close(self):
         """Stop it and remove its files."""
