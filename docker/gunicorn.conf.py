@@ -170,6 +170,17 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()
 
 
+def pre_request(worker: Any, req: Any) -> None:
+    """Take paths with and without SCRIPT_NAME: a probe knows none, and a proxy may remove it.
+
+    gunicorn itself answers 500 to a path that does not begin with that variable.
+    """
+    path = req.path
+    if f"{path}/".startswith(f"{environment.script_name}/"):
+        path = path.removeprefix(environment.script_name) or "/"
+    req.path = os.environ.get("SCRIPT_NAME", "") + path
+
+
 proc_name = "webhooklog"
 host = f"[{environment.bind_address}]" if ":" in environment.bind_address else environment.bind_address
 bind = f"{host}:{environment.port}"

@@ -19,6 +19,7 @@ from environs import Env, EnvError, EnvValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:[0-9]{1,5})?")
+_PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*")
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
@@ -38,6 +39,7 @@ class Environment:
     debug: bool
     allowed_hosts: list[str]
     https_only: bool  # The site is reached through a proxy that ends TLS.
+    script_name: str  # The path that the whole site is below, "/ci" for example; "" where it is at the root.
     trusted_proxies: list[IPv4Network | IPv6Network]
     public_read: bool  # Everybody may read the list, without signing in.
     cors_allowed_origins: list[str]  # Whose pages may read by the API in a browser.
@@ -170,6 +172,18 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
         raise EnvError(f"Must be a comma-separated list of addresses or networks: {error}.") from error
 
 
+def parse_path_prefix(value: str) -> str:
+    """Return a path without a slash at its end; "" for the root.
+
+    Raises:
+        EnvError: it is not a path that every part of a URL can hold as it is.
+    """
+    path = value.rstrip("/")
+    if not _PATH_PREFIX.fullmatch(path):
+        raise EnvError("Must be a path such as /ci, of letters, digits and . _ ~ - between slashes.")
+    return path
+
+
 def parse_origins(value: str) -> list[str]:
     """Read a comma-separated list of origins, each as browsers write it.
 
@@ -200,6 +214,7 @@ def read_environment() -> Environment:
     env.add_parser("secrets", parse_secrets)
     env.add_parser("networks", parse_networks)
     env.add_parser("origins", parse_origins)
+    env.add_parser("path_prefix", parse_path_prefix)
     at_least = {number: validate.Range(min=number) for number in (0, 1)}
     sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"
     environment = Environment(
@@ -207,6 +222,7 @@ def read_environment() -> Environment:
         debug=env.bool("DEBUG", False),
         allowed_hosts=_without_blanks(env.list("ALLOWED_HOSTS", [])),
         https_only=env.bool("HTTPS_ONLY", False),
+        script_name=env.path_prefix("SCRIPT_NAME", ""),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.bool("PUBLIC_READ", False),
         cors_allowed_origins=env.origins("CORS_ALLOWED_ORIGINS", ""),

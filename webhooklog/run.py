@@ -91,7 +91,7 @@ def banner(environment: Environment, reader: EnvironmentReader, password: str | 
     """Return what the person who has just started webhooklog needs next."""
     everywhere = environment.bind_address in ("0.0.0.0", "::")  # noqa: S104 - only compared
     host = "127.0.0.1" if everywhere else environment.bind_address
-    site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}"
+    site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}{environment.script_name}"
     account = f"{ADMIN_NAME} / {password}  (shown this once)" if password else "your account"
     secret = environment.circleci_webhook_secrets.get(WEBHOOK_NAME)
     if reader.is_set("CIRCLECI_WEBHOOK_SECRETS") or not isinstance(secret, str):

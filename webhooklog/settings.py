@@ -19,9 +19,12 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = environment.h
 SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
 # CircleCI does not document whether it follows redirects; a POST must never meet one.
-SECURE_REDIRECT_EXEMPT = [r"^log-circleci-webhook"]
+SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+# Below a path, other sites share the host: their cookies are not sent here, nor these there.
+FORCE_SCRIPT_NAME = environment.script_name or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
 SILENCED_SYSTEM_CHECKS = [
     # HSTS for subdomains and browsers' preload lists bind hosts that are not webhooklog's: their owner decides.
     "security.W005",
@@ -220,7 +223,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "webhooklog",
     "VERSION": "1",
     "LICENSE": {"name": "MIT License", "identifier": "MIT"},
-    "SERVERS": [{"url": "/", "description": "This site."}],
+    "SERVERS": [{"url": environment.script_name or "/", "description": "This site."}],
     "OAS_VERSION": "3.1.1",
     "PREPROCESSING_HOOKS": ["logs.api.schema.generation.without_trailing_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -248,7 +251,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "webhooklog.formats"
 
-STATIC_URL = "static/"
+STATIC_URL = f"{environment.script_name}/static/"  # Django would cache a relative one before it knows the prefix.
 STATIC_ROOT = environment.static_root
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -223,3 +223,22 @@ def test_refuses_a_port_that_there_is_not(environ, port):
 def test_leaves_out_empty_hosts(environ):
     environ(ALLOWED_HOSTS="a.example.org,,b.example.org,")
     assert read_environment().allowed_hosts == ["a.example.org", "b.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [("", ""), ("/", ""), ("/ci", "/ci"), ("/ci/", "/ci"), ("/tools/ci-log_2.0~a", "/tools/ci-log_2.0~a")],
+)
+def test_a_path_has_no_slash_at_its_end(environ, value, path):
+    environ(SCRIPT_NAME=value)
+    assert read_environment().script_name == path
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["ci", "ci/", "/ci//log", "/../ci", "/ci/.", "/c i", "/ci?x", "/ci#x", "/größe", "https://example.com/ci", "/%63i"],
+)
+def test_names_a_path_that_no_url_could_hold_as_it_is(environ, value):
+    environ(SCRIPT_NAME=value)
+    with pytest.raises(ImproperlyConfigured, match="SCRIPT_NAME: Must be a path such as /ci"):
+        read_environment()

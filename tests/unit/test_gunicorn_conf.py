@@ -298,3 +298,30 @@ def test_ctrl_c_during_the_checks_prints_no_traceback(configure, monkeypatch):
         configure().on_starting(None)
     assert end.value.code == 130
     assert end.value.__suppress_context__
+
+
+@pytest.mark.parametrize("script_name", ["/ci", "/ci/"])
+@pytest.mark.parametrize(
+    ("path", "within"),
+    [
+        ("/ci/admin/", "/admin/"),
+        ("/admin/", "/admin/"),
+        ("/ci", "/"),
+        ("/", "/"),
+        ("/cix", "/cix"),
+        ("/ci/ci/", "/ci/"),
+    ],
+)
+def test_takes_paths_with_and_without_the_path_that_the_site_is_below(configure, script_name, path, within):
+    request = SimpleNamespace(path=path)
+    configure(SCRIPT_NAME=script_name).pre_request(None, request)
+    # gunicorn removes the variable as it is, and answers 500 where the path does not begin with it.
+    assert request.path == script_name + within
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/", "//admin", "*", ""])
+def test_leaves_paths_alone_at_the_root(configure, monkeypatch, path):
+    monkeypatch.delenv("SCRIPT_NAME", raising=False)
+    request = SimpleNamespace(path=path)
+    configure().pre_request(None, request)
+    assert request.path == (path or "/")

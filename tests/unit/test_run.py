@@ -83,3 +83,11 @@ def test_the_printed_command_survives_a_folder_with_a_space(monkeypatch):
     words = shlex.split(trial_command("http://127.0.0.1:8000/log-circleci-webhook"))
     assert "DATA_DIR=/srv/my data" in words
     assert words[-3:] == ["manage.py", "send_test_webhook", "http://127.0.0.1:8000/log-circleci-webhook"]
+
+
+def test_the_banner_shows_urls_below_the_path_of_the_site(data_dir, monkeypatch):
+    monkeypatch.setenv("SCRIPT_NAME", "/ci")
+    generate_missing(EnvironmentReader())
+    text = banner(read_environment(), EnvironmentReader(), None)
+    assert "http://127.0.0.1:8000/ci/log-circleci-webhook\n" in text
+    assert "http://127.0.0.1:8000/ci/admin/" in text

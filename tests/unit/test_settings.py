@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,22 @@ def test_no_setting_holds_another_ones_secrets(tmp_path):
     settings = settings_with(tmp_path, SECRET_KEY="hunter2", DATABASE_URL="postgresql://u:hunter3@db/log")
     assert [name for name, value in settings.items() if "hunter2" in str(value)] == ["SECRET_KEY"]
     assert [name for name, value in settings.items() if "hunter3" in str(value)] == ["DATABASES"]
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path"), [("", "log-circleci-webhook"), ("/ci", "ci/log-circleci-webhook/a/b")]
+)
+def test_no_webhook_is_redirected_to_https_below_a_path_either(tmp_path, script_name, path):
+    (exempt,) = settings_with(tmp_path, HTTPS_ONLY="true", SCRIPT_NAME=script_name)["SECURE_REDIRECT_EXEMPT"]
+    assert re.search(exempt, path)
+    assert not re.search(exempt, "admin/log-circleci-webhook")
+
+
+def test_a_site_below_a_path_keeps_its_cookies_and_its_static_files_there(tmp_path):
+    settings = settings_with(tmp_path, SCRIPT_NAME="/ci/")
+    assert settings["FORCE_SCRIPT_NAME"] == "/ci"
+    assert settings["STATIC_URL"] == "/ci/static/"
+    assert (settings["SESSION_COOKIE_PATH"], settings["CSRF_COOKIE_PATH"]) == ("/ci/", "/ci/")
+    at_the_root = settings_with(tmp_path)
+    assert (at_the_root["FORCE_SCRIPT_NAME"], at_the_root["STATIC_URL"]) == (None, "/static/")
+    assert (at_the_root["SESSION_COOKIE_PATH"], at_the_root["CSRF_COOKIE_PATH"]) == ("/", "/")

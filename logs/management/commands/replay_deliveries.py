@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
+from django.urls import reverse
 from rich.console import Console
 from rich.progress import track
 
@@ -191,7 +192,7 @@ def _complain(answers: list[Answer], left_out: int, chosen: int) -> None:
 
 
 def _local_url() -> str:
-    return f"http://127.0.0.1:{settings.PORT}/log-circleci-webhook"
+    return f"http://127.0.0.1:{settings.PORT}{reverse('logs:receive')}"
 
 
 def _with_progress(chosen: Iterable[int], count: int | None, description: str) -> Iterable[int]:

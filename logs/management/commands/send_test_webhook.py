@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.urls import reverse
 from rich.console import Console
 from rich.progress import track
 
@@ -123,7 +124,7 @@ class Command(CommandWithExamples):
 
 
 def _default_url() -> str:
-    return f"http://127.0.0.1:{settings.PORT}/log-circleci-webhook"
+    return f"http://127.0.0.1:{settings.PORT}{reverse('logs:receive')}"
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:

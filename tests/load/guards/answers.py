@@ -79,7 +79,7 @@ GUARDS = [
         promise="A webhook is never redirected, which CircleCI might not follow",
         change="redirect it to HTTPS",
         file=SETTINGS,
-        before='SECURE_REDIRECT_EXEMPT = [r"^log-circleci-webhook"]',
+        before='SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]',
         after="SECURE_REDIRECT_EXEMPT = []",
         test="tests/integration/test_receive_webhook.py::test_never_redirects_even_where_https_is_required",
     ),
