@@ -3,6 +3,7 @@
 from tests.load.guards.guard import Guard
 
 ENV = "webhooklog/env.py"
+PARSERS = "webhooklog/parsers.py"
 RUN = "webhooklog/run.py"
 CHECKS = "logs/checks.py"
 ENV_TESTS = "tests/unit/test_env.py"
@@ -87,7 +88,7 @@ GUARDS = [
     Guard(
         promise="An error in the secrets does not echo them",
         change="show what could not be read",
-        file=ENV,
+        file=PARSERS,
         before="raise EnvError('Not valid JSON; it must look like",
         after="raise EnvError(text + ' is not valid JSON; it must look like",
         test=f"{ENV_TESTS}::test_an_error_in_the_json_does_not_echo_it",
@@ -95,7 +96,7 @@ GUARDS = [
     Guard(
         promise="An empty list of secrets is an error, and makes no unsigned webhook",
         change="take it",
-        file=ENV,
+        file=PARSERS,
         before="isinstance(value, list) and bool(value) and all(",
         after="isinstance(value, list) and all(",
         test=f"{ENV_TESTS}::test_refuses_secrets_of_another_shape_without_showing_them",
@@ -103,7 +104,7 @@ GUARDS = [
     Guard(
         promise="A webhook that stands twice is an error, so that no secret vanishes unseen",
         change="take the last one",
-        file=ENV,
+        file=PARSERS,
         before="if len(set(names)) != len(names):",
         after="if False:",
         test=f"{ENV_TESTS}::test_refuses_webhooks_that_could_not_work",
