@@ -4,6 +4,7 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 EXIT_CODE_OF_CTRL_C = 130
@@ -21,6 +22,8 @@ def main() -> None:
         # The reader has gone, as `| head` does. Python would write the rest once more at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(EXIT_CODE_OF_CTRL_C)
 

@@ -15,11 +15,38 @@ from django.core.exceptions import ImproperlyConfigured
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError, validate
 
-from webhooklog.parsers import parse_networks, parse_origins, parse_path_prefix, parse_secrets
+from webhooklog.parsers import (
+    UNUSABLE,
+    parse_bind_address,
+    parse_networks,
+    parse_number,
+    parse_origins,
+    parse_path_prefix,
+    parse_secrets,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+SQLITE = "django.db.backends.sqlite3"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
+
+# The lowest and the highest value of each number. Beyond the highest, a date, a database or the memory overflows; below
+# the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
+BOUNDS = {
+    "DATABASE_POOL_SIZE": (0, 1_000),
+    "MAX_BODY_BYTES": (10_000, 100_000_000),
+    "DELIVERY_RETENTION_DAYS": (0, 36_500),
+    "DELIVERY_RETENTION_COUNT": (0, 1_000_000_000),
+    "EVENT_RETENTION_DAYS": (0, 36_500),
+    "REFUSED_BODY_MAX_BYTES": (0, 100_000_000),
+    "REFUSED_DELIVERIES_MAX": (0, 1_000_000),
+    "REFUSED_DELIVERIES_PER_MINUTE": (0, 1_000_000),
+    "API_REQUESTS_PER_MINUTE": (0, 1_000_000),
+    "PORT": (1, 65_535),
+    "WEB_CONCURRENCY": (1, 128),
+    "WEB_THREADS": (1, 256),
+    "GRACEFUL_TIMEOUT_SECONDS": (1, 3_600),
+}
 
 # What `make run` generates and keeps below DATA_DIR, for variables that nobody has set.
 GENERATED_FILES = {
@@ -68,10 +95,24 @@ class EnvironmentReader(Env):
 
     def __init__(self) -> None:
         super().__init__(eager=False)
-        # Not environs' own read_env, which replaces ${x} and so changes secrets.
-        self.file_values = dotenv_values(os.environ.get("ENV_FILE") or BASE_DIR / ".env", interpolate=False)
-        self.data_dir = Path(self.value("DATA_DIR") or BASE_DIR / "var").resolve()
-        self.file_errors: dict[str, list[str]] = {}
+        self.add_parser("bind_address", parse_bind_address)
+        self.add_parser("bounded_number", parse_number)
+        self.add_parser("networks", parse_networks)
+        self.add_parser("origins", parse_origins)
+        self.add_parser("path_prefix", parse_path_prefix)
+        self.add_parser("secrets", parse_secrets)
+        self.source_errors: dict[str, list[str]] = {}
+        self.file_values = self._read_env_file(os.environ.get("ENV_FILE") or "")
+        self.data_dir = Path(self._get_value("DATA_DIR", BASE_DIR / "var")).resolve()
+
+    def number(self, name: str, default: int) -> int:
+        """Read a whole number within its BOUNDS."""
+        return cast("int", self.bounded_number(name, default, bounds=BOUNDS[name]))
+
+    def switch(self, name: str, *, default: bool) -> bool:
+        """Read true or false."""
+        messages = {"invalid": "Must be true or false."}
+        return cast("bool", self.bool(name, default, error_messages=messages))  # type: ignore[call-overload]
 
     def value(self, name: str) -> str:
         """Return a variable as it stands in the environment or the ``.env`` file; ``""`` where it is not set."""
@@ -85,24 +126,55 @@ class EnvironmentReader(Env):
         """Return where the generated value of a variable is kept."""
         return self.data_dir / GENERATED_FILES[name]
 
+    def create_data_dir(self) -> None:
+        """Create DATA_DIR unless it exists; `seal` reports one that cannot be written."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            error = "" if os.access(self.data_dir, os.W_OK | os.X_OK) else "Permission denied"
+        except OSError as failure:
+            error = _reason(failure)
+        if error:
+            self.source_errors["DATA_DIR"] = [f"Cannot write to the folder {self.data_dir}: {error}."]
+
     # environs' own extension point for where a value comes from (its FileAwareEnv overrides the same method, but keeps
     # a file's last newline, which would become part of the secret).
     def _get_value(self, env_key: str, default: Any) -> Any:
         value, path = self.value(env_key), self.value(f"{env_key}_FILE")
         if value and path:
-            self.file_errors[env_key] = [f"Set {env_key} or {env_key}_FILE, not both."]
-        if value:
-            return value
-        if not path and env_key in GENERATED_FILES and self.generated_file(env_key).exists():
+            self.source_errors[env_key] = [f"Set {env_key} or {env_key}_FILE, not both."]
+        if path and not value:
+            value = self._read_file(env_key, path, f"the file that {env_key}_FILE names")
+        elif not value and env_key in GENERATED_FILES and os.access(self.generated_file(env_key), os.F_OK):
             path = str(self.generated_file(env_key))
-        return self._read_file(env_key, path) or default if path else default
+            value = self._read_file(env_key, path, path)
+        if UNUSABLE.search(value):
+            self.source_errors[env_key] = ["Must be UTF-8 without NUL."]
+            return default
+        return value or default
 
-    def _read_file(self, env_key: str, path: str) -> str:
+    def _read_file(self, env_key: str, path: str, description: str) -> str:
+        """Return the value in a file without its last newline.
+
+        The description must not hold the path as configured: it may be a secret, set as NAME_FILE instead of NAME.
+        """
         try:
-            return Path(path).read_text(encoding="utf-8").removesuffix("\n")
+            value = Path(path).read_text(encoding="utf-8").removesuffix("\n")
+            error = "" if value else "it is empty"
+        except (OSError, UnicodeDecodeError) as failure:
+            value, error = "", _reason(failure)
+        if error:
+            self.source_errors[env_key] = [f"Cannot read {description}: {error}."]
+        return value
+
+    def _read_env_file(self, path: str) -> dict[str, str | None]:
+        try:
+            with Path(path or BASE_DIR / ".env").open(encoding="utf-8") as file:
+                # Not environs' own read_env, which replaces ${x} and so changes secrets.
+                return dotenv_values(stream=file, interpolate=False)
         except (OSError, UnicodeDecodeError) as error:
-            self.file_errors[env_key] = [f"The file {path} of {env_key}_FILE cannot be read: {error}."]
-            return ""
+            if path or not isinstance(error, FileNotFoundError):
+                self.source_errors["ENV_FILE"] = [f"Cannot read {path or '.env'}: {_reason(error)}."]
+            return {}
 
     def seal(self) -> None:
         """Raise ImproperlyConfigured, with a line for each error, unless every variable was read without one."""
@@ -111,13 +183,17 @@ class EnvironmentReader(Env):
             super().seal()
         except EnvValidationError as error:
             errors = cast("dict[str, list[str]]", error.error_messages)
-        errors |= self.file_errors
+        errors |= self.source_errors
         if errors:
             lines = [f"  {name}: {' '.join(map(str, messages))}" for name, messages in sorted(errors.items())]
             raise ImproperlyConfigured(
                 "These environment variables are not as they must be (docs/configuration.md tells how):\n"
                 + "\n".join(lines)
             )
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"
 
 
 def _without_blanks(entries: list[str] | None) -> list[str]:
@@ -131,42 +207,39 @@ def read_environment() -> Environment:
         ImproperlyConfigured: one or more are missing or not of their type; the message has a line for each.
     """
     env = EnvironmentReader()
-    env.add_parser("secrets", parse_secrets)
-    env.add_parser("networks", parse_networks)
-    env.add_parser("origins", parse_origins)
-    env.add_parser("path_prefix", parse_path_prefix)
-    at_least = {number: validate.Range(min=number) for number in (0, 1)}
     sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"
     environment = Environment(
         secret_key=env.str("SECRET_KEY"),
-        debug=env.bool("DEBUG", False),
+        debug=env.switch("DEBUG", default=False),
         allowed_hosts=_without_blanks(env.list("ALLOWED_HOSTS", [])),
-        https_only=env.bool("HTTPS_ONLY", False),
+        https_only=env.switch("HTTPS_ONLY", default=False),
         script_name=env.path_prefix("SCRIPT_NAME", ""),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
-        public_read=env.bool("PUBLIC_READ", False),
+        public_read=env.switch("PUBLIC_READ", default=False),
         cors_allowed_origins=env.origins("CORS_ALLOWED_ORIGINS", ""),
         circleci_webhook_secrets=env.secrets("CIRCLECI_WEBHOOK_SECRETS", "{}"),
         default_branches=_without_blanks(env.list("DEFAULT_BRANCHES", ["main", "master"])),
         data_dir=env.data_dir,
         static_root=env.path("STATIC_ROOT", None),
         database_url=env.dj_db_url("DATABASE_URL", sqlite_url),
-        database_pool_size=env.int("DATABASE_POOL_SIZE", 0, validate=at_least[0]),
-        max_body_bytes=env.int("MAX_BODY_BYTES", 1_048_576, validate=at_least[1]),
-        delivery_retention_days=env.int("DELIVERY_RETENTION_DAYS", 90, validate=at_least[0]),
-        delivery_retention_count=env.int("DELIVERY_RETENTION_COUNT", 0, validate=at_least[0]),
-        event_retention_days=env.int("EVENT_RETENTION_DAYS", 0, validate=at_least[0]),
-        refused_body_max_bytes=env.int("REFUSED_BODY_MAX_BYTES", 65_536, validate=at_least[0]),
-        refused_deliveries_max=env.int("REFUSED_DELIVERIES_MAX", 1_000, validate=at_least[0]),
-        refused_deliveries_per_minute=env.int("REFUSED_DELIVERIES_PER_MINUTE", 60, validate=at_least[0]),
-        api_requests_per_minute=env.int("API_REQUESTS_PER_MINUTE", 600, validate=at_least[0]),
+        database_pool_size=env.number("DATABASE_POOL_SIZE", 0),
+        max_body_bytes=env.number("MAX_BODY_BYTES", 1_048_576),
+        delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90),
+        delivery_retention_count=env.number("DELIVERY_RETENTION_COUNT", 0),
+        event_retention_days=env.number("EVENT_RETENTION_DAYS", 0),
+        refused_body_max_bytes=env.number("REFUSED_BODY_MAX_BYTES", 65_536),
+        refused_deliveries_max=env.number("REFUSED_DELIVERIES_MAX", 1_000),
+        refused_deliveries_per_minute=env.number("REFUSED_DELIVERIES_PER_MINUTE", 60),
+        api_requests_per_minute=env.number("API_REQUESTS_PER_MINUTE", 600),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         log_format=env.str("LOG_FORMAT", "line", validate=validate.OneOf(LOG_FORMATS)),
-        bind_address=env.str("BIND_ADDRESS", "127.0.0.1"),
-        port=env.int("PORT", 8000, validate=validate.Range(min=1, max=65_535)),
-        web_concurrency=env.int("WEB_CONCURRENCY", 2, validate=at_least[1]),
-        web_threads=env.int("WEB_THREADS", 8, validate=at_least[1]),
-        graceful_timeout_seconds=env.int("GRACEFUL_TIMEOUT_SECONDS", 30, validate=at_least[1]),
+        bind_address=env.bind_address("BIND_ADDRESS", "127.0.0.1"),
+        port=env.number("PORT", 8000),
+        web_concurrency=env.number("WEB_CONCURRENCY", 2),
+        web_threads=env.number("WEB_THREADS", 8),
+        graceful_timeout_seconds=env.number("GRACEFUL_TIMEOUT_SECONDS", 30),
     )
+    if environment.database_url and environment.database_url["ENGINE"] == SQLITE:
+        env.create_data_dir()
     env.seal()
     return environment

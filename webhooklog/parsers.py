@@ -2,14 +2,14 @@
 
 import json
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from environs import EnvError
 
 _PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*")
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:[0-9]{1,5})?")
-_UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
+UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 
 
 def parse_secrets(text: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def parse_secrets(text: str) -> dict[str, Any]:
         secret = bound["secrets"]
         if not (secret is None or isinstance(secret, str) or _is_list_of_text(secret)):
             raise EnvError(f"The secret of {name!r} must be a text, a list of texts, or null.")
-        if _UNUSABLE.search("".join([name, *(secret or [])])):
+        if UNUSABLE.search("".join([name, *(secret or [])])):
             raise EnvError(f"{name!r} or its secret holds a NUL or a lone surrogate.")
     return webhooks
 
@@ -47,6 +47,40 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def parse_number(text: str | int, bounds: tuple[int, int]) -> int:
+    """Read a whole number.
+
+    Args:
+        text: its digits.
+        bounds: the lowest and the highest number accepted.
+
+    Raises:
+        EnvError: it is not a whole number within its bounds.
+    """
+    lowest, highest = bounds
+    try:
+        number = int(text)
+    except ValueError:
+        number = lowest - 1
+    if not lowest <= number <= highest:
+        raise EnvError(f"Must be a whole number from {lowest} to {highest}.")
+    return number
+
+
+def parse_bind_address(text: str) -> str:
+    """Read the IP address that the server listens on; ``localhost`` is accepted too.
+
+    Raises:
+        EnvError: it is anything else, such as a port or a path.
+    """
+    try:
+        return text if text == "localhost" else str(ip_address(text))
+    except ValueError as error:
+        raise EnvError(
+            "Must be an IP address without a port: 127.0.0.1 for this machine only, 0.0.0.0 or :: for every network."
+        ) from error
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:

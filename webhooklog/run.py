@@ -38,17 +38,21 @@ def main() -> None:
         environment = read_environment()
         prepare_database()
         password = create_first_admin()
-    except (ImproperlyConfigured, DatabaseError, OSError) as error:
+    except DatabaseError as error:
+        sys.exit(f"webhooklog cannot start: the database of DATABASE_URL (default: SQLite in DATA_DIR) failed: {error}")
+    except (ImproperlyConfigured, OSError) as error:
         sys.exit(f"webhooklog cannot start: {error}")
     print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's words to its user
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
+    os.environ["WEB_CONCURRENCY"] = str(environment.web_concurrency)  # gunicorn cannot read an empty one.
     os.chdir(BASE_DIR)
     os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - nothing of it comes from outside
 
 
 def generate_missing(reader: EnvironmentReader) -> None:
     """Generate and keep the secret key and one webhook's secret, unless they are configured or kept already."""
-    reader.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    reader.create_data_dir()
+    reader.seal()
     generated = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "CIRCLECI_WEBHOOK_SECRETS": json.dumps({WEBHOOK_NAME: secrets.token_hex(32)}),

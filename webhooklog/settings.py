@@ -181,7 +181,6 @@ if environment.database_pool_size:
 
 database = environment.database_url
 if database["ENGINE"] == "django.db.backends.sqlite3":
-    environment.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
     # A file, because concurrent threads would share the connection of a database in memory.
     database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}

@@ -110,12 +110,25 @@ def test_does_not_print_secrets_that_were_configured(run, tmp_path):
 def test_names_what_is_wrong_in_the_environment(run):
     process, read_output = run(WEB_THREADS="many")
     assert process.wait(timeout=20) == 1
-    assert "WEB_THREADS: Not a valid integer." in read_output()
+    assert "WEB_THREADS: Must be a whole number from 1 to 256." in read_output()
     assert "Traceback" not in read_output()
 
 
 def test_says_that_the_database_is_away(run, unused_port):
     process, read_output = run(DATABASE_URL=f"postgresql://webhooklog@127.0.0.1:{unused_port}/log")
     assert process.wait(timeout=20) == 1
-    assert "webhooklog cannot start" in read_output()
+    assert "webhooklog cannot start: the database of DATABASE_URL" in read_output()
     assert "Traceback" not in read_output()
+
+
+def test_names_a_data_folder_that_is_none(tmp_path, unused_port):
+    process, read_output = start(tmp_path / "data", unused_port, DATA_DIR=os.devnull)
+    assert process.wait(timeout=20) == 1
+    assert "DATA_DIR: Cannot write to the folder /dev/null" in read_output()
+    assert "Traceback" not in read_output()
+
+
+def test_an_empty_variable_counts_as_not_set(run):
+    process, read_output = run(WEB_CONCURRENCY="", WEB_THREADS="", ALLOWED_HOSTS="", BIND_ADDRESS="")
+    assert "Listening at" in read_output()
+    assert stop(process) == 0

@@ -121,7 +121,7 @@ def settings_of(folder, **overrides):
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
-        "ENV_FILE": str(folder / "no.env"),
+        "ENV_FILE": os.devnull,
         "DATA_DIR": str(folder / "data"),
         "SECRET_KEY": "a-key-of-the-server-tests-" + "0123456789" * 4,
         "CIRCLECI_WEBHOOK_SECRETS": json.dumps({"My CircleCI Webhook": SECRET}),

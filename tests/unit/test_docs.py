@@ -8,7 +8,7 @@ import pytest
 from django.core.management import get_commands
 
 from logs.api.serializers import WorkflowEventSerializer
-from webhooklog.env import Environment, read_environment
+from webhooklog.env import BOUNDS, Environment, read_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -35,6 +35,13 @@ def test_configuration_tells_the_defaults(monkeypatch):
     for variable, default in rows_of("docs/configuration.md").items():
         if default.startswith("`") and variable != "DATA_DIR":
             assert default == f"`{getattr(environment, variable.lower())}`", variable
+
+
+def test_configuration_gives_the_bounds_of_every_number():
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", page("docs/configuration.md"), re.MULTILINE))
+    assert [field.name.upper() for field in dataclasses.fields(Environment) if field.type is int] == list(BOUNDS)
+    for variable, (lowest, highest) in BOUNDS.items():
+        assert rows[variable].endswith(f" From {lowest} to {highest}. "), variable
 
 
 def test_the_example_environment_holds_every_variable():

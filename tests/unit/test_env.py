@@ -5,7 +5,8 @@ import os
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from webhooklog.env import read_environment
+from webhooklog import env
+from webhooklog.env import BOUNDS, read_environment
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_reads_types(environ):
         ALLOWED_HOSTS="a.example.org, b.example.org",
         TRUSTED_PROXIES="10.0.0.0/8,::1",
         DATABASE_URL="postgresql://user:p%40ss@db:5433/log",
-        MAX_BODY_BYTES="2048",
+        MAX_BODY_BYTES="20480",
     )
     environment = read_environment()
     assert environment.debug is True
@@ -82,7 +83,7 @@ def test_reads_types(environ):
     assert [str(network) for network in environment.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
     assert environment.database_url["ENGINE"] == "django.db.backends.postgresql"
     assert environment.database_url["PASSWORD"] == "p@ss"
-    assert environment.max_body_bytes == 2048
+    assert environment.max_body_bytes == 20480
 
 
 def test_reads_webhooks_with_one_secret_several_or_none(environ):
@@ -132,7 +133,7 @@ def test_every_variable_may_come_from_a_file(environ, tmp_path):
 
 def test_names_a_file_that_cannot_be_read(environ):
     environ(PORT_FILE="/no/such/file")
-    with pytest.raises(ImproperlyConfigured, match="PORT: The file /no/such/file of PORT_FILE cannot be read"):
+    with pytest.raises(ImproperlyConfigured, match="PORT: Cannot read the file that PORT_FILE names: No such file"):
         read_environment()
 
 
@@ -242,3 +243,113 @@ def test_names_a_path_that_no_url_could_hold_as_it_is(environ, value):
     environ(SCRIPT_NAME=value)
     with pytest.raises(ImproperlyConfigured, match="SCRIPT_NAME: Must be a path such as /ci"):
         read_environment()
+
+
+@pytest.mark.parametrize(("name", "bounds"), BOUNDS.items())
+def test_a_number_beyond_its_bounds_is_an_error_that_names_them(environ, name, bounds):
+    lowest, highest = bounds
+    for accepted in bounds:
+        environ(**{name: str(accepted)})
+        assert getattr(read_environment(), name.lower()) == accepted
+    for value in (str(lowest - 1), str(highest + 1), "9" * 5_000, "1e3", "many", " "):
+        environ(**{name: value})
+        with pytest.raises(ImproperlyConfigured, match=f"  {name}: Must be a whole number from {lowest} to {highest}."):
+            read_environment()
+
+
+@pytest.mark.parametrize("name", ["DEBUG", "HTTPS_ONLY", "PUBLIC_READ"])
+def test_an_error_of_a_switch_says_what_is_accepted(environ, name):
+    environ(**{name: "maybe"})
+    with pytest.raises(ImproperlyConfigured, match=f"{name}: Must be true or false."):
+        read_environment()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "0", "127.0.0.1:8000", "unix:/run/webhooklog", "[::1]", "*"])
+def test_rejects_an_address_that_nothing_can_listen_on(environ, address):
+    environ(BIND_ADDRESS=address)
+    with pytest.raises(ImproperlyConfigured, match="BIND_ADDRESS: Must be an IP address"):
+        read_environment()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::1", "192.0.2.7", "localhost"])
+def test_reads_an_address_to_listen_on(environ, address):
+    environ(BIND_ADDRESS=address)
+    assert read_environment().bind_address == address
+
+
+@pytest.mark.parametrize("name", ["PORT", "DATABASE_URL", "SECRET_KEY", "DATA_DIR", "TRUSTED_PROXIES"])
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (None, "No such file"),
+        ("", "it is empty"),
+        ("\n", "it is empty"),
+        (b"\xff", "it is not UTF-8"),
+        ("a\0b", "without NUL"),
+    ],
+)
+def test_an_unusable_file_of_a_variable_is_an_error(environ, tmp_path, name, content, error):
+    path = tmp_path / "value"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    environ(**{name: "", f"{name}_FILE": str(path)})
+    with pytest.raises(ImproperlyConfigured, match=f"  {name}: .*{error}"):
+        read_environment()
+
+
+def test_a_folder_in_place_of_a_variables_file_is_an_error(environ, tmp_path):
+    environ(PORT_FILE=str(tmp_path))
+    with pytest.raises(ImproperlyConfigured, match="PORT: Cannot read the file that PORT_FILE names: Is a directory"):
+        read_environment()
+
+
+def test_a_secret_in_place_of_a_files_path_is_not_shown(environ):
+    environ(
+        SECRET_KEY="",
+        SECRET_KEY_FILE="hunter2",
+        DATABASE_URL_FILE="postgresql://u:hunter2@db/log",
+        CIRCLECI_WEBHOOK_SECRETS_FILE='{"payments": "hunter2"}',
+    )
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_the_data_folder_may_come_from_a_file(environ, tmp_path):
+    (tmp_path / "data_dir").write_text(f"{tmp_path / 'data'}\n")
+    environ(DATA_DIR="", DATA_DIR_FILE=str(tmp_path / "data_dir"))
+    assert read_environment().data_dir == tmp_path / "data"
+
+
+@pytest.mark.parametrize("folder", ["a file", "a file/folder", "9" * 300])
+def test_an_unusable_data_folder_is_an_error(environ, tmp_path, folder):
+    (tmp_path / "a file").touch()
+    environ(DATA_DIR=str(tmp_path / folder))
+    with pytest.raises(ImproperlyConfigured, match="DATA_DIR: Cannot write to the folder"):
+        read_environment()
+
+
+def test_bytes_that_are_not_utf_8_are_an_error(environ):
+    environ(DEFAULT_BRANCHES="main,\udcff")
+    with pytest.raises(ImproperlyConfigured, match="DEFAULT_BRANCHES: Must be UTF-8"):
+        read_environment()
+
+
+@pytest.mark.parametrize("name", ["missing.env", ".", "9" * 300])
+def test_an_unreadable_env_file_is_an_error(environ, tmp_path, name):
+    environ(ENV_FILE=str(tmp_path / name))
+    with pytest.raises(ImproperlyConfigured, match="ENV_FILE: Cannot read"):
+        read_environment()
+
+
+def test_an_env_file_in_another_encoding_is_an_error(environ, tmp_path):
+    (tmp_path / "env").write_bytes("DEFAULT_BRANCHES=été".encode("latin-1"))
+    environ(ENV_FILE=str(tmp_path / "env"))
+    with pytest.raises(ImproperlyConfigured, match=r"ENV_FILE: Cannot read .*: it is not UTF-8"):
+        read_environment()
+
+
+def test_does_without_an_env_file_that_nothing_names(environ, tmp_path, monkeypatch):
+    monkeypatch.setattr(env, "BASE_DIR", tmp_path)
+    environ(ENV_FILE="")
+    assert read_environment().port == 8000

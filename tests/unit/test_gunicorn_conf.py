@@ -34,7 +34,7 @@ def configure(monkeypatch, tmp_path):
         for name, value in {
             "SECRET_KEY": "a-key-of-the-tests",
             "DATA_DIR": str(tmp_path),
-            "ENV_FILE": str(tmp_path / "no.env"),
+            "ENV_FILE": os.devnull,
             **variables,
         }.items():
             monkeypatch.setenv(name, value)

@@ -74,3 +74,14 @@ def test_a_site_below_a_path_keeps_its_cookies_and_its_static_files_there(tmp_pa
     at_the_root = settings_with(tmp_path)
     assert (at_the_root["FORCE_SCRIPT_NAME"], at_the_root["STATIC_URL"]) == (None, "/static/")
     assert (at_the_root["SESSION_COOKIE_PATH"], at_the_root["CSRF_COOKIE_PATH"]) == ("/", "/")
+
+
+def test_manage_py_names_an_unusable_variable_without_a_traceback(tmp_path):
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "DATA_DIR": str(tmp_path), "SECRET_KEY": "key"}
+    command = [sys.executable, "manage.py", "check"]
+    for name, value in {"EVENT_RETENTION_DAYS": "999999", "DATA_DIR": os.devnull, "ENV_FILE": "/no/such/file"}.items():
+        variables = environment | {name: value}
+        checked = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+        assert checked.returncode == 1
+        assert f"  {name}: " in checked.stderr
+        assert "Traceback" not in checked.stderr
