@@ -16,8 +16,12 @@ from dotenv import dotenv_values
 from environs import Env, EnvValidationError, validate
 
 from webhooklog.parsers import (
+    SQLITE,
     UNUSABLE,
     parse_bind_address,
+    parse_branches,
+    parse_database_url,
+    parse_hosts,
     parse_networks,
     parse_number,
     parse_origins,
@@ -26,7 +30,7 @@ from webhooklog.parsers import (
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SQLITE = "django.db.backends.sqlite3"
+LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
 
@@ -97,6 +101,9 @@ class EnvironmentReader(Env):
         super().__init__(eager=False)
         self.add_parser("bind_address", parse_bind_address)
         self.add_parser("bounded_number", parse_number)
+        self.add_parser("branches", parse_branches)
+        self.add_parser("database_url", parse_database_url)
+        self.add_parser("hosts", parse_hosts)
         self.add_parser("networks", parse_networks)
         self.add_parser("origins", parse_origins)
         self.add_parser("path_prefix", parse_path_prefix)
@@ -135,6 +142,17 @@ class EnvironmentReader(Env):
             error = _reason(failure)
         if error:
             self.source_errors["DATA_DIR"] = [f"Cannot write to the folder {self.data_dir}: {error}."]
+
+    def check_sqlite_file(self, path: Path) -> None:
+        """Let `seal` report a DATABASE_URL whose file SQLite can neither open nor create."""
+        try:
+            error = "it is a folder" if path.is_dir() else ""
+        except OSError as failure:
+            error = _reason(failure)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            error = f"there is no folder {path.parent.resolve()} that this user can write"
+        if error and self.is_set("DATABASE_URL"):
+            self.source_errors["DATABASE_URL"] = [f"SQLite cannot open {path}: {error}. Use sqlite:////absolute/path."]
 
     # environs' own extension point for where a value comes from (its FileAwareEnv overrides the same method, but keeps
     # a file's last newline, which would become part of the secret).
@@ -196,10 +214,6 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"
 
 
-def _without_blanks(entries: list[str] | None) -> list[str]:
-    return [entry.strip() for entry in entries or [] if entry.strip()]
-
-
 def read_environment() -> Environment:
     """Return all variables.
 
@@ -211,17 +225,17 @@ def read_environment() -> Environment:
     environment = Environment(
         secret_key=env.str("SECRET_KEY"),
         debug=env.switch("DEBUG", default=False),
-        allowed_hosts=_without_blanks(env.list("ALLOWED_HOSTS", [])),
+        allowed_hosts=env.hosts("ALLOWED_HOSTS", LOCAL_HOSTS),
         https_only=env.switch("HTTPS_ONLY", default=False),
         script_name=env.path_prefix("SCRIPT_NAME", ""),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.switch("PUBLIC_READ", default=False),
         cors_allowed_origins=env.origins("CORS_ALLOWED_ORIGINS", ""),
         circleci_webhook_secrets=env.secrets("CIRCLECI_WEBHOOK_SECRETS", "{}"),
-        default_branches=_without_blanks(env.list("DEFAULT_BRANCHES", ["main", "master"])),
+        default_branches=env.branches("DEFAULT_BRANCHES", "main,master"),
         data_dir=env.data_dir,
         static_root=env.path("STATIC_ROOT", None),
-        database_url=env.dj_db_url("DATABASE_URL", sqlite_url),
+        database_url=env.database_url("DATABASE_URL", sqlite_url),
         database_pool_size=env.number("DATABASE_POOL_SIZE", 0),
         max_body_bytes=env.number("MAX_BODY_BYTES", 1_048_576),
         delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90),
@@ -241,5 +255,6 @@ def read_environment() -> Environment:
     )
     if environment.database_url and environment.database_url["ENGINE"] == SQLITE:
         env.create_data_dir()
+        env.check_sqlite_file(Path(environment.database_url["NAME"]))
     env.seal()
     return environment

@@ -2,13 +2,23 @@
 
 import json
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
+import dj_database_url
 from environs import EnvError
 
 _PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*")
-_ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:[0-9]{1,5})?")
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE = "django.db.backends.sqlite3"
+MAX_POSTGRESQL_NAME_LENGTH = 63
+LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
+# Of git's own rules (git-check-ref-format), and the quotes and brackets of a JSON list.
+_NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
+_ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
+MAX_PORT = 65_535
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
 
 
@@ -47,6 +57,30 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def parse_hosts(text: str) -> list[str]:
+    """Read a comma-separated list of host names, as Django's ALLOWED_HOSTS compares them.
+
+    Raises:
+        EnvError: an entry can never match a request's host, or there is none.
+    """
+    hosts = _entries(text)
+    for host in hosts or [text]:
+        if not (_HOST.fullmatch(host) or _is_bracketed_ipv6(host)):
+            raise EnvError(
+                f"{host!r} is not a host name. Separate names with commas, and write them without scheme, port, path, "
+                "brackets of a list or dot at the end: hooks.example.com,.example.org,203.0.113.7,[2001:db8::7]. A dot "
+                "at the start includes all subdomains; * alone accepts every host."
+            )
+    return hosts
+
+
+def _is_bracketed_ipv6(host: str) -> bool:
+    try:
+        return "%" not in host and host.lower() == f"[{IPv6Address(host[1:-1])}]"
+    except ValueError:
+        return False
 
 
 def parse_number(text: str | int, bounds: tuple[int, int]) -> int:
@@ -90,9 +124,14 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
         EnvError: an entry is neither.
     """
     try:
-        return [ip_network(entry.strip()) for entry in value.split(",") if entry]
+        networks = [ip_network(entry) for entry in _entries(value)]
     except ValueError as error:
-        raise EnvError(f"Must be a comma-separated list of addresses or networks: {error}.") from error
+        raise EnvError(f"Must be a comma-separated list of IP addresses or networks: {error}.") from error
+    for network in networks:
+        mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
+        if mapped:
+            raise EnvError(f"{network} never matches, since a client with it counts as {mapped}: write that instead.")
+    return networks
 
 
 def parse_path_prefix(value: str) -> str:
@@ -113,11 +152,59 @@ def parse_origins(value: str) -> list[str]:
     Raises:
         EnvError: an entry would never be the same as what a browser sends.
     """
-    origins = [entry.strip() for entry in value.split(",") if entry.strip()]
+    origins = _entries(value)
     for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
+        match = _ORIGIN.fullmatch(origin)
+        if match is None or int(match["port"] or 0) > MAX_PORT:
             raise EnvError(
-                f"{origin!r} is no origin, which is a scheme and a host in lower case, with the port unless it is the "
+                f"{origin!r} is not an origin: write a scheme and a host in lower case, with the port unless it is the "
                 "scheme's own: https://grafana.example.com."
             )
     return origins
+
+
+def parse_branches(text: str) -> list[str]:
+    """Read a comma-separated list of branches.
+
+    Raises:
+        EnvError: an entry is a pattern or another text that git accepts as the name of no branch.
+    """
+    branches = _entries(text)
+    for branch in branches:
+        if _NO_BRANCH.search(branch):
+            raise EnvError(f"{branch!r} is not the name of a branch. Separate full names with commas: main,release/2.")
+    return branches
+
+
+def parse_database_url(url: str) -> dict[str, Any]:
+    """Read DATABASE_URL as an entry of Django's DATABASES.
+
+    Raises:
+        EnvError: it does not name a PostgreSQL database or an SQLite file. The message never holds a password.
+    """
+    try:
+        database: dict[str, Any] = {**dj_database_url.parse(url)}
+        is_whole = not urlsplit(url).fragment and "%00" not in url
+    except ValueError:
+        is_whole = False
+    if is_whole and database["ENGINE"] == SQLITE:
+        # In memory, each thread would have a database of its own, which ends with it.
+        if not database["NAME"] or database["NAME"].startswith((":memory:", "file:")) or database.get("HOST"):
+            raise EnvError("Must name a file, not a database in memory or a URI: sqlite:////absolute/path.")
+    elif not (is_whole and database["ENGINE"] == POSTGRESQL and _is_postgresql_name(database)):
+        raise EnvError(
+            "Must be postgresql://user:password@host:5432/name or sqlite:////absolute/path, with special characters "
+            "percent-encoded (/ is %2F, @ is %40, # is %23)."
+        )
+    return database
+
+
+def _is_postgresql_name(database: dict[str, Any]) -> bool:
+    name: str = database["NAME"]
+    is_given = bool(name) or "service" in database.get("OPTIONS", {})
+    # With an @ in it, a slash in the password has ended the host.
+    return is_given and "@" not in name and len(name) <= MAX_POSTGRESQL_NAME_LENGTH
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

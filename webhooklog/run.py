@@ -20,7 +20,6 @@ from django.db import DatabaseError
 
 from webhooklog.env import BASE_DIR, Environment, EnvironmentReader, read_environment
 
-LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 WEBHOOK_NAME = "My CircleCI Webhook"
 ADMIN_NAME = "admin"
 
@@ -33,8 +32,6 @@ def main() -> None:
         # Absolute from now on, since gunicorn runs in the project's own folder.
         os.environ["DATA_DIR"] = str(reader.data_dir)
         generate_missing(reader)
-        if not reader.is_set("ALLOWED_HOSTS"):
-            os.environ["ALLOWED_HOSTS"] = LOCAL_HOSTS
         environment = read_environment()
         prepare_database()
         password = create_first_admin()

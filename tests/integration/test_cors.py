@@ -158,6 +158,6 @@ def test_origins_come_from_the_environment(monkeypatch, value, origins):
 )
 def test_a_malformed_origin_ends_the_start(monkeypatch, value):
     monkeypatch.setenv("CORS_ALLOWED_ORIGINS", value)
-    with pytest.raises(ImproperlyConfigured, match=r"CORS_ALLOWED_ORIGINS: .* is no origin") as raised:
+    with pytest.raises(ImproperlyConfigured, match=r"CORS_ALLOWED_ORIGINS: .* is not an origin") as raised:
         read_environment()
     assert "https://grafana.example.com." in str(raised.value)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import validate_host
 
 from webhooklog import env
 from webhooklog.env import BOUNDS, read_environment
@@ -28,7 +29,7 @@ def environ(monkeypatch, tmp_path):
 def test_is_closed_when_nothing_is_set(environ, tmp_path):
     environment = read_environment()
     assert environment.debug is False
-    assert environment.allowed_hosts == []
+    assert environment.allowed_hosts == ["localhost", "127.0.0.1", "[::1]"]
     assert environment.circleci_webhook_secrets == {}
     assert environment.public_read is False
     assert environment.trusted_proxies == []
@@ -353,3 +354,133 @@ def test_does_without_an_env_file_that_nothing_names(environ, tmp_path, monkeypa
     monkeypatch.setattr(env, "BASE_DIR", tmp_path)
     environ(ENV_FILE="")
     assert read_environment().port == 8000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://hooks.example.com",
+        "hooks.example.com:443",
+        "hooks.example.com/",
+        "hooks.example.com/log-circleci-webhook",
+        "a.example.com b.example.com",
+        "a.example.com;b.example.com",
+        '["hooks.example.com"]',
+        '["a.example.com", "b.example.com"]',
+        "'hooks.example.com'",
+        "*.example.com",
+        "hooks.example.com.",
+        "hooks_example.com",
+        "hööks.example.com",
+        "::1",
+        "[::1]:8000",
+        "[::0001]",
+        "-1",
+        ".",
+        ",",
+        " ",
+    ],
+)
+def test_rejects_a_host_that_no_request_can_have(environ, value):
+    environ(ALLOWED_HOSTS=value)
+    with pytest.raises(ImproperlyConfigured, match=r"ALLOWED_HOSTS: .* is not a host name. Separate names with commas"):
+        read_environment()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host"),
+    [
+        ("hooks.example.com", "hooks.example.com"),
+        ("Hooks.Example.com", "hooks.example.com"),
+        (".example.com", "hooks.example.com"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("[2001:DB8::7]", "[2001:db8::7]"),
+        ("web", "web"),
+        ("*", "anything.example.com"),
+    ],
+)
+def test_each_accepted_host_matches_a_request(environ, pattern, host):
+    environ(ALLOWED_HOSTS=f" {pattern}, ")
+    assert validate_host(host, read_environment().allowed_hosts)
+
+
+@pytest.mark.parametrize(
+    "value", ["release/*", '["main"]', "'main'", "refs/heads/main", "main master", "^main$", "/main", "main/", "a..b"]
+)
+def test_rejects_what_no_branch_can_be_called(environ, value):
+    environ(DEFAULT_BRANCHES=value)
+    with pytest.raises(ImproperlyConfigured, match=r"DEFAULT_BRANCHES: .* is not the name of a branch"):
+        read_environment()
+
+
+def test_reads_branches(environ):
+    environ(DEFAULT_BRANCHES="main, release/2.0,feature#1,")
+    assert read_environment().default_branches == ["main", "release/2.0", "feature#1"]
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1:8000", '["10.0.0.1"]', "proxy", "*", "::ffff:10.0.0.2", "::ffff:0:0/96"])
+def test_rejects_a_proxy_that_no_request_can_come_from(environ, value):
+    environ(TRUSTED_PROXIES=value)
+    with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES: "):
+        read_environment()
+
+
+@pytest.mark.parametrize("port", ["0", "0443", "65536", "99999"])
+def test_rejects_an_origin_that_no_browser_sends(environ, port):
+    environ(CORS_ALLOWED_ORIGINS=f"https://grafana.example.com:{port}")
+    with pytest.raises(ImproperlyConfigured, match=r"CORS_ALLOWED_ORIGINS: .* is not an origin"):
+        read_environment()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://u:hunter2@db/log",
+        "postgis://u:hunter2@db/log",
+        "postgresql://u:hunter2@db",
+        "postgresql://u:hunter2@db/",
+        "postgresql://u:hunter2@db:port/log",
+        "postgresql://u:hunter2@db:99999/log",
+        "postgresql://u:hunter2@[::1/log",
+        f"postgresql://u:hunter2@db/{'n' * 64}",
+        "postgresql://u:hunter2@db/a%00b",
+        # Special characters in the password.
+        "postgresql://u:hunter2/3@db/log",
+        "postgresql://u:2/hunter2@db/log",
+        "postgresql://u:2#hunter2@db/log",
+        "postgresql://u:2?hunter2@db/log",
+        # In memory.
+        "sqlite://",
+        "sqlite:///",
+        "sqlite://:memory:",
+        "sqlite:///:memory:",
+        "sqlite:///%3Amemory%3A",
+        "sqlite:///file::memory:?cache=shared",
+        "sqlite:///file:log?mode=memory",
+        # A host in place of a folder.
+        "sqlite://var/log.sqlite3",
+    ],
+)
+def test_rejects_a_database_that_cannot_hold_a_log_without_showing_its_password(environ, url):
+    environ(DATABASE_URL=url)
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL: Must ") as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["folder", "missing/log.sqlite3", "file/log.sqlite3", f"folder/{'9' * 300}"])
+def test_rejects_a_path_that_sqlite_cannot_open(environ, tmp_path, path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    environ(DATABASE_URL=f"sqlite:///{tmp_path / path}")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL: SQLite cannot open"):
+        read_environment()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql:///log", "postgres://db/log?sslmode=require", "postgresql:///?service=log"]
+)
+def test_reads_the_usual_urls_of_postgresql(environ, url):
+    environ(DATABASE_URL=url)
+    assert read_environment().database_url["ENGINE"] == "django.db.backends.postgresql"

@@ -40,7 +40,7 @@ def test_a_site_without_https_believes_nobody_about_it(tmp_path):
     assert settings["SECURE_SSL_REDIRECT"] is False
     assert settings["SECURE_HSTS_SECONDS"] == 0
     assert settings["DEBUG"] is False
-    assert settings["ALLOWED_HOSTS"] == []
+    assert settings["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
 
 
 @pytest.mark.parametrize(("size", "smallest"), [(1, 1), (3, 3), (20, 4)])
