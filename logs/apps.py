@@ -4,7 +4,15 @@ from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.core.checks import register
 
-from logs.checks import check_debug, check_webhooks
+from logs.checks import (
+    check_database,
+    check_debug,
+    check_debug_is_local,
+    check_hosts,
+    check_proxies,
+    check_static_files,
+    check_webhooks,
+)
 
 
 class LogsConfig(AppConfig):
@@ -17,6 +25,11 @@ class LogsConfig(AppConfig):
         """Register the system checks."""
         register(check_webhooks)
         register(check_debug)
+        register(check_debug_is_local)
+        register(check_proxies)
+        register(check_hosts)
+        register(check_database)
+        register(check_static_files)
 
 
 class WebhooklogAdminConfig(admin_apps.AdminConfig):

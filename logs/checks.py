@@ -1,18 +1,29 @@
 """System checks: what in the settings is wrong or unwise, before CircleCI finds out."""
 
+import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from logs.conf import Webhook, webhooks
 
 SHORT_SECRET_LENGTH = 16
 MAX_NAME_LENGTH = 255
+# The first part of a project's slug in payloads; CircleCI's API and pages abbreviate some.
+PROVIDERS = ("github", "bitbucket", "circleci")
+WILDCARD = re.compile(r"[*?[]")
+NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
+# By the version of IP: a network with a shorter prefix is not one site's. 10.0.0.0/8 and fc00::/7 may be.
+SHORTEST_PREFIXES = {4: 8, 6: 7}
 
 
 def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -28,6 +39,7 @@ def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         ]
     return [
         *(message for webhook in configured for message in _check_webhook(webhook)),
+        *(message for webhook in configured for message in _check_projects(webhook)),
         *_check_shared_addresses(configured),
         *_check_shared_secrets(configured),
     ]
@@ -58,6 +70,28 @@ def _check_webhook(webhook: Webhook) -> Iterator[CheckMessage]:
             hint="Make one with `openssl rand -hex 32`; CIRCLECI_WEBHOOK_SECRETS may list both while you change it.",
             id="logs.W002",
         )
+
+
+def _check_projects(webhook: Webhook) -> Iterator[CheckMessage]:
+    for pattern in webhook.projects:
+        if not _may_match_a_slug(pattern):
+            yield CheckWarning(
+                f"The webhook {webhook.name!r} is bound to {pattern!r}, which matches no project.",
+                hint="Write slugs in CIRCLECI_WEBHOOK_SECRETS as payloads do: github/acme/orchard (not gh/), "
+                "bitbucket/acme/* (not bb/) or circleci/<id>/<id>.",
+                id="logs.W005",
+            )
+
+
+def _may_match_a_slug(pattern: str) -> bool:
+    """Whether a slug (a provider and two more parts, with slashes between them) can match a pattern of `fnmatch`."""
+    parts = pattern.split("/")
+    if len(parts) > 3 or "" in parts or pattern != pattern.strip():
+        return False
+    if not WILDCARD.search(pattern):
+        return len(parts) == 3 and parts[0] in PROVIDERS
+    start = WILDCARD.split(parts[0])[0]
+    return parts[0] in PROVIDERS or (start != parts[0] and any(provider.startswith(start) for provider in PROVIDERS))
 
 
 def _check_shared_addresses(configured: Sequence[Webhook]) -> Iterator[CheckMessage]:
@@ -96,6 +130,96 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
                 "DEBUG is on at a site that is reached over HTTPS: error pages would show settings and payloads.",
                 hint="Unset DEBUG, or HTTPS_ONLY on a laptop.",
                 id="logs.E004",
+            )
+        ]
+    return []
+
+
+def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that a site which shows its insides on error pages can be reached from its own machine only."""
+    exposed = [host for host in (settings.BIND_ADDRESS, *settings.ALLOWED_HOSTS) if not _is_loopback(host)]
+    if settings.DEBUG and exposed:
+        return [
+            Error(
+                "DEBUG is on at a site that other machines can reach (BIND_ADDRESS or ALLOWED_HOSTS hold "
+                f"{', '.join(exposed)}): error pages would show settings and payloads.",
+                hint="Unset DEBUG; or, on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1.",
+                id="logs.E005",
+            )
+        ]
+    return []
+
+
+def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that clients can be told apart behind the proxies of TRUSTED_PROXIES."""
+    if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
+        return [
+            CheckWarning(
+                "HTTPS_ONLY is set without TRUSTED_PROXIES: all clients share the proxy's address and its limits.",
+                hint="Set TRUSTED_PROXIES to the IP address of the proxy that ends TLS: 127.0.0.1 on this machine.",
+                id="logs.W006",
+            )
+        ]
+    return [
+        CheckWarning(
+            f"TRUSTED_PROXIES holds {network}: any client can claim any address in X-Forwarded-For.",
+            hint="Set TRUSTED_PROXIES to the IP addresses or the networks of your proxies only: 10.0.0.0/8, say.",
+            id="logs.W007",
+        )
+        for network in settings.TRUSTED_PROXIES
+        if network.prefixlen < SHORTEST_PREFIXES[network.version] or network.network_address.is_unspecified
+    ]
+
+
+def check_hosts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that a deployed site answers to a name that others can use."""
+    if settings.SECURE_SSL_REDIRECT and all(map(_is_loopback, settings.ALLOWED_HOSTS)):
+        return [
+            CheckWarning(
+                "ALLOWED_HOSTS holds only names of this machine: all requests from elsewhere are answered 400.",
+                hint="Set ALLOWED_HOSTS to the site's own host name: hooks.example.com.",
+                id="logs.W008",
+            )
+        ]
+    return []
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().removeprefix(".") == "localhost" or host.lower().endswith(".localhost")
+
+
+def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check the options of DATABASE_URL as the driver does, but without the database."""
+    driver: Any = connection.Database  # type: ignore[attr-defined]  # Of the backend; its stubs leave it out.
+    try:
+        if connection.vendor == "postgresql":
+            options = connection.settings_dict["OPTIONS"].items()
+            driver.conninfo.make_conninfo("", **{name: value for name, value in options if name not in NOT_OF_LIBPQ})
+        else:
+            driver.connect(**connection.get_connection_params() | {"database": ":memory:"}).close()
+    except (ImproperlyConfigured, TypeError, ValueError, driver.Error) as error:
+        return [
+            Error(
+                f"DATABASE_URL has an option that the database does not accept: {str(error).strip().rstrip('.')}.",
+                hint="Remove it from the end of DATABASE_URL, or write it as PostgreSQL's documentation does: "
+                "?sslmode=require.",
+                id="logs.E006",
+            )
+        ]
+    return []
+
+
+def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that there are styles and scripts to serve."""
+    if settings.STATIC_ROOT and not os.access(settings.STATIC_ROOT / "admin", os.R_OK):
+        return [
+            CheckWarning(
+                f"STATIC_ROOT holds no styles and scripts: {settings.STATIC_ROOT}.",
+                hint="Run `manage.py collectstatic`, or unset STATIC_ROOT to serve them from the installed packages.",
+                id="logs.W009",
             )
         ]
     return []

@@ -78,6 +78,7 @@ AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password ther
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
 DEFAULT_BRANCHES = environment.default_branches
 DATA_DIR = environment.data_dir
+BIND_ADDRESS = environment.bind_address
 PORT = environment.port
 WEB_THREADS = environment.web_threads
 PUBLIC_READ = environment.public_read
