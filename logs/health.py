@@ -7,6 +7,8 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from logs.ingest.writing import probe_write
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ def healthz() -> HttpResponse:
 
 
 def readyz() -> HttpResponse:
-    """Answer 200 while the database is reachable and migrated, and otherwise 503 with what is wrong."""
+    """Answer 200 while the database is reachable, migrated and writable, and otherwise 503 with what is wrong."""
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -43,6 +45,11 @@ def readyz() -> HttpResponse:
         return _unready("the database cannot be reached; see DATABASE_URL")
     if pending:
         return _unready(f"{len(pending)} migrations are not applied; run `manage.py migrate`")
+    try:
+        probe_write()
+    except Error as error:
+        logger.warning("not ready: %s", error)
+        return _unready(f"the database cannot be written: {_reason(error)}")
     return JsonResponse({"status": "ready"})
 
 
@@ -51,6 +58,17 @@ def _is_read_only() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         return bool(cursor.fetchone() == ("on",))
+
+
+def _reason(error: Error) -> str:
+    """Return why a write failed, in words that name no host and no user.
+
+    PostgreSQL's own answer to a statement names tables at most. A connection that broke has no such answer.
+    """
+    if connection.vendor == "sqlite":
+        return str(error)
+    answer = getattr(error.__cause__, "diag", None)
+    return (answer and answer.message_primary) or "the connection failed"
 
 
 def _unready(detail: str) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Every error as JSON: ``{"detail": words for people, "code": a word for programs}``."""
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -25,12 +26,14 @@ from logs.exceptions import (
 )
 
 RETRY_AFTER_SECONDS = 10
+# What PostgreSQL calls a missing privilege, and a table and a column that a migration has yet to make.
+OF_THE_SITE = ("42501", "42P01", "42703")
 
 logger = logging.getLogger(__name__)
 
 
 class DatabaseUnavailable(exceptions.APIException):
-    """The database is unreachable, locked or full: nothing was written, so the client may send again."""
+    """The database is unreachable, locked, full or not writable: nothing was written; the client may send again."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The database is unavailable; send the request again later, nothing is doubled by that."
@@ -123,10 +126,16 @@ def _database_meaning(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, DataError):
         # A NUL, say, which PostgreSQL refuses even to look for.
         return BadRequest("The request holds a text that the database cannot.", "unstorable_text")
-    if isinstance(error, OperationalError | InterfaceError | InternalError):
+    if isinstance(error, OperationalError | InterfaceError | InternalError) or _is_of_the_site(error):
         logger.error("the database failed: %s", error)
         return DatabaseUnavailable()
     return None
+
+
+def _is_of_the_site(error: Exception) -> bool:
+    """Whether the operator has to fix the database, although its driver blames the statement."""
+    is_of_damaged_file = type(error.__cause__) is sqlite3.DatabaseError
+    return is_of_damaged_file or getattr(error.__cause__, "sqlstate", None) in OF_THE_SITE
 
 
 class DatabaseErrorMiddleware:

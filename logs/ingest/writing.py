@@ -10,8 +10,11 @@ from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
+from logs.models import Delivery, WorkflowEvent
+
 # To wait for other threads (insertion.py), for a turn and for SQLite itself (settings.py) takes less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
+PROBE_PATIENCE_SECONDS = 1
 PAUSE_SECONDS = 0.001
 # When nothing is tried once more, since two waits of 3 seconds each are to end before those 10.
 LATEST_SECOND_TRY_SECONDS = 3.5
@@ -36,18 +39,39 @@ def require_time_left(since: float) -> None:
 
 
 @contextmanager
-def durable_transaction() -> Iterator[None]:
+def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[None]:
     """Open a transaction that is committed to disk when the block has ended.
 
+    Args:
+        patience_seconds: how long to wait for the turn to write to SQLite; None for TURN_TIMEOUT_SECONDS.
+
     Raises:
-        OperationalError: the database is locked, away or full; nothing is written.
+        OperationalError: the database is locked, away, full or not writable; nothing is written.
     """
-    with _sqlite_turn(), transaction.atomic(durable=True):
+    with _sqlite_turn(patience_seconds), transaction.atomic(durable=True):
         yield
 
 
+def probe_write() -> None:
+    """Write to the database the way a delivery does, changing nothing that is stored.
+
+    SQLite meets a full disk when it commits, and never in a transaction that is rolled back: this commits a number that
+    the file's header holds already. PostgreSQL checks privileges and the server's mode for no rows too.
+
+    Raises:
+        Error: nothing can be written, or only after several seconds.
+    """
+    with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA user_version = 0")
+            return
+        for model in (WorkflowEvent, Delivery):
+            table = connection.ops.quote_name(model._meta.db_table)
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE false")  # noqa: S608 - the models' names
+
+
 @contextmanager
-def _sqlite_turn() -> Iterator[None]:
+def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
     """Queue for SQLite, which has one writer at a time.
 
     One that must wait inside SQLite polls with pauses that grow up to a tenth of a second, in which others may pass it
@@ -56,25 +80,37 @@ def _sqlite_turn() -> Iterator[None]:
     if connection.vendor != "sqlite":
         yield
         return
-    deadline = time.monotonic() + TURN_TIMEOUT_SECONDS
-    if not _turn.acquire(timeout=TURN_TIMEOUT_SECONDS):
-        raise OperationalError(f"another thread has been writing for {TURN_TIMEOUT_SECONDS} seconds")
+    patience_seconds = patience_seconds or TURN_TIMEOUT_SECONDS
+    deadline = time.monotonic() + patience_seconds
+    if not _turn.acquire(timeout=patience_seconds):
+        raise OperationalError(f"another thread has been writing for {patience_seconds} seconds")
     try:
-        with Path(f"{connection.settings_dict['NAME']}-turn").open("ab") as file:
-            _lock(file, deadline)
+        with _open_lock_file() as file:
+            if not _lock(file, deadline):
+                raise OperationalError(f"another process has been writing for {patience_seconds} seconds")
             yield  # Closing the file gives the lock up.
     finally:
         _turn.release()
 
 
-def _lock(file: BinaryIO, deadline: float) -> None:
+def _open_lock_file() -> BinaryIO:
+    path = Path(f"{connection.settings_dict['NAME']}-turn")
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise OperationalError(f"the lock file {path.name} cannot be opened: {error.strerror}") from error
+
+
+def _lock(file: BinaryIO, deadline: float) -> bool:
+    """Lock a file; return False if another process still holds the lock at the deadline."""
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                message = f"another process has been writing for {TURN_TIMEOUT_SECONDS} seconds"
-                raise OperationalError(message) from None
+                return False
             time.sleep(PAUSE_SECONDS)
+        except OSError as error:  # A network file system without locks, for example.
+            raise OperationalError(f"the lock file cannot be locked: {error.strerror}") from error
         else:
-            return
+            return True

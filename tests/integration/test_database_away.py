@@ -1,7 +1,9 @@
 """What the database cannot do is answered with what the client can do about it."""
 
+import sqlite3
+
 import pytest
-from django.db import DataError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from logs.admin import events
 from logs.api import views
@@ -25,6 +27,14 @@ def test_the_receiver_answers_503_and_writes_nothing(deliver, workflow_document,
     assert "db.internal" not in answer.content.decode()
     assert "db.internal" in caplog.text
     assert not WorkflowEvent.objects.exists()
+
+
+def test_a_damaged_file_of_sqlite_is_answered_503(deliver, workflow_document, break_database):
+    error = DatabaseError("database disk image is malformed")
+    error.__cause__ = sqlite3.DatabaseError(*error.args)
+    break_database(error)
+    answer = deliver(workflow_document())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
