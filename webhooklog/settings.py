@@ -133,6 +133,9 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
+# No page takes a file. Django would write a large one to a temporary folder, which may be full.
+FILE_UPLOAD_HANDLERS: list[str] = []
+
 ROOT_URLCONF = "webhooklog.urls"
 WSGI_APPLICATION = "webhooklog.wsgi.application"
 

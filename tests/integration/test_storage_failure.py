@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
 from logs.models import Delivery, WorkflowEvent
@@ -178,3 +179,10 @@ def test_a_full_disk_is_answered_503_until_there_is_room(small_disk, tmp_path):
         assert server.request("GET", "/readyz")[0] == 200
         assert server.request("POST", "/log-circleci-webhook", *delivery(1))[0] == 201
         assert "Traceback" not in server.stderr
+
+
+@pytest.mark.django_db
+def test_an_uploaded_file_is_written_nowhere(client, settings):
+    settings.FILE_UPLOAD_TEMP_DIR = "/no/such/folder"
+    large = SimpleUploadedFile("large.bin", bytes(3_000_000))
+    assert client.post("/admin/login/", {"username": "root", "file": large}).status_code == 200
