@@ -3,6 +3,8 @@
 PYTHON       ?= python3
 BIN          := .venv/bin
 CHROMEDRIVER := /usr/bin/chromedriver
+# Debian's packages whose tests are skipped where they are missing.
+TEST_PACKAGES := sqlite3
 PEERS        := .venv-peers
 
 # Production-like settings for the checks, whatever .env and the environment hold.
@@ -11,7 +13,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser torture bench bench-admin bench-growth guards fuzz check api-check schema format \
+.PHONY: help run test test-packages test-browser torture bench bench-admin bench-growth guards fuzz check api-check schema format \
 	lock clean
 
 help: ## list what make can do
@@ -20,7 +22,7 @@ help: ## list what make can do
 run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/python -m webhooklog.run
 
-test: $(BIN)/dev.installed ## run all tests, on SQLite and on PostgreSQL
+test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest --database=sqlite
 	$(BIN)/python -m pytest --database=postgresql --cov --cov-fail-under=95
 
@@ -85,6 +87,16 @@ $(CHROMEDRIVER):
 		{ echo "The browser tests need Debian's packages: apt-get install chromium chromium-driver" >&2; exit 1; }
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet chromium chromium-driver
+
+# RUNLEVEL=1 keeps Debian from starting the services.
+test-packages:
+	@dpkg --status $(TEST_PACKAGES) > /dev/null 2>&1 \
+		|| if test "$$(id -u)" = 0 && command -v apt-get > /dev/null; then \
+			apt-get update --quiet && \
+			RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet $(TEST_PACKAGES); \
+		else \
+			echo "Some tests are skipped; they need Debian's packages: apt-get install $(TEST_PACKAGES)" >&2; \
+		fi
 
 # One file for each installed set of requirements, so that a second `make run` installs nothing.
 $(BIN)/%.installed: requirements/%.txt
