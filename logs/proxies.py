@@ -1,16 +1,23 @@
 """See the client through the proxies that TRUSTED_PROXIES names."""
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
+
+# IPv6 in brackets, with or without a port, and IPv4 with a port: [2001:db8::7]:4711, 203.0.113.9:17085. Azure's
+# gateways write ports.
+# Source: https://azure.microsoft.com/en-us/blog/rewrite-http-headers-with-azure-application-gateway/ (read 2026-11-28).
+WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 def client_address(request: HttpRequest) -> str | None:
     """Return the address of the client, seen through the proxies of TRUSTED_PROXIES; None on a Unix socket.
 
     X-Forwarded-For is read from its end, where the trusted proxies have written; what stands before the first address
-    that is not trusted may be the client's invention.
+    that is not trusted may be the client's invention. An empty or unreadable part ends the search for the same reason:
+    the proxy that wrote it did not name its client, which may have sent all that precedes it.
     """
     address = _peer(request)
     for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
@@ -34,6 +41,9 @@ def _is_trusted(address: IPv4Address | IPv6Address | None) -> bool:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    text = text.strip().strip('"')
+    if found := WITH_PORT.fullmatch(text):
+        text = found[1] or found[2]
     try:
         # Without the scope of a link-local address, which PostgreSQL refuses.
         address = ip_address(text.strip().partition("%")[0])
