@@ -6,6 +6,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from django.http import HttpRequest
 
 from logs.ingest.writing import durable_transaction
+from logs.proxies import network_address
 
 
 class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes has no types.
@@ -20,3 +21,7 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
         """Count a failure."""
         with durable_transaction():
             super().user_login_failed(sender, credentials, request, **kwargs)
+
+    def reset_attempts(self, *, ip_address: str | None = None, **kwargs: Any) -> int:
+        """Forget the failures of a client, by any of its addresses, and return how many rows that removes."""
+        return super().reset_attempts(ip_address=network_address(ip_address), **kwargs)  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""See the client through the proxies that TRUSTED_PROXIES names."""
+"""See the client through the proxies that TRUSTED_PROXIES names, and count it by its address."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -25,6 +25,21 @@ def client_address(request: HttpRequest) -> str | None:
             break
         address = _address(hop)
     return str(address) if address else None
+
+
+def counted_address(request: HttpRequest) -> str | None:
+    """Return the address under which limits count the client; None on a Unix socket."""
+    return network_address(client_address(request))
+
+
+def network_address(address: str | None) -> str | None:
+    """Return the first address of an IPv6 address's /64, and any other address as it is.
+
+    A host usually has a whole /64 to itself, and can send each request from another address of it.
+    """
+    if address is None or ":" not in address:
+        return address
+    return str(IPv6Network((address, 64), strict=False).network_address)
 
 
 def comes_from_proxy(request: HttpRequest) -> bool:

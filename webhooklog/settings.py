@@ -67,7 +67,7 @@ AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-AXES_CLIENT_IP_CALLABLE = "logs.proxies.client_address"  # Sees through TRUSTED_PROXIES.
+AXES_CLIENT_IP_CALLABLE = "logs.proxies.counted_address"  # Sees through TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Nothing more is recorded, and so written, during a lockout.
 AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.

@@ -23,7 +23,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from logs.proxies import client_address
+from logs.proxies import counted_address
 
 WAIT_SECONDS = 0.1  # For other threads and processes; then a request is not counted.
 SILENT_SECONDS = 600  # After a line in the log about requests that were not counted.
@@ -97,7 +97,7 @@ class ThrottledView(APIView):
         Raises:
             Throttled: there have been too many.
         """
-        self.client = f"address {client_address(request._request)}"
+        self.client = f"address {counted_address(request._request)}"
         try:
             super().initial(request, *args, **kwargs)
         finally:

@@ -274,7 +274,7 @@ def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None
 def _is_flooding(arrival: Arrival) -> bool:
     limit = settings.REFUSED_DELIVERIES_PER_MINUTE
     since = arrival.received_at - timedelta(minutes=1)
-    return Delivery.objects.refused_from(arrival.client_address, since=since)[:limit].count() >= limit
+    return Delivery.objects.count_refused_from(arrival.client_address, since=since) >= limit
 
 
 def _keep(arrival: Arrival, verdict: Verdict) -> None:

@@ -1,13 +1,16 @@
 """Delivery: every request that reached the receiving endpoint, as it arrived, with its outcome."""
 
 from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network
+from itertools import takewhile
 from typing import Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F
 
 from logs.models.events import WorkflowEvent
 from logs.models.pages import Order
+from logs.proxies import network_address
 
 
 class Outcome(models.TextChoices):
@@ -55,9 +58,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Keep the deliveries that were answered with an error."""
         return self.filter(outcome__in=REFUSED)
 
-    def refused_from(self, client_address: str | None, *, since: datetime) -> Self:
-        """Keep the refused deliveries of one client since a moment."""
-        return self.refused().filter(client_address=client_address, received_at__gte=since)
+    def count_refused_from(self, client_address: str | None, *, since: datetime) -> int:
+        """Count the refused deliveries of one client since a timestamp; an IPv6 client is a /64."""
+        recent = self.refused().filter(received_at__gte=since)
+        client = network_address(client_address)
+        if client is None or ":" not in client:
+            return recent.filter(client_address=client).count()
+        nearby = recent.filter(client_address__range=_range_around(client)).values_list("client_address", flat=True)
+        return sum(network_address(address) == client for address in nearby)
 
     def last_accepted(self, webhook: str, secret_position: int | None) -> "Delivery | None":
         """Return the newest delivery that a secret of a webhook has signed; of an unsigned webhook, by None, any."""
@@ -89,6 +97,20 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if surplus:
             # Without only(), Django would load whole rows to see what depends on them, bodies included.
             self.filter(pk__lte=surplus[0]).only("pk").delete()
+
+
+def _range_around(network: str) -> tuple[str, str]:
+    """Return the least and the greatest value of `client_address` between which all of a /64 are found.
+
+    `network` is its first address. SQLite compares the texts, which begin alike up to the first group that may be left
+    out (2001:db8::1): other networks lie between these bounds too.
+    """
+    if connection.vendor != "sqlite":
+        addresses = IPv6Network((network, 64))
+        return str(addresses[0]), str(addresses[-1])
+    groups = [group.lstrip("0") for group in IPv6Address(network).exploded.split(":")[:4]]
+    start = "".join(f"{group}:" for group in takewhile(bool, groups))
+    return start or "0", f"{start}g"  # Less and greater than any other beginning of an address.
 
 
 class Delivery(models.Model):

@@ -49,6 +49,7 @@ def _delivery(number, chance, events):
         webhook="" if refused else "deploys",
         verified=not refused,
         plausible=True,
+        client_address=f"2001:db8:{number % 50:x}::1",
         headers={},
         body=b"{}",
         event=None if refused else events[number // 2],
@@ -131,3 +132,10 @@ def test_a_token_is_found_by_its_digest(client, user_with):
     (lookup,) = (one["sql"] for one in captured if 'FROM "logs_apitoken"' in one["sql"])
     if connection.vendor == "sqlite":
         assert_reads_little(lookup, r"(sqlite_autoindex_\w+|token_digest_unique)")
+
+
+@pytest.mark.parametrize("address", ["2001:db8:1::7", "2001:db8:1:2::7", "192.0.2.1", None])
+def test_the_refused_deliveries_of_a_client_are_read_from_an_index(address):
+    with CaptureQueriesContext(connection) as captured:
+        Delivery.objects.count_refused_from(address, since=NEWEST - timedelta(minutes=1))
+    assert_reads_little(captured[0]["sql"], "delivery_refused_client", is_range=True, most=100)

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -154,3 +155,17 @@ def test_a_body_beside_a_wrong_password_makes_no_guess_free(client, user, method
 
     assert [answer_to("wrong") for _ in range(10)] == [401] * 10
     assert answer_to(PASSWORD) == 401
+
+
+def test_a_whole_ipv6_network_is_locked_and_no_other(client, user):
+    for number in range(10):
+        assert not sign_in(client, "wrong", REMOTE_ADDR=f"2001:db8::{number}:1")
+    assert not sign_in(client, REMOTE_ADDR="2001:db8::ffff:ffff:ffff:ffff")
+    assert sign_in(client, REMOTE_ADDR="2001:db8:0:1::1")
+
+
+def test_a_client_is_unlocked_by_any_of_its_addresses(client, user):
+    for _ in range(10):
+        assert not sign_in(client, "wrong", REMOTE_ADDR="2001:db8::1")
+    call_command("axes_reset_ip", "2001:db8:0:0:7::7")
+    assert sign_in(client, REMOTE_ADDR="2001:db8::1")

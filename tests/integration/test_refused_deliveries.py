@@ -1,6 +1,7 @@
 """Refused deliveries are kept for the operator, but strangers can neither fill the disk nor push out what matters."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 import time_machine
@@ -64,6 +65,27 @@ def test_keeps_so_many_of_one_address_in_a_minute_and_refuses_the_rest_unkept(de
         clock.shift(timedelta(seconds=61))
         refuse(deliver, REMOTE_ADDR="192.0.2.1")
     assert Delivery.objects.filter(client_address="192.0.2.1").count() == 3
+
+
+# In each, the addresses differ in where "::" is, and the last one is of another network.
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3::", "2001:db8:1:3::1"),
+        ("2001:db8::1", "2001:db8::1:0:0:1", "2001:db8:0:0:1::", "2001:db8::1:0:0:0:1"),
+        ("2001:db8:1::1", "2001:db8:1::1:2:3:4", "2001:db8:1:0:1::", "2001:db8:1:1::1"),
+        ("2001:db8:0:5::1", "2001:db8:0:5:6:7:8:9", "2001:db8:0:5:0:0:8:9", "2001:db8:0:50::1"),
+        ("2001:0:0:5::1", "2001::5:6:7:8:9", "2001:0:0:5:6::", "2001:0:0:6::1"),
+        ("::1", "::7:8:9:a", "0:0:0:0:7::", "0:0:0:7::1"),
+        ("::1:2:3:4", "::5", "0:0:0:0:7::", "192.0.2.1"),
+    ],
+)
+def test_all_addresses_of_an_ipv6_network_share_one_limit(deliver, settings, addresses):
+    settings.REFUSED_DELIVERIES_PER_MINUTE = 2
+    for address in addresses:
+        refuse(deliver, REMOTE_ADDR=address)
+    first, second, _, other = (str(ip_address(address)) for address in addresses)
+    assert list(Delivery.objects.order_by("pk").values_list("client_address", flat=True)) == [first, second, other]
 
 
 def test_what_is_not_kept_of_a_flood_costs_one_look_and_no_transaction(deliver, settings, django_assert_num_queries):

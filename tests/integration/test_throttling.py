@@ -276,3 +276,8 @@ def test_the_workers_of_a_server_count_together(server, tmp_path):
     assert answers == {401: 100, 429: 100}
     assert [has_open(pid, counts) for pid in server.worker_pids()] == [True, True]
     assert "not enforced" not in server.log
+
+
+def test_all_addresses_of_an_ipv6_network_count_together(client):
+    assert [client.get(LIST, REMOTE_ADDR=f"2001:db8::{n}").status_code for n in range(5)] == [401] * 3 + [429] * 2
+    assert client.get(LIST, REMOTE_ADDR="2001:db8:0:1::1").status_code == 401

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from django.test import RequestFactory
 
-from logs.proxies import client_address
+from logs.proxies import client_address, counted_address
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,20 @@ def test_a_part_that_names_no_client_makes_none_before_it_believed(settings, par
 
     assert seen(f"198.51.100.7, {part}, 10.0.0.3") == "10.0.0.3"
     assert seen(f"198.51.100.7, {part}") == "10.0.0.2"
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("", None),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("2001:db8::7", "2001:db8::"),
+        ("2001:db8:0:1::7", "2001:db8:0:1::"),
+        ("::1", "::"),
+    ],
+)
+def test_counts_all_of_an_ipv6_network_as_one_client(remote, expected):
+    assert counted_address(RequestFactory().post("/", REMOTE_ADDR=remote)) == expected

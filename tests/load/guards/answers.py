@@ -152,7 +152,7 @@ GUARDS = [
         promise="Behind a proxy, the client is locked out, and not the proxy",
         change="take the address of the connection",
         file=SETTINGS,
-        before='AXES_CLIENT_IP_CALLABLE = "logs.proxies.client_address"',
+        before='AXES_CLIENT_IP_CALLABLE = "logs.proxies.counted_address"',
         after="AXES_CLIENT_IP_CALLABLE = None",
         test=f"{HARDENING_TESTS}::test_behind_a_proxy_the_clients_address_is_locked_and_not_the_proxys",
     ),
