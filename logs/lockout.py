@@ -3,10 +3,12 @@
 from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
+from axes.helpers import get_client_username
+from axes.models import AccessAttempt
 from django.http import HttpRequest
 
 from logs.ingest.writing import durable_transaction
-from logs.proxies import network_address
+from logs.proxies import counted_address, network_address
 
 
 class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes has no types.
@@ -21,6 +23,16 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
         """Count a failure."""
         with durable_transaction():
             super().user_login_failed(sender, credentials, request, **kwargs)
+
+    def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """Forget a client's failures to sign in to the account it has just signed in to; return how many rows go.
+
+        Axes would forget all failures of the client: between guesses at other accounts, a sign-in to an account of its
+        own would keep it from ever being locked out.
+        """
+        username = get_client_username(request, credentials)
+        count, _ = AccessAttempt.objects.filter(ip_address=counted_address(request), username=username).delete()
+        return int(count)
 
     def reset_attempts(self, *, ip_address: str | None = None, **kwargs: Any) -> int:
         """Forget the failures of a client, by any of its addresses, and return how many rows that removes."""

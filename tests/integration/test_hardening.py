@@ -169,3 +169,34 @@ def test_a_client_is_unlocked_by_any_of_its_addresses(client, user):
         assert not sign_in(client, "wrong", REMOTE_ADDR="2001:db8::1")
     call_command("axes_reset_ip", "2001:db8:0:0:7::7")
     assert sign_in(client, REMOTE_ADDR="2001:db8::1")
+
+
+def test_a_sign_in_between_guesses_forgets_only_failures_of_its_own_account(client, user):
+    get_user_model().objects.create_superuser("guesser", password="the guesser's own password")
+
+    def sign_in_as_guesser():
+        fields = {"username": "guesser", "password": "the guesser's own password", "next": "/admin/"}
+        answer = client.post(LOGIN, fields)
+        client.logout()
+        return answer.status_code == 302
+
+    for _ in range(9):
+        assert not sign_in(client, "wrong")
+        assert sign_in_as_guesser()
+    assert not sign_in(client, "wrong")
+    assert not sign_in_as_guesser()
+    assert not sign_in(client)
+
+
+def test_a_sign_in_forgets_the_failures_before_it(client, user):
+    for _ in range(2):
+        for _ in range(9):
+            assert not sign_in(client, "wrong")
+        assert sign_in(client)
+    assert not AccessAttempt.objects.exists()
+
+
+def test_a_sign_in_forgets_no_failures_of_other_clients(client, user):
+    assert not sign_in(client, "wrong", REMOTE_ADDR="192.0.2.9")
+    assert sign_in(client)
+    assert AccessAttempt.objects.get().ip_address == "192.0.2.9"
