@@ -5,7 +5,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 from django.utils.text import slugify
+
+FINGERPRINT_LENGTH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,11 @@ class Webhook:
         """Whether CircleCI signs this webhook's deliveries."""
         return bool(self.secrets)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of its secrets, in their order."""
+        return tuple(map(fingerprint, self.secrets))
+
     def may_speak_for(self, project_slug: str) -> bool:
         """Whether an event of a project may come by this webhook."""
         return not self.projects or any(fnmatchcase(project_slug, pattern) for pattern in self.projects)
@@ -36,6 +44,22 @@ class Webhook:
 def webhooks() -> tuple[Webhook, ...]:
     """Return the webhooks of CIRCLECI_WEBHOOK_SECRETS, in its order."""
     return tuple(_webhook(name, value) for name, value in settings.CIRCLECI_WEBHOOK_SECRETS.items())
+
+
+def fingerprint(secret: str) -> str:
+    """Return hexadecimal digits that identify a secret but reveal nothing about it without SECRET_KEY.
+
+    Another SECRET_KEY gives other fingerprints: stored ones then match no configured secret.
+    """
+    return salted_hmac("logs.conf.fingerprint", secret, algorithm="sha256").hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def secret_position(name: str, secret_fingerprint: str | None) -> int | None:
+    """Return the position of a secret in a webhook's configured list (0 is the newest); None if it is not there."""
+    for webhook in webhooks():
+        if webhook.name == name and secret_fingerprint in webhook.fingerprints:
+            return webhook.fingerprints.index(secret_fingerprint)
+    return None
 
 
 def _webhook(name: str, value: Any) -> Webhook:

@@ -70,6 +70,13 @@ class DeliverySerializer(FlatSerializer):
     """A delivery, without its headers and its body."""
 
     event = serializers.CharField(source="event.event_id", allow_null=True, help_text="The id of the event it told of.")
+    secret_position = serializers.IntegerField(
+        allow_null=True,
+        help_text=(
+            "The position of the secret that signed it in the webhook's list of today; 0 is the newest. Null if none "
+            "signed it, the secret is not configured any more, or it is unknown."
+        ),
+    )
     address = serializers.CharField(source="webhook_slug", help_text="The last part of the address it was sent to.")
 
     class Meta:

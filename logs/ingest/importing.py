@@ -14,7 +14,7 @@ from logs.ingest.pipeline import Arrival, Sender, Verdict, record
 
 NAMES = ("name", "project", "workflow", "status")  # Those of the tutorial's array, and of this log's.
 TIMES = ("happened_at", "created_at", "createdAt")
-NOBODY = Sender(webhook=conf.Webhook(name="", secrets=()), secret_position=None)
+NOBODY = Sender(webhook=conf.Webhook(name="", secrets=()), secret_fingerprint="")
 
 
 def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:

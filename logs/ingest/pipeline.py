@@ -75,12 +75,12 @@ class Sender:
     """Who sent an arrival, as far as it could be proved."""
 
     webhook: conf.Webhook
-    secret_position: int | None  # Which of the webhook's secrets signed; None for an unsigned webhook.
+    secret_fingerprint: str  # Of the secret that signed (logs.conf); "" for an unsigned webhook.
 
     @property
     def verified(self) -> bool:
         """Whether CircleCI has signed; the address of an unsigned webhook may be used by anybody."""
-        return self.secret_position is not None
+        return bool(self.secret_fingerprint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,7 @@ class Verdict:
     sender: Sender | None = None  # None where nothing is proved.
     event: WorkflowEvent | None = None
     event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
+    project_slug: str = ""  # As the payload names it; "" where it names none, or was refused.
 
 
 def authenticate(arrival: Arrival) -> Sender:
@@ -102,7 +103,7 @@ def authenticate(arrival: Arrival) -> Sender:
     """
     candidates = _candidates(arrival.webhook_slug)
     if arrival.webhook_slug and not any(webhook.is_signed for webhook in candidates):
-        return Sender(webhook=candidates[0], secret_position=None)
+        return Sender(webhook=candidates[0], secret_fingerprint="")
     keys = [(webhook, position) for webhook in candidates for position in range(len(webhook.secrets))]
     secrets = [webhook.secrets[position] for webhook, position in keys]
     try:
@@ -110,7 +111,7 @@ def authenticate(arrival: Arrival) -> Sender:
     except SignatureRefused as error:
         whose = f"webhook {candidates[0].name}" if arrival.webhook_slug else "any webhook"
         raise SignatureRefused(f"{error}; secrets of {whose} configured: {len(secrets)}") from error
-    return Sender(webhook=webhook, secret_position=position)
+    return Sender(webhook=webhook, secret_fingerprint=conf.fingerprint(webhook.secrets[position]))
 
 
 def _candidates(slug: str) -> list[conf.Webhook]:
@@ -166,7 +167,7 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
     """Log an event with its delivery, together with others; None, and nothing is written, where that does not do."""
     if _left_out(event, sender):
         return None
-    verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id)
+    verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)
     pair = Pair(
         event=_event_columns(event, arrival, sender),
         delivery=_delivery_columns(arrival, verdict),
@@ -192,7 +193,14 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
         return left_out
     require_own_project_id(event, sender.webhook, verified=sender.verified)
     outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
-    return Verdict(outcome=outcome, reason=reason, sender=sender, event=row, event_id=row.event_id)
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        sender=sender,
+        event=row,
+        event_id=row.event_id,
+        project_slug=event.project_slug,
+    )
 
 
 def _left_out(event: Event, sender: Sender) -> Verdict | None:
@@ -204,7 +212,9 @@ def _left_out(event: Event, sender: Sender) -> Verdict | None:
         outcome, reason = Outcome.EXPIRED, "older than EVENT_RETENTION_DAYS"
     else:
         return None
-    return Verdict(outcome=outcome, reason=reason, sender=sender, event_id=event.event_id)
+    return Verdict(
+        outcome=outcome, reason=reason, sender=sender, event_id=event.event_id, project_slug=event.project_slug
+    )
 
 
 def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, Any]:
@@ -310,7 +320,9 @@ def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]
         "outcome": verdict.outcome,
         "reason": verdict.reason,
         "webhook": sender.webhook.name if sender else "",
-        "secret_position": sender.secret_position if sender else None,
+        "secret_fingerprint": sender.secret_fingerprint if sender else None,
+        # Not of unsigned webhooks: `logs.insights.secret_use` reads every project, and anybody could invent them.
+        "project_slug": verdict.project_slug if sender and sender.verified else "",
         "verified": sender is not None and sender.verified,
     }
 

@@ -1,15 +1,17 @@
 """How the webhooks fare: when each was last heard of, and how late its events arrive."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Subquery, Sum
+from django.db.models import Sum
 
 from logs import conf
 from logs.insights.buckets import quantile
 from logs.insights.periods import Period
-from logs.models import Delivery, HourlyLag
+from logs.insights.secret_use import Rotation, Use, read_rotations, read_uses
+from logs.models import HourlyLag
 
 Key = tuple[str, bool]  # The name of a webhook, and whether what bears it is signed.
 
@@ -22,6 +24,7 @@ class WebhookFigures:
     is_signed: bool
     is_configured: bool
     last_delivery_at: datetime | None  # One that bore its signature, refused ones too; None: there is none.
+    rotation: Rotation | None  # None: it has no older secret.
     events: int
     median_lag_seconds: float | None
     high_lag_seconds: float | None  # 95 in 100 events arrived sooner.
@@ -29,15 +32,30 @@ class WebhookFigures:
 
 def read_webhooks(period: Period) -> list[WebhookFigures]:
     """Return the configured webhooks in their order, then the others that events of a period name."""
-    last, lags = _last_deliveries(), _lags(period)
+    uses, lags = read_uses(), _lags(period)
+    rotations = read_rotations(uses)
     configured = [(webhook.name, webhook.is_signed) for webhook in conf.webhooks()]
     others = sorted(lags.keys() - set(configured))
-    figures = [_figures(key, last.get(key[0]), lags[key], is_configured=True) for key in configured]
-    return figures + [_figures(key, None, lags[key], is_configured=False) for key in others]
+    figures = [
+        _figures(
+            key,
+            lags[key],
+            is_configured=True,
+            last_delivery_at=_last_delivery_at(uses[webhook.name], is_signed=webhook.is_signed),
+            rotation=rotations.get(webhook.name),
+        )
+        for key, webhook in zip(configured, conf.webhooks(), strict=True)
+    ]
+    return figures + [_figures(key, lags[key], is_configured=False) for key in others]
 
 
 def _figures(
-    key: Key, last_delivery_at: datetime | None, lags: Counter[int | None], *, is_configured: bool
+    key: Key,
+    lags: Counter[int | None],
+    *,
+    is_configured: bool,
+    last_delivery_at: datetime | None = None,
+    rotation: Rotation | None = None,
 ) -> WebhookFigures:
     known = {bucket: count for bucket, count in lags.items() if bucket is not None}
     return WebhookFigures(
@@ -45,23 +63,19 @@ def _figures(
         is_signed=key[1],
         is_configured=is_configured,
         last_delivery_at=last_delivery_at,
+        rotation=rotation,
         events=lags.total(),
         median_lag_seconds=quantile(known, 0.5),
         high_lag_seconds=quantile(known, 0.95),
     )
 
 
-def _last_deliveries() -> dict[str, datetime]:
-    """Return when each configured webhook was last heard of, by one entry of an index for each of its secrets."""
-    newest = [
-        Subquery(
-            Delivery.objects.filter(webhook=webhook.name, secret_position=position).newest_first().values("pk")[:1]
-        )
-        for webhook in conf.webhooks()
-        for position in (range(len(webhook.secrets)) if webhook.is_signed else [None])
-    ]
-    found = Delivery.objects.filter(pk__in=newest)  # type: ignore[misc]  # The stubs know no subqueries in a list.
-    return dict(found.order_by("received_at").values_list("webhook", "received_at"))
+def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | None:
+    """Return when the last delivery arrived; one stored without a fingerprint may have been signed or not."""
+    return max(
+        (use.received_at for use in uses if (use.fingerprint != "") == is_signed or use.fingerprint is None),
+        default=None,
+    )
 
 
 def _lags(period: Period) -> defaultdict[Key, Counter[int | None]]:

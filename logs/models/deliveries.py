@@ -8,6 +8,8 @@ from typing import Self
 from django.db import connection, models
 from django.db.models import F
 
+from logs import conf
+from logs.circleci.payload import MAX_TEXT_LENGTH
 from logs.models.events import WorkflowEvent
 from logs.models.pages import Order
 from logs.proxies import network_address
@@ -67,11 +69,6 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         nearby = recent.filter(client_address__range=_range_around(client)).values_list("client_address", flat=True)
         return sum(network_address(address) == client for address in nearby)
 
-    def last_accepted(self, webhook: str, secret_position: int | None) -> "Delivery | None":
-        """Return the newest delivery that a secret of a webhook has signed; of an unsigned webhook, by None, any."""
-        signed = self.filter(webhook=webhook, secret_position=secret_position)
-        return signed.newest_first().defer("body").first()
-
     def drop_surplus_duplicates(self, event: WorkflowEvent) -> None:
         """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them."""
         duplicates = self.filter(event=event, outcome=Outcome.DUPLICATE).order_by("pk")
@@ -130,10 +127,15 @@ class Delivery(models.Model):
         help_text="The name, in CIRCLECI_WEBHOOK_SECRETS, of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    secret_position = models.PositiveSmallIntegerField(
+    # The next two are null in rows of versions that did not record them: what signed those is unknown.
+    secret_fingerprint = models.CharField(
+        max_length=conf.FINGERPRINT_LENGTH,
         null=True,
         blank=True,
-        help_text="Which of the webhook's secrets matched; 0 is the first of the list.",
+        help_text="Identifies the secret that matched; empty for an unsigned webhook.",
+    )
+    project_slug = models.CharField(
+        max_length=MAX_TEXT_LENGTH, null=True, blank=True, help_text="The project that a signed payload names."
     )
     webhook_slug = models.CharField(
         "address",
@@ -172,7 +174,9 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
             models.Index(fields=["outcome", "-received_at", "-id"], name="delivery_outcome_newest"),
-            models.Index(fields=["webhook", "secret_position", "-id"], name="delivery_secret_newest"),
+            models.Index(
+                fields=["webhook", "secret_fingerprint", "project_slug", "-id"], name="delivery_secret_project"
+            ),
             models.Index(
                 fields=["verified", "plausible", "-id"],
                 name="delivery_refused",
@@ -187,6 +191,14 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC"
+
+    @property
+    def secret_position(self) -> int | None:
+        """The position of the secret that signed it among its webhook's secrets of today; 0 is the newest.
+
+        None if none signed it, the secret is not configured any more, or it is unknown.
+        """
+        return conf.secret_position(self.webhook, self.secret_fingerprint)
 
     @property
     def is_whole(self) -> bool:

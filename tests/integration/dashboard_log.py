@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.urls import reverse
 
+from logs.conf import fingerprint
 from logs.insights.buckets import GROWTH
 from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
 
@@ -75,6 +76,11 @@ def make_delivery(outcome="unverified", hours_ago=0, **overrides):
     moment = NOW - hours_ago * HOUR
     values = {"reason": "no secret matches", "verified": False, "plausible": True, "headers": {}, "body": b"{}"}
     return Delivery.objects.create(received_at=moment, judged_at=moment, outcome=outcome, **values | overrides)
+
+
+def signed_with(secret, project_slug="gh/acme/orchard"):
+    """Return the columns of a delivery that a secret signed for a project."""
+    return {"verified": True, "secret_fingerprint": fingerprint(secret), "project_slug": project_slug}
 
 
 def read(client, period="24h"):

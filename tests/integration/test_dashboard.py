@@ -31,6 +31,7 @@ from tests.integration.dashboard_log import (
     query_of,
     read,
     section,
+    signed_with,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("half_past_two")]
@@ -253,7 +254,7 @@ def test_every_link_leads_to_a_page(ops, settings):
     make_standing(make_event(), make_event())
     make_statuses(2, "failed")
     make_runs(5, "failed")
-    make_delivery("logged", webhook="Orchard", secret_position=0)
+    make_delivery("logged", webhook="Orchard", **signed_with("s"))
     make_delivery()
     page = read(ops)
     names = ("broken", "totals", "hours", "workflows", "slowest", "refusals", "webhooks")
@@ -290,8 +291,8 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
     cache.clear()
     with CaptureQueriesContext(connection) as much:
         read(ops, period)
-    # Four for who is asking, two for how far the rollups go, and thirteen for what is shown.
-    assert (len(little), len(much)) == (19, 19)
+    # Four for who is asking, two for how far the rollups go, and fifteen for what is shown.
+    assert (len(little), len(much)) == (21, 21)
 
 
 def test_the_figures_are_read_once_for_each_count(ops):

@@ -24,6 +24,7 @@ from tests.integration.dashboard_log import (
     query_of,
     read,
     section,
+    signed_with,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("half_past_two")]
@@ -234,9 +235,9 @@ def test_never_reads_the_bodies_of_deliveries(ops, webhook_secrets):
 def test_tells_when_each_webhook_was_last_heard_of_and_how_late_its_events_are(ops, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": ["new", "old"], "Open": None, "Silent": "s"}
     settings.DELIVERY_RETENTION_DAYS = settings.DELIVERY_RETENTION_COUNT = 0
-    for position, hours_ago in ((1, 1), (0, 2), (0, 3)):
-        make_delivery("logged", hours_ago, webhook="Orchard", secret_position=position)
-    make_delivery("logged", 4, webhook="Open", secret_position=None)
+    for secret, hours_ago in (("old", 1), ("new", 2), ("new", 3)):
+        make_delivery("logged", hours_ago, webhook="Orchard", **signed_with(secret))
+    make_delivery("logged", 4, webhook="Open", secret_fingerprint="", project_slug="")
     for bucket, count in ((0, 50), (60, 50), (None, 7)):
         make_lags(count, bucket)
     make_lags(1, webhook="Elsewhere")

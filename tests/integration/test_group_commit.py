@@ -200,15 +200,15 @@ def log_and_close(event_id):
 
 def test_events_with_and_without_values_are_written_together():
     full, bare = pair("full", happened_at=NOW, job_number=7, duration_seconds=1.5), pair("bare")
-    full[1].update(client_address="2001:db8::1", secret_position=1, headers={"user-agent": 'ü "x"'})
+    full[1].update(client_address="2001:db8::1", secret_fingerprint="0a1b2c3d", headers={"user-agent": 'ü "x"'})
     insert_pairs([full, bare, pair("other", duration_seconds=1e-7)])
     columns = ("event__event_id", "event__happened_at", "event__job_number", "event__duration_seconds")
     rows = Delivery.objects.order_by("event__event_id").values_list(
-        *columns, "client_address", "secret_position", "headers"
+        *columns, "client_address", "secret_fingerprint", "headers"
     )
     assert list(rows) == [
         ("bare", None, None, None, None, None, {}),
-        ("full", NOW, 7, 1.5, "2001:db8::1", 1, {"user-agent": 'ü "x"'}),
+        ("full", NOW, 7, 1.5, "2001:db8::1", "0a1b2c3d", {"user-agent": 'ü "x"'}),
         ("other", None, None, 1e-7, None, None, {}),
     ]
 

@@ -5,6 +5,7 @@ import io
 import pytest
 from django.core.management import call_command
 
+from logs.conf import fingerprint
 from logs.models import Delivery, Outcome, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +31,20 @@ def test_records_by_position_and_never_by_value_which_secret_matched(
     deliver, workflow_document, rotating, secret, position
 ):
     deliver(workflow_document(), PAYMENTS, secret=secret)
-    assert Delivery.objects.get().secret_position == position
+    delivery = Delivery.objects.get()
+    assert delivery.secret_fingerprint == fingerprint(secret)
+    assert delivery.secret_position == position
     assert secret not in str(Delivery.objects.values())
+
+
+def test_the_position_of_a_secret_follows_the_configuration(deliver, workflow_document, settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"payments": OLD}
+    deliver(workflow_document(), PAYMENTS, secret=OLD)
+    positions = []
+    for secrets in (OLD, [NEW, OLD], NEW):
+        settings.CIRCLECI_WEBHOOK_SECRETS = {"payments": secrets}
+        positions.append(Delivery.objects.get().secret_position)
+    assert positions == [0, 1, None]
 
 
 def test_tells_to_keep_the_old_secret_until_circleci_uses_the_new_one(deliver, workflow_document, rotating):
@@ -50,7 +63,7 @@ def test_tells_that_the_old_secret_is_still_in_use(deliver, workflow_document, r
 def test_tells_that_the_old_secret_may_go(deliver, workflow_document, rotating):
     deliver(workflow_document(1), PAYMENTS, secret=OLD)
     deliver(workflow_document(2), PAYMENTS, secret=NEW)
-    assert "secret 2: CircleCI has changed to the newest" in report()
+    assert "1 of 1 projects use the new secret\n  secret 2: safe to remove" in report()
 
 
 def test_tells_what_was_refused_last_at_each_address(deliver, workflow_document, rotating):
@@ -76,7 +89,7 @@ def test_tells_of_an_unsigned_webhook_and_of_none(deliver, workflow_document, se
 def test_reads_no_bodies_and_few_rows(deliver, workflow_document, rotating, django_assert_num_queries):
     for seed in range(20):
         deliver(workflow_document(seed), PAYMENTS, secret=NEW)
-    with django_assert_num_queries(4) as captured:  # two secrets, two addresses
+    with django_assert_num_queries(4) as captured:  # Uses of secrets, the log's projects, two addresses.
         report()
     assert not [query for query in captured.captured_queries if '"body"' in query["sql"]]
 

@@ -75,13 +75,13 @@ ORDER BY n, part
 # Of the events {after} + 1 to {last}.
 DELIVERIES_OF_EVENTS = """
 INSERT INTO logs_delivery (
-    received_at, judged_at, outcome, reason, webhook, verified, secret_position, webhook_slug, plausible, headers,
-    client_address, body, event_id
+    received_at, judged_at, outcome, reason, webhook, verified, secret_fingerprint, project_slug, webhook_slug,
+    plausible, headers, client_address, body, event_id
 )
 SELECT
     received_at, received_at,
     CASE WHEN id % 100 = 0 THEN 'duplicate' WHEN id % 100 = 1 THEN 'updated' ELSE 'logged' END,
-    '', name, true, 0, '', true,
+    '', name, true, '0a1b2c3d', project_slug, '', true,
     '{{"content-type": "application/json", "circleci-event-type": "job-completed", "circleci-signature": "v1=00"}}',
     '192.0.2.7',
     bytes_of(
@@ -99,14 +99,14 @@ NOTE = "note " * 50
 
 REFUSED_DELIVERIES = """
 INSERT INTO logs_delivery (
-    received_at, judged_at, outcome, reason, webhook, verified, secret_position, webhook_slug, plausible, headers,
-    client_address, body
+    received_at, judged_at, outcome, reason, webhook, verified, secret_fingerprint, project_slug, webhook_slug,
+    plausible, headers, client_address, body
 )
 WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {refused})
 SELECT
     ago(({refused} - n) * 60.0), ago(({refused} - n) * 60.0),
     CASE n % 3 WHEN 0 THEN 'unverified' WHEN 1 THEN 'malformed' ELSE 'rejected' END,
-    'refused for reason ' || n % 7, '', false, NULL, '', true, '{{}}', '192.0.2.8', bytes_of('nothing')
+    'refused for reason ' || n % 7, '', false, NULL, '', '', true, '{{}}', '192.0.2.8', bytes_of('nothing')
 FROM number
 ORDER BY n
 """

@@ -32,13 +32,12 @@ _delivery = Delivery(
     outcome=Outcome.LOGGED,
     webhook=samples.WEBHOOK_NAME,
     verified=True,
-    secret_position=0,
     headers=samples.headers(_body, WORKFLOW, SECRET),
     client_address="192.0.2.17",
     event=_event,
 )
 EVENT = WorkflowEventSerializer(_event).data
-DELIVERY = DeliverySerializer(_delivery).data
+DELIVERY = DeliverySerializer(_delivery).data | {"secret_position": 0}
 EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries": [DELIVERY], "duplicates": 0}
 DELIVERY_DETAIL = DELIVERY | {
     "headers": _delivery.headers,

@@ -1,6 +1,6 @@
 """Tell how each configured webhook fares: ``manage.py check_webhooks``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +8,21 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from logs import conf
+from logs.insights.secret_use import Removal, Rotation, Use, read_rotations, read_uses
 from logs.management.examples import CommandWithExamples
+from logs.management.terminal import printable
 from logs.models import Delivery
+
+MAX_LISTED = 10
+
+# fmt: off
+ADVICE = {
+    Removal.NOT_YET: "keep it, CircleCI has not used the newest one yet",
+    Removal.IN_USE:  "STILL IN USE; enter the newest one in CircleCI before you remove it",
+    Removal.UNKNOWN: "unknown whether it is in use; keep it until every project has used the newest one",
+    Removal.SAFE:    "safe to remove; every project has changed to the newest one",
+}
+# fmt: on
 
 
 class Command(CommandWithExamples):
@@ -17,7 +30,8 @@ class Command(CommandWithExamples):
 
     help = (
         "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS when it was last heard of, what was last refused at its "
-        "address, and whether an older secret is still in use. CircleCI itself raises no alarm."
+        "address, which projects still use an older secret, and whether it is safe to remove. CircleCI itself raises "
+        "no alarm."
     )
     examples = """
 manage.py check_webhooks
@@ -30,27 +44,47 @@ manage.py check_webhooks | grep "STILL IN USE"
         configured = conf.webhooks()
         if not configured:
             self.stdout.write("No webhook is configured; see CIRCLECI_WEBHOOK_SECRETS.")
+        uses = read_uses()
+        rotations = read_rotations(uses)
         for webhook in configured:
-            self.stdout.write("\n".join([f"{webhook.name}  (/log-circleci-webhook/{webhook.slug})", *_facts(webhook)]))
+            title = f"{webhook.name}  (/log-circleci-webhook/{webhook.slug})"
+            self.stdout.write("\n".join([title, *_facts(webhook, uses[webhook.name], rotations.get(webhook.name))]))
         self.stdout.write("\n".join(["Address of all webhooks  (/log-circleci-webhook)", _last_refused("")]))
 
 
-def _facts(webhook: conf.Webhook) -> Iterator[str]:
+def _facts(webhook: conf.Webhook, uses: Sequence[Use], rotation: Rotation | None) -> Iterator[str]:
     if webhook.is_signed:
-        yield from _secret_facts(webhook)
+        yield from _secret_facts(webhook, [use for use in uses if use.fingerprint != ""])
+        if rotation:
+            yield from _rotation_facts(rotation)
     else:
         yield "  not signed: anybody who knows its address may log events"
-        yield f"  last accepted: {_when(Delivery.objects.last_accepted(webhook.name, None))}"
+        yield f"  last accepted: {_last([use for use in uses if not use.fingerprint])}"
     yield _last_refused(webhook.slug)
 
 
-def _secret_facts(webhook: conf.Webhook) -> Iterator[str]:
-    count = len(webhook.secrets)
-    newest, *older = (Delivery.objects.last_accepted(webhook.name, position) for position in range(count))
-    for position, last in enumerate([newest, *older]):
-        yield f"  {_secret_title(position, count)} last verified: {_when(last)}"
-    for position, last in enumerate(older, start=1):
-        yield _advice(position, last, newest)
+def _secret_facts(webhook: conf.Webhook, uses: Sequence[Use]) -> Iterator[str]:
+    count, fingerprints = len(webhook.secrets), webhook.fingerprints
+    for position, fingerprint in enumerate(fingerprints):
+        last = _last([use for use in uses if use.fingerprint == fingerprint])
+        yield f"  {_secret_title(position, count)} last verified: {last}"
+    if others := [use for use in uses if use.fingerprint not in fingerprints]:
+        yield f"  another secret, or an unknown one, last verified: {_last(others)}"
+
+
+def _rotation_facts(rotation: Rotation) -> Iterator[str]:
+    is_one = len(rotation.removals) == 1
+    behind = [
+        f"{_project(each.project)}{'' if is_one else f' (secret {each.position + 1})'}, {_age(each.received_at)}"
+        for each in rotation.behind
+    ]
+    of_projects = f"  {rotation.on_newest} of {rotation.projects} projects use the new secret"
+    still = f"; still on {'the' if is_one else 'an'} old one: {_listed(behind)}" if behind else ""
+    yield of_projects + still
+    if rotation.unknown:
+        yield f"  unknown which secret they use: {_listed([_project(name) for name in rotation.unknown])}"
+    for position, removal in enumerate(rotation.removals, start=1):
+        yield f"  secret {position + 1}: {ADVICE[removal]}"
 
 
 def _secret_title(position: int, count: int) -> str:
@@ -59,21 +93,29 @@ def _secret_title(position: int, count: int) -> str:
     return f"secret {position + 1} of {count} ({'the newest' if position == 0 else 'older'})"
 
 
-def _advice(position: int, last: Delivery | None, newest: Delivery | None) -> str:
-    if newest is None:
-        return f"  secret {position + 1}: keep it, CircleCI has not used the newest one yet"
-    if last is None or last.received_at < newest.received_at:
-        return f"  secret {position + 1}: CircleCI has changed to the newest; remove it once late retries are over"
-    return f"  secret {position + 1}: STILL IN USE; enter the newest one in CircleCI before you remove it"
+def _project(name: str) -> str:
+    return printable(name) or "a delivery without a project"
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = len(items) - MAX_LISTED
+    return "; ".join([*items[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _last_refused(slug: str) -> str:
     refused = Delivery.objects.refused().filter(webhook_slug=slug).newest_first().defer("body").first()
-    return f"  last refused: {_when(refused)}" + (f", {refused.outcome}: {refused.reason}" if refused else "")
+    if refused is None:
+        return "  last refused: never"
+    return f"  last refused: {_when(refused.received_at)}, {refused.outcome}: {refused.reason}"
 
 
-def _when(delivery: Delivery | None) -> str:
-    if delivery is None:
-        return "never"
-    at: datetime = delivery.received_at
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC ({timesince(at, timezone.now()).replace(chr(0xA0), ' ')} ago)"
+def _last(uses: Sequence[Use]) -> str:
+    return _when(max(uses, key=lambda use: use.key).received_at) if uses else "never"
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC ({_age(at)})"
+
+
+def _age(at: datetime) -> str:
+    return f"{timesince(at, timezone.now()).replace(chr(0xA0), ' ')} ago"

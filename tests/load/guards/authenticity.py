@@ -99,7 +99,7 @@ GUARDS = [
         change="record it in place of the webhook's name",
         file=PIPELINE,
         before='"webhook": sender.webhook.name if sender else "",',
-        after='"webhook": sender.webhook.secrets[sender.secret_position or 0] if sender else "",',
+        after='"webhook": sender.webhook.secrets[0] if sender else "",',
         test=f"{SECRETS_TESTS}::test_records_by_position_and_never_by_value_which_secret_matched",
     ),
     Guard(
@@ -138,7 +138,7 @@ GUARDS = [
         promise="What nobody signed is marked unverified",
         change="mark it verified",
         file=PIPELINE,
-        before="return self.secret_position is not None",
+        before="return bool(self.secret_fingerprint)",
         after="return True",
         test=f"{RECEIVE_TESTS}::test_a_webhook_without_secret_logs_unverified_events_at_its_own_address_only",
     ),
@@ -211,7 +211,7 @@ GUARDS = [
         change="take the first webhook for the sender",
         file=REPLAY,
         before="sender = authenticate(arrival)",
-        after="from logs.conf import webhooks\n        sender = Sender(webhook=webhooks()[0], secret_position=0)",
+        after="from logs.conf import webhooks\n        sender = Sender(webhook=webhooks()[0], secret_fingerprint='00')",
         test=f"{REPLAY_TESTS}::test_a_forgery_stays_refused_by_replay",
     ),
     Guard(

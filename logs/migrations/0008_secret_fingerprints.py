@@ -1,0 +1,39 @@
+"""Fingerprints of secrets in place of their positions, which change with each rotation."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("logs", "0007_duplicates")]
+
+    operations = [
+        # Nullable and without a default: the old version inserts without them, and SQLite need not copy the table.
+        migrations.AddField(
+            model_name="delivery",
+            name="secret_fingerprint",
+            field=models.CharField(
+                blank=True,
+                help_text="Identifies the secret that matched; empty for an unsigned webhook.",
+                max_length=8,
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="project_slug",
+            field=models.CharField(
+                blank=True, help_text="The project that a signed payload names.", max_length=255, null=True
+            ),
+        ),
+        migrations.RemoveIndex(model_name="delivery", name="delivery_secret_newest"),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                fields=["webhook", "secret_fingerprint", "project_slug", "-id"], name="delivery_secret_project"
+            ),
+        ),
+        # The column stays in the database, where the old version writes it while it still serves.
+        migrations.SeparateDatabaseAndState(
+            state_operations=[migrations.RemoveField(model_name="delivery", name="secret_position")]
+        ),
+    ]
