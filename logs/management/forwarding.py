@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 from urllib3.util import parse_url
 
 from logs.management.listening import Refused
@@ -69,14 +73,80 @@ def refuse_public(url: str) -> None:
         Refused: it is such an address, or its host is not known.
     """
     address = parse_url(url)
-    host = (address.host or "").strip("[]")
+    _private_addresses((address.host or "").strip("[]"), address.port)
+
+
+class NotPrivate(NewConnectionError):
+    """No connection was made: the host is outside of the private network, or unknown; `reason` says which."""
+
+    def __init__(self, connection: HTTPConnection, reason: str) -> None:
+        super().__init__(connection, reason)
+        self.reason = reason
+
+
+class PrivatePoolManager(PoolManager):
+    """Connects to this machine and its private network only.
+
+    A name is resolved once for each connection, and the connection goes to an IP address that was judged. A second
+    lookup could give another address: whoever controls the name's DNS could then receive the payloads. Proxies of the
+    environment are not used, because a proxy would resolve the name itself.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of urllib3's PoolManager."""
+        super().__init__(**options)
+        self.pool_classes_by_scheme = {"http": _PrivateHTTPPool, "https": _PrivateHTTPSPool}
+
+
+class _PrivateHTTPConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        # The name is what the Host header, SNI and the check of the certificate are about, so it is put back.
+        name, error = self.host, NewConnectionError(self, "the host has no IP address")
+        try:
+            for address in _judged_addresses(self):
+                self.host = address
+                try:
+                    return super()._new_conn()
+                except NewConnectionError as unreached:
+                    error = unreached
+        finally:
+            self.host = name
+        raise error
+
+
+class _PrivateHTTPSConnection(_PrivateHTTPConnection, HTTPSConnection):
+    pass
+
+
+class _PrivateHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _PrivateHTTPConnection
+
+
+class _PrivateHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _PrivateHTTPSConnection
+
+
+def _judged_addresses(connection: HTTPConnection) -> list[str]:
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)}
-    except OSError as error:
+        return _private_addresses(connection.host, connection.port)
+    except Refused as error:
+        raise NotPrivate(connection, str(error)) from error
+
+
+def _private_addresses(host: str, port: int | None) -> list[str]:
+    """Return the IP addresses of a host, in the resolver's order, once all of them are judged to be private.
+
+    Raises:
+        Refused: one of them is public, or the host is not known.
+    """
+    try:
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
         raise Refused(f"the host {host!r} is not known: {error}") from error
     for each in sorted(found):
         if not _is_private(each):
             raise Refused(f"{host} is {each}, a public address; with --allow-public it is sent there all the same")
+    return list(dict.fromkeys(found))
 
 
 def _is_private(text: str) -> bool:

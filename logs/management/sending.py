@@ -21,6 +21,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import SKIP_HEADER
 
+from logs.management.forwarding import NotPrivate, PrivatePoolManager
 from logs.management.terminal import printable
 
 CIRCLECI_TIMEOUT_SECONDS = 10
@@ -77,11 +78,14 @@ class Sender:
     Like CircleCI it follows no redirect; unlike CircleCI it never tries again.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS) -> None:
-        """Take the address of the receiver, and how long to wait for each answer."""
+    def __init__(
+        self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS, allow_public: bool = True
+    ) -> None:
+        """Take the address of the receiver, how long to wait for each answer, and whether it may be on the internet."""
         self._url = url
         self._timeout_seconds = timeout_seconds
-        self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(total=timeout_seconds))
+        pool_class = urllib3.PoolManager if allow_public else PrivatePoolManager
+        self._pool = pool_class(timeout=urllib3.Timeout(total=timeout_seconds))
 
     def send(self, message: Message) -> Answer:
         """Post a message, with its own headers only, and return what came of it, whatever that was."""
@@ -102,6 +106,8 @@ class Sender:
         return _answer(response.status, response.data, _milliseconds_since(started))
 
     def _explain(self, error: HTTPError) -> str:
+        if isinstance(error, NotPrivate):
+            return error.reason
         if isinstance(error, NameResolutionError):
             return f"the host name of {self._url} is not known"
         if isinstance(error, NewConnectionError) and isinstance(error.__cause__, ConnectionRefusedError):

@@ -1,6 +1,7 @@
 """`manage.py replay_deliveries --to` and `--save`: kept deliveries go to any address again, as CircleCI sent them."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -278,3 +279,54 @@ def test_ends_quietly_when_nobody_reads_on():
         os.close(writing)
         _, told = process.communicate(timeout=30)
     assert (process.returncode, told) == (1, "")
+
+
+def answering_by_turns(monkeypatch, *addresses):
+    """Let a name resolve to one address after the other, the last one again and again."""
+    look_up, turns = socket.getaddrinfo, iter(addresses)
+    last = addresses[-1]
+
+    def found(host, *args, **kwargs):
+        return look_up(next(turns, last) if host == "rebound.example" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+def test_sends_to_the_address_that_it_judged(logged, receiver, monkeypatch):
+    answering_by_turns(monkeypatch, "127.0.0.1", "93.184.215.14")
+    run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[0].pk)
+    assert sent_bodies(receiver) == [bytes(logged[0].body)]
+    with pytest.raises(CommandError, match="a public address"):
+        run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[1].pk)
+    assert len(receiver.log) == 1
+
+
+def test_sends_to_a_public_address_only_if_asked_for(logged, receiver, monkeypatch):
+    answering_by_turns(monkeypatch, "93.184.215.14")
+    with pytest.raises(CommandError, match=r"rebound\.example is 93\.184\.215\.14, a public address; with --allow-pub"):
+        run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[0].pk)
+    assert not receiver.log
+    monkeypatch.setattr("logs.management.forwarding._is_private", lambda _: False)
+    assert run("--to", receiver.url_for(PATH), "--allow-public", logged[0].pk)
+
+
+def test_listen_posts_to_the_address_that_it_judged(logged, receiver, monkeypatch, tmp_path):
+    """The name is public again when the command connects: the delivery waits until it is not."""
+    answering_by_turns(monkeypatch, "127.0.0.1", "93.184.215.14")
+
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logs.management.listening.time.sleep", stop)
+    told = StringIO()
+    with pytest.raises(SystemExit):
+        call_command(
+            "listen",
+            f"--to=http://rebound.example:{receiver.port}{PATH}",
+            "--since=start",
+            f"--state={tmp_path / 'state.json'}",
+            stderr=told,
+        )
+    assert "rebound.example is 93.184.215.14, a public address" in told.getvalue()
+    assert "; trying again" in told.getvalue()
+    assert not receiver.log

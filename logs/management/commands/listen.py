@@ -141,8 +141,9 @@ class Command(CommandWithExamples):
             refuse_public(options["to"])
         filters = _filters(options)
         source = _source(options, filters)
-        self._sender = Sender(options["to"], timeout_seconds=ANSWER_TIMEOUT_SECONDS)
-        self._repeater = Sender(options["to"], timeout_seconds=REPEAT_TIMEOUT_SECONDS)
+        to, allow_public = options["to"], options["allow_public"]
+        self._sender = Sender(to, timeout_seconds=ANSWER_TIMEOUT_SECONDS, allow_public=allow_public)
+        self._repeater = Sender(to, timeout_seconds=REPEAT_TIMEOUT_SECONDS, allow_public=allow_public)
         default = progress_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
         progress = Progress(options["state"] or default)
         with progress.held():

@@ -65,6 +65,9 @@ class Command(CommandWithExamples):
         add_event_filters(parser)
         elsewhere = parser.add_argument_group("instead of judging them here")
         elsewhere.add_argument("--to", type=web_address, metavar="URL", help="send them there, as CircleCI sent them")
+        elsewhere.add_argument(
+            "--allow-public", action="store_true", help="with --to: send to an address on the internet too"
+        )
         elsewhere.add_argument("--rate", type=positive_number, metavar="PER_SECOND", help="with --to: so many a second")
         elsewhere.add_argument(
             "--save",
@@ -136,7 +139,8 @@ class Command(CommandWithExamples):
         _complain([], left_out, len(chosen))
 
     def _send(self, chosen: list[int], options: dict[str, Any]) -> None:
-        sender, answers, left_out = Sender(options["to"]), list[Answer](), 0
+        sender = Sender(options["to"], allow_public=options["allow_public"])
+        answers, left_out = list[Answer](), 0
         is_listed = len(chosen) <= MAX_SHOWN_SINGLY or options["verbosity"] > 1
         in_turn = _with_progress(paced(chosen, options["rate"]), None if is_listed else len(chosen), "sending")
         started, is_stopped = time.monotonic(), False
