@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from logs.admin.bodies import show_body
 from logs.admin.curl import curl_for, file_name
-from logs.admin.outcomes import advice_for, is_cut
+from logs.admin.outcomes import advice_for
 from logs.models import Delivery, Outcome
 from logs.permissions import REPLAY, VIEW_BODIES
 
@@ -17,7 +17,7 @@ def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]
     """Return the context of a delivery's page."""
     may_see_bodies = request.user.has_perm(VIEW_BODIES)
     body = show_body(bytes(delivery.body)) if may_see_bodies else None
-    cut = is_cut(delivery) if may_see_bodies else False
+    cut = may_see_bodies and not delivery.is_whole
     attempts = list(delivery.attempts.order_by("-pk")[: SHOWN_ATTEMPTS + 1])
     return {
         "delivery": delivery,

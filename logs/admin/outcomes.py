@@ -35,12 +35,6 @@ UNSIGNED_ADVICE = _(
 )
 
 
-def is_cut(delivery: Delivery) -> bool:
-    """Whether less of its body is kept than its sender announced; this reads the body."""
-    promised = delivery.headers.get("content-length", "")
-    return promised.isdecimal() and len(delivery.body) < int(promised)
-
-
 def advice_for(delivery: Delivery, *, cut: bool) -> Promise | None:
     """Return what can be done about a delivery's outcome; None where nothing has to be.
 

@@ -34,7 +34,8 @@ class CircleCISignatureAuthentication(BaseAuthentication):
         """
         arrival = arrival_without_body(request._request, request.parser_context["kwargs"].get("webhook"))
         try:
-            arrival = replace(arrival, body=read_body(request._request))
+            body = read_body(request._request)
+            arrival = replace(arrival, body=body, body_length=len(body))
             sender = authenticate(arrival)
         except WebhookLogError as error:
             keep_refused(arrival, error)

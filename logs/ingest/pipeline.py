@@ -59,6 +59,7 @@ class Arrival:
     headers: Mapping[str, str]  # The allow-listed ones, their names in lower case.
     client_address: str | None
     body: bytes = b""
+    body_length: int | None = None  # In bytes, before any cut; None if the body was not read.
 
     @property
     def is_plausible(self) -> bool:
@@ -309,6 +310,7 @@ def _delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
         "client_address": arrival.client_address,
         "plausible": arrival.is_plausible,
         "body": arrival.body,
+        "body_length": arrival.body_length,
         **_verdict_columns(verdict, judged_at=arrival.received_at),
     }
 

@@ -69,9 +69,9 @@ def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
 def _judge(delivery: Delivery) -> Verdict:
     body = bytes(delivery.body)
     if not delivery.is_whole:
-        promised = delivery.headers["content-length"]
-        reason = f"cannot be judged again: only {len(body)} of {promised} bytes of its body are kept"
-        return Verdict(outcome=Outcome(delivery.outcome), reason=reason)
+        length = delivery.original_length
+        why = "its body was not read" if length is None else f"only {len(body)} of {length} bytes of its body are kept"
+        return Verdict(outcome=Outcome(delivery.outcome), reason=f"cannot be judged again: {why}")
     arrival = Arrival(
         received_at=delivery.received_at,
         webhook_slug=delivery.webhook_slug,

@@ -147,6 +147,9 @@ class Delivery(models.Model):
     headers = models.JSONField(help_text="The headers that matter, their names in lower case.")
     client_address = models.GenericIPAddressField(null=True, blank=True)
     body = models.BinaryField(help_text="The raw bytes.")
+    body_length = models.PositiveIntegerField(
+        null=True, blank=True, help_text="In bytes, as it arrived; null if it was not read, and in old deliveries."
+    )
     event = models.ForeignKey(
         WorkflowEvent,
         on_delete=models.SET_NULL,
@@ -201,7 +204,15 @@ class Delivery(models.Model):
         return conf.secret_position(self.webhook, self.secret_fingerprint)
 
     @property
+    def original_length(self) -> int | None:
+        """The length of the body in bytes as it arrived, or as its headers announced it; None if it is unknown."""
+        announced = self.headers.get("content-length", "")
+        if self.body_length is None and announced.isdecimal():
+            return int(announced)
+        return self.body_length
+
+    @property
     def is_whole(self) -> bool:
-        """Whether its whole body is kept; of what nobody has signed it may be only the beginning."""
-        promised = self.headers.get("content-length", "")
-        return not promised.isdecimal() or len(self.body) >= int(promised)
+        """Whether its whole body is stored; of an unverified one it may be the beginning, of a rejected one nothing."""
+        length = self.original_length
+        return self.outcome != Outcome.REJECTED if length is None else len(self.body) >= length

@@ -1,5 +1,6 @@
 """Fixtures of integration tests: users, logs at a fixed time, and the server that send_test_webhook sends to."""
 
+import io
 import json
 from datetime import timedelta
 from io import StringIO
@@ -11,12 +12,27 @@ from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.test import Client
 
+from logs.circleci import samples
 from logs.ingest import insertion, pipeline
 from logs.models import Delivery, RollupState
 from tests.integration import dashboard_log, rollup_history
 
 PATH = "/log-circleci-webhook"
 CREATED = json.dumps({"message": "Webhook Event successfully logged", "outcome": "logged"})
+
+
+@pytest.fixture
+def deliver_in_chunks(client, webhook_secrets):
+    """Post a body as a server hands it over that came in chunks: without a length, but with an end."""
+
+    def post(body, secret, **headers):
+        sent = (
+            samples.headers(body, {"type": "workflow-completed"}, secret) | {"transfer-encoding": "chunked"} | headers
+        )
+        stream = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+        return client.generic("POST", PATH, headers=sent, **stream)
+
+    return post
 
 
 @pytest.fixture

@@ -112,6 +112,37 @@ def test_cuts_a_strangers_body_but_keeps_an_authentic_one_whole(deliver, setting
     assert bytes(Delivery.objects.get(outcome=Outcome.MALFORMED).body) == b"authentic, but malformed"
 
 
+def test_stores_the_original_length_of_a_body_that_was_cut(deliver, deliver_in_chunks, settings):
+    settings.REFUSED_BODY_MAX_BYTES = 10
+    for answer in (deliver(b"a stranger's body", secret="wrong"), deliver_in_chunks(b"a stranger's body", "wrong")):
+        assert answer.status_code == 401
+    for delivery in Delivery.objects.all():
+        assert (len(delivery.body), delivery.original_length, delivery.is_whole) == (10, 17, False)
+
+
+def test_a_chunked_body_that_was_not_cut_is_whole(deliver_in_chunks):
+    deliver_in_chunks(b"a stranger's body", secret="wrong")
+    delivery = Delivery.objects.get()
+    assert "content-length" not in delivery.headers
+    assert (delivery.original_length, delivery.is_whole) == (17, True)
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_type": "text/plain"}, {"content_encoding": "gzip"}])
+def test_a_chunked_body_that_was_not_read_is_not_whole(deliver_in_chunks, settings, headers):
+    settings.MAX_BODY_BYTES = 10
+    deliver_in_chunks(b"a stranger's body", "wrong", **{name.replace("_", "-"): headers[name] for name in headers})
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.original_length, delivery.is_whole) == (Outcome.REJECTED, None, False)
+
+
+def test_a_delivery_from_before_lengths_were_stored_is_measured_by_its_header(deliver):
+    deliver(b"a stranger's body", secret="wrong")
+    Delivery.objects.update(body_length=None)
+    assert Delivery.objects.get().is_whole
+    Delivery.objects.update(body=b"a stranger")
+    assert not Delivery.objects.get().is_whole
+
+
 def test_limits_what_is_malformed_at_an_unsigned_webhook_like_strangers(deliver, webhook_secrets, settings):
     webhook_secrets |= {"lab": None}
     settings.REFUSED_DELIVERIES_PER_MINUTE = 1

@@ -158,6 +158,17 @@ def test_says_that_a_cut_body_cannot_be_judged_again(deliver, settings):
     assert result.verdict.reason == "cannot be judged again: only 10 of 24 bytes of its body are kept"
 
 
+def test_says_that_a_chunked_body_cannot_be_judged_again_once_it_was_cut_or_not_read(deliver_in_chunks, settings):
+    settings.REFUSED_BODY_MAX_BYTES = 10
+    deliver_in_chunks(b'{"id": "a", "type": "b"}', secret="wrong")
+    settings.MAX_BODY_BYTES = 10
+    deliver_in_chunks(b'{"id": "a", "type": "b"}', secret="wrong")
+    unread, cut = (replay(delivery.pk, actor="ops").verdict for delivery in Delivery.objects.newest_first())
+    assert cut.outcome == Outcome.UNVERIFIED
+    assert cut.reason == "cannot be judged again: only 10 of 24 bytes of its body are kept"
+    assert (unread.outcome, unread.reason) == (Outcome.REJECTED, "cannot be judged again: its body was not read")
+
+
 def test_the_command_replays_all_refused_deliveries_and_sums_up(mended, deliver, workflow_document):
     deliver(workflow_document(2), secret="ABCD1234")
     deliver(b"[]", secret="ABCD1234")

@@ -222,6 +222,26 @@ def test_answers_broken_chunks_with_400(server, broken):
     assert status_line.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(lambda body: b"%x\r\n%s" % (len(body) + 1, body), id="inside a chunk"),
+        pytest.param(lambda body: b"%x\r\n%s" % (len(body), body), id="after a chunk's bytes"),
+        pytest.param(lambda body: b"%x\r\n%s\r\n" % (len(body), body), id="before the last chunk"),
+        pytest.param(lambda body: b"%x\r\n%s\r\n0\r\n" % (len(body), body), id="inside the last chunk"),
+    ],
+)
+def test_never_takes_a_chunked_body_for_whole_that_ended_early(server, cut):
+    # All the bytes that the signature covers have arrived, but more could have followed.
+    body, headers = delivery(seed=13)
+    with server.connect() as client:
+        client.sendall(head_of(headers, "Transfer-Encoding: chunked") + cut(body))
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"body_unreadable"' in answer
+
+
 def test_refuses_a_body_that_is_cut_off(server):
     body, headers = delivery()
     status_line = server.exchange(head_of(headers, f"Content-Length: {len(body)}") + body[:-1])
