@@ -1,8 +1,14 @@
-"""Full-text search over events: words, by PostgreSQL's GIN index or SQLite's FTS5, which migration 0003 makes."""
+"""Full-text search over events: words, by PostgreSQL's GIN index or SQLite's FTS5, which migration 0003 makes.
+
+Both indexes hold words as spaces separate them. Words of scripts that are written without spaces are therefore searched
+for as parts of the text, which no index serves.
+"""
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
+from unicodedata import normalize
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,19 +23,51 @@ MANY = 20_000
 
 # As the indexes have it. PostgreSQL by itself takes "feature/login" for a path and "v1.2" for a host, each one word.
 POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ plainto_tsquery('simple', %s)"
-POSTGRESQL_LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
+LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
 
-_WORD = re.compile(r"[^\W_]+")
+# Thai, Lao, Tibetan, Burmese, Khmer, Tai, Chinese and Japanese, half-width forms among them. Korean has spaces, but its
+# words end in particles: a search for a noun must find it with each of them.
+SPACELESS = (
+    r"\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3035"
+    r"\u303b\u303c\u3041-\u30fa\u30fc-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaadf"
+    r"\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+)
+_SPACELESS = re.compile(f"[{SPACELESS}]")
+# In some of these scripts vowels are marks, which Python does not count as letters.
+_WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[^\W_])+")
+_HALF_WIDTH = {ord(normalize("NFKC", chr(code))): code for code in range(0xFF66, 0xFFA0)}
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, runs of letters and digits, each once: a page asks each row for each of them."""
+    """Return the words of a text, each once: a page asks each row for each of them.
+
+    A word is a run of letters and digits, or of characters of scripts without spaces.
+    """
     return list({word.lower(): word for word in _WORD.findall(text)}.values())
 
 
+def are_spaceless(words: Sequence[str]) -> bool:
+    """Return whether some words are of a script without spaces, so that all are searched for as parts of the text."""
+    return any(map(_SPACELESS.search, words))
+
+
+def spellings_of(word: str) -> list[str]:
+    """Return the forms in which Unicode may hold a word: as given, composed, decomposed, half-width, in each case."""
+    composed = normalize("NFKC", word)
+    decomposed = normalize("NFD", composed)
+    # SQLite's LIKE ignores the case of ASCII only.
+    cases = [] if composed.isascii() else [composed.lower(), composed.upper(), composed.capitalize()]
+    return list(dict.fromkeys([word, composed, decomposed, decomposed.translate(_HALF_WIDTH), *cases]))
+
+
 def few_holding(words: Sequence[str]) -> list[int] | None:
-    """Return the primary keys of the events that hold each of the words; None where they are more than `FEW`."""
+    """Return the primary keys of the events that hold each of the words.
+
+    None if they are more than `FEW`, or no index leads to them.
+    """
+    if are_spaceless(words):
+        return None
     if connection.vendor == "sqlite":
         return _few_keys(SQLITE_ROWIDS, _sqlite_query(words))
     condition = POSTGRESQL_WORDS.format(_joined(SEARCHED_COLUMNS))
@@ -68,19 +106,31 @@ class HoldsWords(Func):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, list[Any]]:
         """Return the condition for PostgreSQL."""
-        text = _joined([compiler.compile(column)[0] for column in self.source_expressions[1:]])
+        text = self._text(compiler)
+        if are_spaceless(self.words):
+            return self._holds_parts(text)
         # The letters first: a row without them need not be taken to pieces, which costs ten times as much.
         # IS TRUE keeps PostgreSQL from the index, which gives a word's first row only after all rows that hold it.
-        conditions = [POSTGRESQL_LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
+        conditions = [LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
         return " AND ".join(condition.format(text) for condition in conditions), [*self.words, " ".join(self.words)]
 
     def as_sqlite(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, list[Any]]:
         """Return the condition for SQLite."""
+        if are_spaceless(self.words):
+            return self._holds_parts(self._text(compiler))
         key, _ = compiler.compile(self.source_expressions[0])
         # Without the plus, SQLite would read all rows of the list, and sort them.
         return f"+{key} IN ({SQLITE_ROWIDS})", [_sqlite_query(self.words)]
+
+    def _text(self, compiler: SQLCompiler) -> str:
+        return _joined([compiler.compile(column)[0] for column in self.source_expressions[1:]])
+
+    def _holds_parts(self, text: str) -> tuple[str, list[Any]]:
+        spellings = [spellings_of(word) for word in self.words]
+        conditions = [f"({' OR '.join([LETTERS.format(text)] * len(each))})" for each in spellings]
+        return " AND ".join(conditions), list(chain.from_iterable(spellings))
 
 
 def _joined(columns: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -153,6 +154,51 @@ def test_words_find_the_same_where_they_are_taken_for_very_frequent_ones(find, m
         assert find(q=words) == found
     looked_up = [query["sql"] for query in captured if "LIMIT 0" in query["sql"]]
     assert len(looked_up) == (connection.vendor == "sqlite")
+
+
+@pytest.mark.parametrize(
+    ("subject", "found", "missed"),
+    [
+        (
+            "ログイン画面の不具合を修正",
+            ["修正", "ログイン", "ﾛｸﾞｲﾝ", "の", "画面 修正", "修正 画面", "面の不"],
+            ["正修", "修理", "画修"],
+        ),
+        ("login画面のbugを修正 (v2)", ["login 修正", "BUG 修", "修正 v2", "画面 deploy", "login画面"], ["login 修理"]),
+        ("ﾛｸﾞｲﾝ画面", ["ログイン", "ﾛｸﾞｲﾝ", "グ", "ログイン 画面"], ["ログアウト"]),
+        ("\u30cf\u3099\u30af\u3099を直す", ["バグ", "直す"], ["バク直"]),
+        ("修复登录页面的问题", ["登录", "页", "登录页面", "问题 修复"], ["录登", "登陆"]),
+        ("𠮷野家のメニュー", ["𠮷", "𠮷野家"], ["吉野家"]),
+        ("แก้ไขหน้าเข้าสู่ระบบ", ["หน้า", "เข้าสู่ระบบ", "แก้ไข"], ["ออกจาก"]),
+        ("ແກ້ໄຂໜ້າເຂົ້າສູ່ລະບົບ", ["ໜ້າ", "ລະບົບ"], ["ອອກ"]),
+        ("កែទំព័រចូល", ["ទំព័រ", "ចូល"], ["ចេញ"]),
+        ("ဝင်ရောက်မှုကိုပြင်ပါ", ["ပြင်", "ဝင်ရောက်"], ["ထွက်"]),
+        ("로그인을 수정", ["로그인", "수정 로그"], ["로그아웃"]),
+        ("Öffne 登录", ["öffne 登", "ÖFFNE 登"], ["schließe 登"]),
+    ],
+)
+def test_finds_words_of_scripts_without_spaces_as_parts_of_the_text(reader, subject, found, missed):
+    WorkflowEvent.objects.create(**DEPLOY | {"commit_subject": subject})
+    WorkflowEvent.objects.create(**TEST)
+    for words in found:
+        assert [event["id"] for event in reader.get(URL, {"q": words}).json()] == ["deploy"], words
+    for words in missed:
+        assert reader.get(URL, {"q": words}).json() == [], words
+
+
+@pytest.mark.parametrize("column", ["commit_subject", "branch", "author", "workflow", "job"])
+def test_finds_words_of_scripts_without_spaces_in_every_searched_column(reader, column):
+    WorkflowEvent.objects.create(**TEST | {column: "画面の修正版"})
+    assert len(reader.get(URL, {"q": "修正"}).json()) == 1
+    assert len(reader.get(URL, {"q": "修正", "ordering": "-duration", "status": "success"}).json()) == 1
+
+
+def test_words_of_scripts_without_spaces_are_found_on_a_later_page(many, monkeypatch):
+    monkeypatch.setattr(pages, "MAX_SCANNED", 50)
+    WorkflowEvent.objects.filter(event_id__in=["event-7", "event-299"]).update(commit_subject="画面の修正")
+    ids, count = follow(many, f"{URL}?q={quote('修正')}")
+    assert ids == ["event-7", "event-299"]
+    assert 3 <= count <= 300 // 50 + 1
 
 
 def test_chooses_what_meets_every_condition(find):
