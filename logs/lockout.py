@@ -1,12 +1,15 @@
-"""Count failed sign-ins so that deliveries need not wait for it."""
+"""Count failed sign-ins, and answer those beyond the bound on hashing, so that deliveries need not wait for either."""
 
+from collections.abc import Callable
 from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_client_username
 from axes.models import AccessAttempt
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 
+from logs.hashing import RETRY_AFTER_SECONDS, TooManyPasswords
 from logs.ingest.writing import durable_transaction
 from logs.proxies import counted_address, network_address
 
@@ -20,7 +23,9 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
     def user_login_failed(
         self, sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
     ) -> None:
-        """Count a failure."""
+        """Count a failure; during a lockout, write nothing, or guesses would keep deliveries from their turn."""
+        if getattr(request, "axes_locked_out", False):
+            return
         with durable_transaction():
             super().user_login_failed(sender, credentials, request, **kwargs)
 
@@ -37,3 +42,22 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
     def reset_attempts(self, *, ip_address: str | None = None, **kwargs: Any) -> int:
         """Forget the failures of a client, by any of its addresses, and return how many rows that removes."""
         return super().reset_attempts(ip_address=network_address(ip_address), **kwargs)  # type: ignore[no-any-return]
+
+
+class TooManyPasswordsMiddleware:
+    """Answers a form whose password could not be hashed at once with a page that says so."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass the request on."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer `TooManyPasswords`; None leaves any other exception to Django."""
+        if not isinstance(exception, TooManyPasswords):
+            return None
+        response = render(request, "429.html", status=429)
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response

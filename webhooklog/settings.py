@@ -62,7 +62,13 @@ CORS_EXPOSE_HEADERS = [
 
 # Against guessing passwords: ten failures lock that address for a quarter of an hour, in all processes, and before a
 # password is hashed, so that guessing neither fills the table of failures nor takes the processor from deliveries.
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "logs.hashing.FreePlaceBackend",
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# The only one, or passwords hashed by another would be hashed without a bound.
+PASSWORD_HASHERS = ["logs.hashing.BoundedPasswordHasher"]
 AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -129,6 +135,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "logs.lockout.TooManyPasswordsMiddleware",
     # Last, so that nothing behind it turns a lockout into another answer.
     "axes.middleware.AxesMiddleware",
 ]

@@ -5,7 +5,20 @@ from typing import Any
 
 from django.http import QueryDict
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
+from rest_framework.status import HTTP_429_TOO_MANY_REQUESTS
+
+from logs.hashing import RETRY_AFTER_SECONDS, TooManyPasswords
+
+
+class TooManySignIns(APIException):
+    """Too many passwords are being checked at once; this one was not looked at."""
+
+    status_code = HTTP_429_TOO_MANY_REQUESTS
+    default_detail = "Too many passwords are being checked at once; send the request again later, or use a token."
+    default_code = "too_many_sign_ins"
+    wait = RETRY_AFTER_SECONDS  # REST framework makes a Retry-After header of it.
 
 
 class CountedBasicAuthentication(BasicAuthentication):
@@ -20,9 +33,13 @@ class CountedBasicAuthentication(BasicAuthentication):
 
         Raises:
             AuthenticationFailed: there is none, or the client's address is locked.
+            TooManySignIns: too many passwords are being checked at once.
         """
         bodiless = copy(request._request) if request else None
         if bodiless is not None:
             bodiless.POST = QueryDict()
-        # Django and axes want Django's own request; the stubs name REST framework's.
-        return super().authenticate_credentials(userid, password, request=bodiless)  # type: ignore[arg-type]
+        try:
+            # Django and axes want Django's own request; the stubs name REST framework's.
+            return super().authenticate_credentials(userid, password, request=bodiless)  # type: ignore[arg-type]
+        except TooManyPasswords as error:
+            raise TooManySignIns from error

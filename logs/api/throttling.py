@@ -23,6 +23,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from logs.api.passwords import TooManySignIns
 from logs.proxies import counted_address
 
 WAIT_SECONDS = 0.1  # For other threads and processes; then a request is not counted.
@@ -110,12 +111,17 @@ class ThrottledView(APIView):
         Raises:
             AuthenticationFailed: the credentials are wrong, which counts for their address.
             Throttled: there have been too many of these: even right ones would only tell a guess from another.
+            TooManySignIns: too many passwords are being checked at once.
         """
         address = self.client
         if "authorization" in request.headers:
             self.client = f"wrong credentials of {address}"  # Until they prove right.
             _refuse_excess(_usage(FORESEE, self.client))
-        super().perform_authentication(request)
+        try:
+            super().perform_authentication(request)
+        except TooManySignIns:
+            self.client = address  # Nothing has proved the credentials wrong.
+            raise
         self.client = _identity(request) or address
 
 

@@ -200,3 +200,13 @@ def test_a_sign_in_forgets_no_failures_of_other_clients(client, user):
     assert not sign_in(client, "wrong", REMOTE_ADDR="192.0.2.9")
     assert sign_in(client)
     assert AccessAttempt.objects.get().ip_address == "192.0.2.9"
+
+
+def test_a_guess_during_a_lockout_writes_nothing(client, user):
+    for _ in range(10):
+        sign_in(client, "wrong")
+    credentials = base64.b64encode(b"operator:wrong").decode()
+    with CaptureQueriesContext(connection) as captured:
+        assert client.post(LOGIN, {"username": "operator", "password": "wrong"}).status_code == 429
+        assert client.get(LIST, headers={"authorization": f"Basic {credentials}"}).status_code == 401
+    assert {query["sql"].split()[0] for query in captured} == {"SELECT"}

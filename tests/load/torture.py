@@ -18,7 +18,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.load.engines import ENGINES
 from tests.load.report import Report, table
-from tests.load.scenarios import broken_exports, database, flood, kill, mutations, readers, same_event, slow_clients
+from tests.load.scenarios import (
+    broken_exports,
+    database,
+    flood,
+    kill,
+    mutations,
+    passwords,
+    readers,
+    same_event,
+    slow_clients,
+)
 from tests.load.stage import Stage, site_environment
 
 # fmt: off
@@ -29,6 +39,7 @@ SCENARIOS = {
     "mutations":    mutations.run,
     "slow-clients": slow_clients.run,
     "flood":        flood.run,
+    "passwords":    passwords.run,
     "readers":      readers.run,
     "exports":      broken_exports.run,
 }

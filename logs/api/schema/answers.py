@@ -6,6 +6,7 @@ from typing import Any
 
 from logs.api.errors import DatabaseUnavailable, HTTPVersionTooOld, ServerEndsBrokenStreams
 from logs.api.pagination import MAX_LIMIT, InvalidCursor
+from logs.api.passwords import TooManySignIns
 from logs.api.schema.examples import PING, SECRET, SIGNED_BODY
 from logs.api.schema.payload import WEBHOOK
 from logs.circleci.signature import sign
@@ -141,10 +142,11 @@ READING = [
     Refusal(
         status=429,
         name="TooManyRequests",
-        meaning="More requests than `API_REQUESTS_PER_MINUTE` in a minute.",
+        meaning="More requests than `API_REQUESTS_PER_MINUTE` in a minute, or too many passwords at once.",
         examples={
             "throttled": "More than 600 requests in a minute; the setting API_REQUESTS_PER_MINUTE says how many may "
-            "be. Expected available in 42 seconds."
+            "be. Expected available in 42 seconds.",
+            "too_many_sign_ins": str(TooManySignIns.default_detail),
         },
         headers=[*USAGE, "Retry-After"],
     ),

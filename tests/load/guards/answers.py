@@ -128,8 +128,8 @@ GUARDS = [
         promise="Ten wrong passwords lock an address, before a password is hashed",
         change="leave out the backend that looks",
         file=SETTINGS,
-        before='["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]',
-        after='["django.contrib.auth.backends.ModelBackend"]',
+        before='    "axes.backends.AxesStandaloneBackend",\n',
+        after="",
         test=f"{HARDENING_TESTS}::test_ten_wrong_passwords_lock_that_address_for_a_quarter_of_an_hour",
     ),
     Guard(
