@@ -25,6 +25,7 @@ X_FRAME_OPTIONS = "DENY"
 # Below a path, other sites share the host: their cookies are not sent here, nor these there.
 FORCE_SCRIPT_NAME = environment.script_name or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.debug_page.SecretsFilter"
 SILENCED_SYSTEM_CHECKS = [
     # HSTS for subdomains and browsers' preload lists bind hosts that are not webhooklog's: their owner decides.
     "security.W005",

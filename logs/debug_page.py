@@ -1,0 +1,60 @@
+"""Hide secrets on Django's page of an exception, which shows settings, the request and every variable under DEBUG."""
+
+import json
+import os
+import re
+from collections.abc import ItemsView, Iterator
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.views.debug import SafeExceptionReporterFilter
+
+SHORTEST_CREDENTIAL = 8  # Of the words in a header that hold one: "Basic" is not secret.
+
+
+class SecretsFilter(SafeExceptionReporterFilter):
+    """Hides the site's secrets and the request's credentials, wherever they are, also while DEBUG is on."""
+
+    # An expected digest signs the body beside it.
+    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|DIGEST", re.IGNORECASE)
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        """Apply `sensitive_variables` and `sensitive_post_parameters`, which Django does only without DEBUG."""
+        return True
+
+    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave out the process's environment, which runserver adds: any variable may hold a password."""
+        meta: dict[str, Any] = super().get_safe_request_meta(request)
+        return {name: value for name, value in meta.items() if name not in os.environ}
+
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        """Hide a variable whose name Django would hide in the settings, or whose representation shows a secret."""
+        hidden = {form for secret in self._secrets(request) for form in _forms(secret)}
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        return {name: self._cleansed(name, value, hidden) for name, value in variables}.items()
+
+    def _cleansed(self, name: str, value: Any, hidden: set[str]) -> Any:
+        try:
+            cleansed = self.cleanse_setting(name, value)
+            shown = repr(cleansed)
+        except Exception:  # noqa: BLE001 - any object's representation may fail, or never end
+            return self.cleansed_substitute
+        return self.cleansed_substitute if any(form in shown for form in hidden) else cleansed
+
+    def _secrets(self, request: HttpRequest | None) -> Iterator[str]:
+        yield settings.SECRET_KEY
+        yield from (database["PASSWORD"] for database in settings.DATABASES.values() if database.get("PASSWORD"))
+        for value in settings.CIRCLECI_WEBHOOK_SECRETS.values():
+            secrets = value["secrets"] if isinstance(value, dict) else value
+            yield from filter(None, [secrets] if isinstance(secrets, str) else secrets or ())
+        for name, value in request.META.items() if request else ():
+            if isinstance(value, str) and self.hidden_settings.search(name):
+                yield from (word for word in re.split(r"[\s,;=]+", value) if len(word) >= SHORTEST_CREDENTIAL)
+
+
+def _forms(secret: str) -> set[str]:
+    """Return how representations show a secret: as it is, escaped, in JSON, in a URL, and as bytes."""
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), repr(secret.encode())[2:-1]}

@@ -1,0 +1,27 @@
+"""Show how the settings differ from Django's defaults, without secrets."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.commands import diffsettings
+
+from logs.debug_page import SecretsFilter
+from logs.management.examples import CommandWithExamples
+
+
+class Command(CommandWithExamples, diffsettings.Command):
+    """Django's own command, whose output often ends up in a bug report."""
+
+    help = "Show how the settings differ from Django's defaults, without secrets."
+    examples = """
+manage.py diffsettings
+manage.py diffsettings --output unified
+"""
+    exit_codes = "0 shown, 1 the settings cannot be read"
+
+    def handle(self, **options: Any) -> str:
+        """Hide what error pages hide."""
+        output: str = super().handle(**options)
+        for name, value in SecretsFilter().get_safe_settings().items():
+            output = output.replace(f"{name} = {getattr(settings, name)!r}", f"{name} = {value!r}")
+        return output
