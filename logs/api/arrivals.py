@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import KEPT_HEADERS
 from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused, EncodingRefused
-from logs.ingest.pipeline import Arrival
+from logs.ingest.records import Arrival
 from logs.proxies import client_address
 
 MAX_HEADER_LENGTH = 1000

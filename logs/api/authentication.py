@@ -11,7 +11,8 @@ from rest_framework.views import APIView
 from logs.api.arrivals import arrival_without_body, read_body
 from logs.api.errors import http_error
 from logs.exceptions import WebhookLogError
-from logs.ingest.pipeline import Arrival, Sender, authenticate, keep_refused
+from logs.ingest.pipeline import authenticate, keep_refused
+from logs.ingest.records import Arrival, Sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

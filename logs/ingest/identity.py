@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from logs import conf
 from logs.circleci.payload import MAX_ID_LENGTH, Event
 from logs.exceptions import ProjectRefused
+from logs.ingest.records import Sender
 from logs.models import WorkflowEvent
 
 MAX_AHEAD = timedelta(days=1)
@@ -27,37 +28,38 @@ class Relation(Enum):
     UNRELATED = auto()  # Neither sender may speak for the other's project, so nothing proves whose id it is.
 
 
-def relate(event: Event, known: WorkflowEvent, webhook: conf.Webhook, *, verified: bool) -> Relation:
+def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
     """Decide what an event may do to the row that has its id. Call it while the row is locked.
 
     Args:
         event: as read from the delivery.
         known: the row.
-        webhook: the one that sent the event, which may speak for the event's project.
-        verified: whether the event is signed.
+        sender: the event's, who may speak for its project.
 
     Raises:
         ProjectRefused: the row is another project's, and its sender may speak for both.
     """
     if event.project_slug == known.project_slug:
         return Relation.VERSION
-    owner = _owner(known)
     # An unsigned sender may say anything, so it has no say about what is signed.
-    may_replace = verified >= known.verified and webhook.may_speak_for(known.project_slug)
-    owner_may_replace = known.verified >= verified and owner is not None and owner.may_speak_for(event.project_slug)
+    may_replace = sender.verified >= known.verified and sender.webhook.may_speak_for(known.project_slug)
+    owner_may_replace = known.verified >= sender.verified and _owner_may_speak_for(event.project_slug, known)
     if may_replace:
         return Relation.VERSION if owner_may_replace else Relation.CLAIM
     if owner_may_replace:
+        name = sender.webhook.name
         raise ProjectRefused(
-            f"webhook {webhook.name} may not speak for the project {known.project_slug!r}, which has this event id"
+            f"webhook {name} may not speak for the project {known.project_slug!r}, which has this event id"
         )
     return Relation.UNRELATED
 
 
-def _owner(known: WorkflowEvent) -> conf.Webhook | None:
-    """Return the webhook that sent the shown version; None if it is unknown by now."""
+def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
+    """Whether the webhook that sent the shown version may; False if that webhook is unknown by now."""
     shown = known.deliveries.only("webhook").of_shown_version()
-    return next((webhook for webhook in conf.webhooks() if shown and webhook.name == shown.webhook), None)
+    return any(
+        webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if shown and webhook.name == shown.webhook
+    )
 
 
 def id_of_its_own(event: Event) -> str:
@@ -69,15 +71,16 @@ def id_of_its_own(event: Event) -> str:
     return f"{event.event_id[: MAX_ID_LENGTH - MAC_LENGTH - 1]}~{mac[:MAC_LENGTH]}"
 
 
-def require_own_project_id(event: Event, webhook: conf.Webhook, *, verified: bool) -> None:
+def require_own_project_id(event: Event, sender: Sender) -> None:
     """Check that a bound webhook uses no project id that belongs to a project it may not speak for.
 
     Raises:
         ProjectRefused: the id was last seen with the slug of such a project.
     """
+    webhook = sender.webhook
     if not webhook.projects or not event.project_id:
         return
-    seen = WorkflowEvent.objects.filter(project_id=event.project_id, verified__gte=verified).newest_first()
+    seen = WorkflowEvent.objects.filter(project_id=event.project_id, verified__gte=sender.verified).newest_first()
     slug = seen.values_list("project_slug", flat=True).first()
     if slug is not None and slug != event.project_slug and not webhook.may_speak_for(slug):
         raise ProjectRefused(

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from logs import conf
 from logs.circleci.vocabulary import EventType
-from logs.ingest.pipeline import Arrival, Sender, Verdict, record
+from logs.ingest.pipeline import record
+from logs.ingest.records import Arrival, Sender, Verdict
 
 NAMES = ("name", "project", "workflow", "status")  # Those of the tutorial's array, and of this log's.
 TIMES = ("happened_at", "created_at", "createdAt")

@@ -5,9 +5,8 @@ Arrival and replay alike call `authenticate` and then `log_event`; each refusal 
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,7 @@ from django.utils import timezone
 from logs import conf
 from logs.circleci import signature
 from logs.circleci.payload import Event, read_event
-from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_AGENT, EventType
+from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
 from logs.exceptions import (
     BodyTooLarge,
     BodyUnreadable,
@@ -30,6 +29,7 @@ from logs.exceptions import (
 )
 from logs.ingest.identity import Relation, id_of_its_own, is_same_version, relate, require_own_project_id, version_of
 from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
+from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.ingest.writing import durable_transaction, is_outside_transactions, require_time_left
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
@@ -48,52 +48,6 @@ OUTCOMES: dict[type[WebhookLogError], Outcome] = {
     BodyUnreadable:     Outcome.REJECTED,
 }
 # fmt: on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A request as it reached the receiving endpoint; nothing in it has been believed yet."""
-
-    received_at: datetime
-    webhook_slug: str  # The last part of its address; "" where any configured webhook may have sent it.
-    headers: Mapping[str, str]  # The allow-listed ones, their names in lower case.
-    client_address: str | None
-    body: bytes = b""
-    body_length: int | None = None  # In bytes, before any cut; None if the body was not read.
-
-    @property
-    def is_plausible(self) -> bool:
-        """Whether it looks like CircleCI's. Anybody can make it so; it only tells noise from what deserves a look."""
-        return (
-            self.headers.get("user-agent", "").startswith(USER_AGENT.partition("/")[0])
-            and EVENT_TYPE_HEADER in self.headers
-            and self.body.lstrip()[:1] == b"{"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
-    """Who sent an arrival, as far as it could be proved."""
-
-    webhook: conf.Webhook
-    secret_fingerprint: str  # Of the secret that signed (logs.conf); "" for an unsigned webhook.
-
-    @property
-    def verified(self) -> bool:
-        """Whether CircleCI has signed; the address of an unsigned webhook may be used by anybody."""
-        return bool(self.secret_fingerprint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What has become of an arrival."""
-
-    outcome: Outcome
-    reason: str = ""
-    sender: Sender | None = None  # None where nothing is proved.
-    event: WorkflowEvent | None = None
-    event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
-    project_slug: str = ""  # As the payload names it; "" where it names none, or was refused.
 
 
 def authenticate(arrival: Arrival) -> Sender:
@@ -171,7 +125,7 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)
     pair = Pair(
         event=_event_columns(event, arrival, sender),
-        delivery=_delivery_columns(arrival, verdict),
+        delivery=delivery_columns(arrival, verdict),
         is_bound=bool(sender.webhook.projects),
     )
     return verdict if insert_with_delivery(pair) else None
@@ -192,7 +146,7 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
     left_out = _left_out(event, sender)
     if left_out:
         return left_out
-    require_own_project_id(event, sender.webhook, verified=sender.verified)
+    require_own_project_id(event, sender)
     outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
     return Verdict(
         outcome=outcome,
@@ -237,7 +191,7 @@ def _log_version(
     known = WorkflowEvent.objects.select_for_update(no_key=True).filter(event_id=event.event_id).first()
     if known is None:  # Retention has removed it in between.
         return _log_version(event, arrival, sender, read_anew=read_anew)
-    relation = relate(event, known, sender.webhook, verified=sender.verified)
+    relation = relate(event, known, sender)
     if relation is Relation.UNRELATED:
         its_own = replace(event, event_id=id_of_its_own(event))
         outcome, reason, row = _log_version(its_own, arrival, sender, read_anew=read_anew)
@@ -299,38 +253,4 @@ def _keep(arrival: Arrival, verdict: Verdict) -> None:
 
 
 def _delivery(arrival: Arrival, verdict: Verdict) -> Delivery:
-    return Delivery(**_delivery_columns(arrival, verdict), event=verdict.event)
-
-
-def _delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "received_at": arrival.received_at,
-        "webhook_slug": arrival.webhook_slug,
-        "headers": dict(arrival.headers),
-        "client_address": arrival.client_address,
-        "plausible": arrival.is_plausible,
-        "body": arrival.body,
-        "body_length": arrival.body_length,
-        **_verdict_columns(verdict, judged_at=arrival.received_at),
-    }
-
-
-def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]:
-    sender = verdict.sender
-    return {
-        "judged_at": judged_at,
-        "outcome": verdict.outcome,
-        "reason": verdict.reason,
-        "webhook": sender.webhook.name if sender else "",
-        "secret_fingerprint": sender.secret_fingerprint if sender else None,
-        # Not of unsigned webhooks: `logs.insights.secret_use` reads every project, and anybody could invent them.
-        "project_slug": verdict.project_slug if sender and sender.verified else "",
-        "verified": sender is not None and sender.verified,
-    }
-
-
-def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
-    """Write a verdict into a delivery's columns, without saving it."""
-    for name, value in _verdict_columns(verdict, judged_at=judged_at).items():
-        setattr(delivery, name, value)
-    delivery.event = verdict.event
+    return Delivery(**delivery_columns(arrival, verdict), event=verdict.event)

@@ -7,16 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from logs.exceptions import WebhookLogError
-from logs.ingest.pipeline import (
-    OUTCOMES,
-    Arrival,
-    Sender,
-    Verdict,
-    authenticate,
-    log_event,
-    read_trusted,
-    set_verdict,
-)
+from logs.ingest.pipeline import OUTCOMES, authenticate, log_event, read_trusted
+from logs.ingest.records import Arrival, Sender, Verdict, set_verdict
 from logs.ingest.writing import durable_transaction
 from logs.models import Attempt, Delivery, Outcome
 from logs.models.deliveries import REFUSED

@@ -97,7 +97,7 @@ GUARDS = [
     Guard(
         promise="The secret that matched is recorded by position, never by value",
         change="record it in place of the webhook's name",
-        file=PIPELINE,
+        file="logs/ingest/records.py",
         before='"webhook": sender.webhook.name if sender else "",',
         after='"webhook": sender.webhook.secrets[0] if sender else "",',
         test=f"{SECRETS_TESTS}::test_records_by_position_and_never_by_value_which_secret_matched",
@@ -137,7 +137,7 @@ GUARDS = [
     Guard(
         promise="What nobody signed is marked unverified",
         change="mark it verified",
-        file=PIPELINE,
+        file="logs/ingest/records.py",
         before="return bool(self.secret_fingerprint)",
         after="return True",
         test=f"{RECEIVE_TESTS}::test_a_webhook_without_secret_logs_unverified_events_at_its_own_address_only",

@@ -1,0 +1,91 @@
+"""What passes through ingest (an arrival, its sender, the verdict on it), and the columns that store it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from logs import conf
+from logs.circleci.vocabulary import EVENT_TYPE_HEADER, USER_AGENT
+from logs.models import Delivery, Outcome, WorkflowEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A request as it reached the receiving endpoint; nothing in it has been believed yet."""
+
+    received_at: datetime
+    webhook_slug: str  # The last part of its address; "" where any configured webhook may have sent it.
+    headers: Mapping[str, str]  # The allow-listed ones, their names in lower case.
+    client_address: str | None
+    body: bytes = b""
+    body_length: int | None = None  # In bytes, before any cut; None if the body was not read.
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it looks like CircleCI's. Anybody can make it so; it only tells noise from what deserves a look."""
+        return (
+            self.headers.get("user-agent", "").startswith(USER_AGENT.partition("/")[0])
+            and EVENT_TYPE_HEADER in self.headers
+            and self.body.lstrip()[:1] == b"{"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Who sent an arrival, as far as it could be proved."""
+
+    webhook: conf.Webhook
+    secret_fingerprint: str  # Of the secret that signed (logs.conf); "" for an unsigned webhook.
+
+    @property
+    def verified(self) -> bool:
+        """Whether CircleCI has signed; the address of an unsigned webhook may be used by anybody."""
+        return bool(self.secret_fingerprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What has become of an arrival."""
+
+    outcome: Outcome
+    reason: str = ""
+    sender: Sender | None = None  # None where nothing is proved.
+    event: WorkflowEvent | None = None
+    event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
+    project_slug: str = ""  # As the payload names it; "" where it names none, or was refused.
+
+
+def delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
+    """Return the columns of a new delivery, without its event."""
+    return {
+        "received_at": arrival.received_at,
+        "webhook_slug": arrival.webhook_slug,
+        "headers": dict(arrival.headers),
+        "client_address": arrival.client_address,
+        "plausible": arrival.is_plausible,
+        "body": arrival.body,
+        "body_length": arrival.body_length,
+        **_verdict_columns(verdict, judged_at=arrival.received_at),
+    }
+
+
+def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]:
+    sender = verdict.sender
+    return {
+        "judged_at": judged_at,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "webhook": sender.webhook.name if sender else "",
+        "secret_fingerprint": sender.secret_fingerprint if sender else None,
+        # Not of unsigned webhooks: `logs.insights.secret_use` reads every project, and anybody could invent them.
+        "project_slug": verdict.project_slug if sender and sender.verified else "",
+        "verified": sender is not None and sender.verified,
+    }
+
+
+def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
+    """Write a verdict into a delivery's columns, without saving it."""
+    for name, value in _verdict_columns(verdict, judged_at=judged_at).items():
+        setattr(delivery, name, value)
+    delivery.event = verdict.event
