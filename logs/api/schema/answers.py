@@ -128,9 +128,12 @@ READING = [
     Refusal(
         status=403,
         name="Forbidden",
-        meaning="The user lacks a permission; `detail` names it.",
+        meaning="The user lacks a permission, which `detail` names, or a page of another origin sent a POST.",
         examples={
-            "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can give it to eve."
+            "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can give it to eve.",
+            "foreign_origin": "A page of another origin sent this request (Origin: https://evil.example). This site's "
+            "origin is https://hooks.example.com; behind a proxy with TLS, that needs HTTPS_ONLY and the Host that the "
+            "client sent, with its port.",
         },
     ),
     Refusal(

@@ -21,6 +21,7 @@ from logs.api.errors import BadRequest
 from logs.api.filtering import StrictFilterBackend
 from logs.api.framing import require_visible_end
 from logs.api.negotiation import FormatOrAccept
+from logs.api.origins import OwnOriginView
 from logs.api.pagination import KeysetPagination, all_rows
 from logs.api.permissions import HasPermissions
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
@@ -36,7 +37,7 @@ class _ConditionalView(APIView):
     """Compresses its answers; one that has not changed is a 304."""
 
 
-class ReadingView(ThrottledView, _ConditionalView):
+class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
     """An endpoint for those who have the permissions it names."""
 
     permission_classes = [HasPermissions]
