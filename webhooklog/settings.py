@@ -20,6 +20,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
 # CircleCI does not document whether it follows redirects; a POST must never meet one.
 SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]
+CSRF_FAILURE_VIEW = "logs.api.csrf.csrf_failure"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 # Below a path, other sites share the host: their cookies are not sent here, nor these there.

@@ -10,6 +10,7 @@ from django.db import DatabaseError, DataError, InterfaceError, InternalError, O
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
@@ -170,12 +171,27 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an unknown address: a page to browsers, JSON to everybody else."""
-    if _is_browser(request):
+    if request.method == "POST":
+        return wrong_url(request)
+    if is_browser(request):
         return render(request, "404.html", {"site_header": "webhooklog"}, status=404)
     return JsonResponse({"detail": f"There is nothing at {request.path}.", "code": "not_found"}, status=404)
 
 
-def _is_browser(request: HttpRequest) -> bool:
+def wrong_url(request: HttpRequest) -> JsonResponse:
+    """Answer a POST to a path that takes none: most likely a webhook's, whose URL is wrong."""
+    detail = f"Nothing can be sent to {request.path}. {where_webhooks_go()}"
+    headers = {"X-Content-Type-Options": "nosniff"}  # Ahead of all middleware, too, no browser takes it for a page.
+    return JsonResponse({"detail": detail, "code": "not_found"}, status=404, headers=headers)
+
+
+def where_webhooks_go() -> str:
+    """Return the sentence that names the receiving endpoint."""
+    return f"CircleCI's webhooks go to {reverse('logs:receive')} on this site."
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Return whether a client would rather have a page than JSON."""
     try:
         return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
     except ValueError:  # An Accept header with a parameter that cannot be decoded.

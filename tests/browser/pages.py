@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from selenium.webdriver.common.keys import Keys
+
 from tests.browser import runs
 from tests.browser.chromium import Browser
 
@@ -35,6 +37,14 @@ def give_reason(browser):
     browser.wait_for(".messagelist")
 
 
+def send_form_without_cookies(browser):
+    """Send the login form from a browser that has lost its cookies."""
+    browser.command("Network.clearBrowserCookies")
+    browser.type("#id_username", "administrator")
+    browser.type("#id_password", "a guess", Keys.ENTER)
+    browser.wait_for("a.button", "Open the page again")
+
+
 def make_token(browser):
     """Make a token, which is shown this once."""
     browser.type("#id_name", "Metrics")
@@ -45,6 +55,7 @@ def make_token(browser):
 # fmt: off
 PAGES = {
     "login":                 Page(path="/admin/login/", user=None),
+    "form-not-accepted":     Page(path="/admin/login/", user=None, act=send_form_without_cookies, refused=True),
     "dashboard-24h":         Page(path="/admin/?period=24h"),
     "dashboard-7d":          Page(path="/admin/?period=7d"),
     "dashboard-viewer":      Page(path="/admin/", user="viewer"),
