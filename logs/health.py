@@ -23,7 +23,8 @@ class HealthMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a probe, or pass the request on."""
-        probe = PROBES.get(request.path_info)
+        # A webhook that is sent to a probe's path must not be acknowledged.
+        probe = PROBES.get(request.path_info) if request.method in ("GET", "HEAD") else None
         return probe() if probe else self.get_response(request)
 
 

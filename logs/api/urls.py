@@ -11,6 +11,7 @@ from logs.api.views import (
     DeliveryStreamView,
     EventDetailView,
     EventListView,
+    HomeView,
     ReceiveWebhookView,
 )
 
@@ -24,6 +25,7 @@ receiving = [
 ]
 urlpatterns = [
     *receiving,
+    re_path(r"^(?:admin)?\Z",                                    HomeView.as_view(),           name="home"),
     re_path(r"^fetch-webhooks-logs/?\Z",                         EventListView.as_view(),      name="events"),
     re_path(r"^fetch-webhooks-logs/(?P<event_id>[^\x00]+?)/?\Z", EventDetailView.as_view(),    name="event"),
     re_path(r"^deliveries/?\Z",                                  DeliveryListView.as_view(),   name="deliveries"),

@@ -1,12 +1,17 @@
 """Take CircleCI's requests past the middleware that only people and their browsers need."""
 
+import logging
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import ResolverMatch
 from rest_framework.response import Response
 
+from logs.api.errors import where_webhooks_go, wrong_url
 from logs.api.urls import receiving
+from logs.circleci.vocabulary import SIGNATURE_HEADER
+
+logger = logging.getLogger(__name__)
 
 
 class WebhooksFirstMiddleware:
@@ -24,6 +29,8 @@ class WebhooksFirstMiddleware:
             match = address.resolve(request.path_info[1:])
             if match:
                 return _answer(request, match)
+        if request.method == "POST" and SIGNATURE_HEADER in request.headers:
+            return _answer_elsewhere(request)
         return self.get_response(request)
 
 
@@ -34,3 +41,12 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
         response.render()
     response.headers["X-Content-Type-Options"] = "nosniff"  # No browser takes it for a page.
     return response
+
+
+def _answer_elsewhere(request: HttpRequest) -> HttpResponse:
+    """Answer a webhook at a path that is not the receiving endpoint's; nothing but the log records it."""
+    host = request.get_host()
+    logger.warning(
+        "a webhook came to %r on %s: its URL in CircleCI is wrong. %s", request.path, host, where_webhooks_go()
+    )
+    return wrong_url(request)

@@ -2,6 +2,7 @@
 
 from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
 from logs.api.views.events import EventDetailView, EventListView
+from logs.api.views.home import HomeView
 from logs.api.views.receiving import ReceiveWebhookView
 from logs.api.views.streaming import DeliveryStreamView
 
@@ -13,5 +14,6 @@ __all__ = [
     "DeliveryStreamView",
     "EventDetailView",
     "EventListView",
+    "HomeView",
     "ReceiveWebhookView",
 ]

@@ -1,0 +1,25 @@
+"""The root of the site, which leads people to the admin."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import RedirectView
+
+from logs.api.errors import where_webhooks_go
+
+
+# A webhook whose URL lacks its path must get an answer that names it, not one about forms.
+@method_decorator(csrf_exempt, name="dispatch")
+class HomeView(RedirectView):
+    """Redirects to the admin."""
+
+    pattern_name = "admin:index"
+    http_method_names = ["get", "head"]
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Answer what is most likely a webhook with the URL that it should go to."""
+        detail = f"Nothing can be sent to {request.path}. {where_webhooks_go()}"
+        body = {"detail": detail, "code": "method_not_allowed"}
+        return JsonResponse(body, status=405, headers={"Allow": "GET, HEAD"})
