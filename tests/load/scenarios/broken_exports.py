@@ -10,11 +10,11 @@ def run(stage):
     """Export in every way, undisturbed and with each failure, and account for what each client received."""
     random, failures = stage.random("failures"), exports.failures_of(stage.engine)
     with stage.site(API_REQUESTS_PER_MINUTE="0") as site:
-        token, rows = exports.token_of(site), stage.choose(short=10_000, full=60_000)
+        token, rows = exports.token_of(site), stage.choose(short=10_000, full=30_000)
         exports.fill(site, rows, random)
         found, longest = Counter(), 0.0
         with exports.ways_to(site) as ways:
-            for number in range(stage.choose(short=1, full=8)):
+            for number in range(stage.choose(short=1, full=5)):
                 for way in ways:
                     stage.tell(f"round {number + 1}, {way.name}")
                     form = random.choice(exports.FORMATS)
