@@ -6,6 +6,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import InterfaceError, OperationalError
 
 EXIT_CODE_OF_CTRL_C = 130
 
@@ -24,6 +25,10 @@ def main() -> None:
         sys.exit(1)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    except (InterfaceError, OperationalError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"The database of DATABASE_URL (default: SQLite in DATA_DIR) failed: {error}")
     except KeyboardInterrupt:
         sys.exit(EXIT_CODE_OF_CTRL_C)
 

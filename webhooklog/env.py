@@ -138,6 +138,8 @@ class EnvironmentReader(Env):
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             error = "" if os.access(self.data_dir, os.W_OK | os.X_OK) else "Permission denied"
+        except FileExistsError:
+            error = "it is a file"
         except OSError as failure:
             error = _reason(failure)
         if error:
@@ -191,7 +193,7 @@ class EnvironmentReader(Env):
                 return dotenv_values(stream=file, interpolate=False)
         except (OSError, UnicodeDecodeError) as error:
             if path or not isinstance(error, FileNotFoundError):
-                self.source_errors["ENV_FILE"] = [f"Cannot read {path or '.env'}: {_reason(error)}."]
+                self.source_errors["ENV_FILE"] = [f"Cannot read {path or '.env'}: {_reason(error)}. Fix or unset it."]
             return {}
 
     def seal(self) -> None:

@@ -85,3 +85,19 @@ def test_manage_py_names_an_unusable_variable_without_a_traceback(tmp_path):
         assert checked.returncode == 1
         assert f"  {name}: " in checked.stderr
         assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], False), (["--traceback"], True)])
+def test_manage_py_names_the_variable_of_a_database_that_is_away(tmp_path, options, shown):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": "key",
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://127.0.0.1:1/log",
+    }
+    command = [sys.executable, "manage.py", "migrate", *options]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ("Traceback" in ended.stderr) is shown
+    assert ("The database of DATABASE_URL" in ended.stderr) is not shown
