@@ -4,7 +4,7 @@ PYTHON       ?= python3
 BIN          := .venv/bin
 CHROMEDRIVER := /usr/bin/chromedriver
 # Debian's packages whose tests are skipped where they are missing.
-TEST_PACKAGES := sqlite3
+TEST_PACKAGES := nginx pgbouncer sqlite3
 PEERS        := .venv-peers
 
 # Production-like settings for the checks, whatever .env and the environment hold.

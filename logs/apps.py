@@ -2,13 +2,14 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
-from django.core.checks import register
+from django.core.checks import Tags, register
 
 from logs.checks import (
     check_database,
     check_debug,
     check_debug_is_local,
     check_hosts,
+    check_postgresql,
     check_proxies,
     check_static_files,
     check_webhooks,
@@ -30,6 +31,7 @@ class LogsConfig(AppConfig):
         register(check_hosts)
         register(check_database)
         register(check_static_files)
+        register(check_postgresql, Tags.database)
 
 
 class WebhooklogAdminConfig(admin_apps.AdminConfig):

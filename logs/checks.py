@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,7 +12,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection
+from psycopg import RawCursor
 
 from logs.conf import Webhook, webhooks
 
@@ -24,6 +25,10 @@ WILDCARD = re.compile(r"[*?[]")
 NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
 # By the version of IP: a network with a shorter prefix is not one site's. 10.0.0.0/8 and fc00::/7 may be.
 SHORTEST_PREFIXES = {4: 8, 6: 7}
+# What a session of PostgreSQL must have, in milliseconds; settings.py asks for it.
+MAX_TIMEOUTS = {"lock_timeout": 3_000, "idle_in_transaction_session_timeout": 10_000}
+# What PostgreSQL calls a prepared statement whose name is taken, and one that it does not have.
+STATEMENT_LOST = ("42P05", "26000")
 
 
 def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -223,3 +228,51 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
             )
         ]
     return []
+
+
+def check_postgresql(
+    app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that PostgreSQL's sessions are as settings.py asks for; PgBouncer may give others."""
+    if DEFAULT_DB_ALIAS not in (databases or ()) or connection.vendor != "postgresql":
+        return []
+    try:
+        return [*_check_timeouts(), *_check_prepared_statements()]
+    except (DatabaseError, InterfaceError):  # Away, which /readyz reports.
+        return []
+
+
+def _check_timeouts() -> Iterator[CheckMessage]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting::int FROM pg_settings WHERE name = ANY(%s)", [list(MAX_TIMEOUTS)])
+        timeouts = dict(cursor.fetchall())
+    for name, limit in MAX_TIMEOUTS.items():
+        if not 0 < timeouts[name] <= limit:
+            yield Error(
+                f"PostgreSQL's {name} is {timeouts[name]} ms instead of {limit} ms: deliveries could wait without end.",
+                hint=f"PgBouncer drops what a connection asks for. Set it by ALTER ROLE … SET {name} = {limit}.",
+                id="logs.E007",
+            )
+
+
+def _check_prepared_statements() -> Iterator[CheckMessage]:
+    if connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
+        return
+    # psycopg gives the first statement of each connection the same name. Two connections that share a session meet.
+    pair = [connection.copy() for _ in range(2)]
+    try:
+        for database in [*pair, *pair]:
+            database.ensure_connection()
+            with database.wrap_database_errors, RawCursor(database.connection) as cursor:
+                cursor.execute("SELECT 1", prepare=True)
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", None) not in STATEMENT_LOST:
+            raise
+        yield Error(
+            "PgBouncer does not keep prepared statements apart: deliveries would fail at random.",
+            hint="Set max_prepared_statements (from PgBouncer 1.22), or add ?prepare_threshold=none to DATABASE_URL.",
+            id="logs.E008",
+        )
+    finally:
+        for database in pair:
+            database.close()

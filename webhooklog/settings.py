@@ -201,7 +201,15 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
     # its time.
     database["CONN_MAX_AGE"] = None
 else:
-    database["OPTIONS"] = postgresql_options | database.get("OPTIONS", {})
+    options = database.get("OPTIONS", {})
+    if "options" in options:  # A search_path, for example, which must not replace the timeouts.
+        options["options"] = f"{postgresql_options['options']} {options['options']}"
+    # "none" in the URL, for PgBouncer before 1.22. Any other word would fail with the first delivery.
+    if not isinstance(options.get("prepare_threshold", 0), int):
+        options["prepare_threshold"] = None
+    database["OPTIONS"] = postgresql_options | options
+    # PgBouncer may send the next statement to another session, which does not have the cursor.
+    database["DISABLE_SERVER_SIDE_CURSORS"] = True
     database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
     database["CONN_HEALTH_CHECKS"] = True
 DATABASES = {"default": database}

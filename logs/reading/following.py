@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
-from django.db.models import Max, QuerySet
+from django.db.models import F, Max, QuerySet
 
 from logs.models import WorkflowEvent
 from logs.models.events import SETTLED_AFTER
+from logs.models.pages import Listing, Order
 
 BEFORE_ALL = datetime(1970, 1, 2, tzinfo=UTC)
+BY_CHANGE = Order(column="changed_at", key=F("changed_at"))
+PAGE_SIZE = 1_000
 
 
 class Following:
@@ -32,8 +36,9 @@ class Following:
         # Back by what may still be uncommitted; the versions are told apart. Asked first, and of all events: the next
         # look need not pass over again what the selection leaves out.
         settled = _newest() - SETTLED_AFTER
-        written = self._events.filter(changed_at__gte=self._since).order_by("changed_at", "pk")
-        for event in written.iterator():
+        written = self._events.filter(changed_at__gte=self._since)
+        pages = Listing(rows=written, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
+        for event in chain.from_iterable(page.rows for page in pages):
             version = (event.pk, event.changed_at)
             if version not in self._known:
                 self._known.add(version)

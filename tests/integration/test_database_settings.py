@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.core.checks import run_checks
+from django.db import OperationalError, connection
 
 from logs.ingest import insertion, writing
 
@@ -46,9 +47,31 @@ def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long(
     assert value_of("SHOW idle_in_transaction_session_timeout") == "10s"
     assert connection.settings_dict["CONN_HEALTH_CHECKS"] is True
     assert connection.settings_dict["CONN_MAX_AGE"] is None
+    assert connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] is True  # PgBouncer would lose them.
     assert connection.settings_dict["OPTIONS"]["connect_timeout"] == 2
     assert connection.settings_dict["OPTIONS"]["tcp_user_timeout"] == 5_000
     assert connection.settings_dict["OPTIONS"]["keepalives_idle"] == 3
+
+
+def test_the_system_checks_find_a_timeout_that_is_missing():
+    def ids():
+        return [message.id for message in run_checks(tags=["database"], databases=["default"])]
+
+    assert ids() == []
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+        assert ids() == ["logs.E007"]
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '3s'")
+
+
+def test_the_system_checks_say_nothing_of_a_database_that_is_away(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise OperationalError("connection to db.internal refused")
+
+    monkeypatch.setattr(connection, "cursor", unreachable)
+    assert run_checks(tags=["database"], databases=["default"]) == []
 
 
 def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -11,10 +10,11 @@ from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.db import connection, models
 from django.db.migrations.loader import MigrationLoader
+
+from tests.integration.own_postgresql import OwnDatabase
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRAPH = MigrationLoader(None).graph
@@ -99,43 +99,31 @@ class SQLiteSite(Site):
 
 
 class PostgreSQLSite(Site):
-    """A database of a role's own, both with a name that the server does not have yet."""
+    """A log in a database of its own, whose role may do no more than make databases."""
 
     def __init__(self, folder):
-        self.name = f"webhooklog_{secrets.token_hex(4)}"
-        password = secrets.token_hex(8)
-        parameters = connection.get_connection_params()
-        self._server = {name: parameters.get(name) for name in ("host", "port", "user", "password")}
-        self._administer(f"CREATE ROLE {self.name} LOGIN CREATEDB PASSWORD '{password}'")
-        host, port = self._server["host"], self._server["port"] or 5432
+        self._database = database = OwnDatabase()
         super().__init__(
             folder,
-            PATH=f"{_client_programs(self._administer('SHOW server_version'))}:{os.environ['PATH']}",
-            DATABASE_URL=f"postgresql://{self.name}:{password}@:{port}/{self.name}?host={host}",
-            PGHOST=host,
-            PGPORT=str(port),
-            PGPASSWORD=password,
+            PATH=f"{_client_programs(database.administer('SHOW server_version'))}:{os.environ['PATH']}",
+            DATABASE_URL=database.url,
+            PGHOST=database.host,
+            PGPORT=str(database.port),
+            PGPASSWORD=database.password,
         )
         self.backup_commands, self.restore_commands = map(self._localised, documented_commands()[2:])
         self.kept = folder / "webhooklog.dump"
-        self.run(f"createdb --username={self.name} {self.name}")
 
     def _localised(self, commands):
-        return re.sub(r"\bwebhooklog\b(?!\.dump)", self.name, commands)
-
-    def _administer(self, sql, database="postgres"):
-        with psycopg.connect(**self._server, dbname=database, autocommit=True) as server:
-            cursor = server.execute(sql)
-            return cursor.fetchall() if cursor.description else None
+        return re.sub(r"\bwebhooklog\b(?!\.dump)", self._database.name, commands)
 
     def execute(self, sql):
         """Return the rows of a statement."""
-        return self._administer(sql, self.name)
+        return self._database.administer(sql)
 
     def close(self):
         """Remove the database and the role."""
-        self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-        self._administer(f"DROP ROLE {self.name}")
+        self._database.drop()
 
 
 def _client_programs(version):

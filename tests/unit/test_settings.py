@@ -51,6 +51,21 @@ def test_a_pool_of_any_size_takes_the_place_of_persistent_connections(tmp_path, 
     assert database["CONN_MAX_AGE"] == 0
 
 
+def test_options_of_the_database_url_do_not_replace_the_timeouts(tmp_path):
+    settings = settings_with(tmp_path, DATABASE_URL="postgresql://db/log?options=-c%20search_path%3Dhooks")
+    options = settings["DATABASES"]["default"]["OPTIONS"]["options"]
+    assert options == "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s -c search_path=hooks"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [("", 5), ("?prepare_threshold=0", 0), ("?prepare_threshold=none", None), ("?prepare_threshold=None", None)],
+)
+def test_the_database_url_may_forbid_prepared_statements(tmp_path, query, expected):
+    settings = settings_with(tmp_path, DATABASE_URL=f"postgresql://db/log{query}")
+    assert settings["DATABASES"]["default"]["OPTIONS"]["prepare_threshold"] == expected
+
+
 def test_no_setting_holds_another_ones_secrets(tmp_path):
     settings = settings_with(tmp_path, SECRET_KEY="hunter2", DATABASE_URL="postgresql://u:hunter3@db/log")
     assert [name for name, value in settings.items() if "hunter2" in str(value)] == ["SECRET_KEY"]
