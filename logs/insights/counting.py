@@ -20,6 +20,7 @@ from logs.insights.standings import add_standings, update_standings
 from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_idle_workflows, drop_sums, hour_of, recount
 from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
+from logs.models.written import LogEnd, events_written_after, log_end
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,9 @@ def coverage() -> tuple[datetime, datetime] | None:
 
 
 def is_stale(age: timedelta = MAX_AGE) -> bool:
-    """Whether the last count is longer ago than this, or there was none."""
-    known = coverage()
-    return known is None or known[1] < timezone.now() - age
+    """Whether the last count is longer ago than this, or there was none; or the clock has been set back since."""
+    known, now = coverage(), timezone.now()
+    return known is None or not now - age <= known[1] <= now + SETTLED_AFTER
 
 
 def refresh_if_stale() -> None:
@@ -68,8 +69,10 @@ def refresh() -> Iterator[CountedHour]:
         CountedElsewhere: another process is at it.
     """
     now = timezone.now()
+    state, end = _begin(now), log_end()
     # Not later than now: a clock that was wrong must not stop the counting until then.
-    since = min(_begin(now).counted_until, now) - SETTLED_AFTER
+    since = _first_written(state, min(state.counted_until, now) - SETTLED_AFTER)
+    is_in_order = since == state.counted_until - SETTLED_AFTER
     changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
     due = list(
         changed.values_list(TruncHour("received_at", tzinfo=UTC))
@@ -80,16 +83,37 @@ def refresh() -> Iterator[CountedHour]:
         with _locked_state() as state:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
-            state.counted_until = min(next_written_at + SETTLED_AFTER, now)
+            _set_counted(state, min(next_written_at + SETTLED_AFTER, now), end)
             # The hours of the margin were counted before; they are looked at again for what was committed late.
-            if all(last < state.complete_until for *_, last in due[number:]):
+            counted_before = state.complete_until if is_in_order else since
+            if all(last < counted_before for *_, last in due[number:]):
                 state.complete_until = now
             state.save()
         yield counted
     if not due:
         with _locked_state() as state:
-            state.counted_until = state.complete_until = now
+            _set_counted(state, now, end)
+            state.complete_until = now
             state.save()
+
+
+def _first_written(state: RollupState, since: datetime) -> datetime:
+    """Return the earliest time at which an event was written that is not counted yet, or `since` if that is earlier.
+
+    A clock that was set back, or another host's, gives times before `since` to events that are written after it.
+    """
+    if state.last_event is None or state.last_delivery is None or state.last_attempt is None:
+        return since
+    end = LogEnd(event=state.last_event, delivery=state.last_delivery, attempt=state.last_attempt)
+    earlier = WorkflowEvent.objects.filter(changed_at__lt=since, pk__in=events_written_after(end))
+    first: datetime | None = earlier.aggregate(first=Min("changed_at"))["first"]
+    return first or since
+
+
+def _set_counted(state: RollupState, until: datetime, end: LogEnd) -> None:
+    """Note that what was written until a time is counted, if it is before an end of the log."""
+    state.counted_until = until
+    state.last_event, state.last_delivery, state.last_attempt = end.event, end.delivery, end.attempt
 
 
 def backfill() -> Iterator[CountedHour]:

@@ -130,6 +130,11 @@ class RollupState(models.Model):
     complete_until = models.DateTimeField(
         help_text="When a count last came to its end: nothing written before is still to be counted."
     )
+    # Where the log ended at the last count (logs.models.written): clocks go back and differ, keys only grow. Null: it
+    # was counted by a version that did not note it.
+    last_event = models.BigIntegerField(null=True)
+    last_delivery = models.BigIntegerField(null=True)
+    last_attempt = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.counted_from:%Y-%m-%d %H:00} to {self.counted_until:%Y-%m-%d %H:%M:%S}"

@@ -1,5 +1,7 @@
 """Follow events as they are written, by looking again and again at what an index holds last."""
 
+import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
@@ -9,6 +11,7 @@ from django.db.models import F, Max, QuerySet
 from logs.models import WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.pages import Listing, Order
+from logs.models.written import LogEnd, events_written_after, log_end
 
 BEFORE_ALL = datetime(1970, 1, 2, tzinfo=UTC)
 BY_CHANGE = Order(column="changed_at", key=F("changed_at"))
@@ -26,6 +29,7 @@ class Following:
     def __init__(self, events: QuerySet[WorkflowEvent], since: datetime | None) -> None:
         self._events = events
         self._since = since or _newest() - SETTLED_AFTER
+        self._ends: deque[tuple[float, LogEnd]] = deque([(time.monotonic(), log_end())])
         self._known = set[tuple[int, datetime | None]]()
         if since is None:
             for _ in self.look():
@@ -35,16 +39,30 @@ class Following:
         """Yield what was written since the last look, the oldest first; take all of it before the next look."""
         # Back by what may still be uncommitted; the versions are told apart. Asked first, and of all events: the next
         # look need not pass over again what the selection leaves out.
-        settled = _newest() - SETTLED_AFTER
-        written = self._events.filter(changed_at__gte=self._since)
-        pages = Listing(rows=written, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
-        for event in chain.from_iterable(page.rows for page in pages):
+        settled, end = _newest() - SETTLED_AFTER, log_end()
+        found = set[tuple[int, datetime | None]]()
+        for event in self._written():
             version = (event.pk, event.changed_at)
+            found.add(version)
             if version not in self._known:
-                self._known.add(version)
                 yield event
-        self._since = max(self._since, settled)
-        self._known = {(pk, at) for pk, at in self._known if at and at >= self._since}
+        self._since, self._known = max(self._since, settled), found
+        self._settle(end)
+
+    def _written(self) -> Iterator[WorkflowEvent]:
+        in_order = self._events.filter(changed_at__gte=self._since)
+        pages = Listing(rows=in_order, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
+        yield from chain.from_iterable(page.rows for page in pages)
+        # A clock that was set back, or another host's, gives times before those that were read already.
+        (_, end), earlier = self._ends[0], self._events.filter(changed_at__lt=self._since)
+        yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
+
+    def _settle(self, end: LogEnd) -> None:
+        """Drop the ends of the log before the last one that no uncommitted transaction can still precede."""
+        now = time.monotonic()
+        self._ends.append((now, end))
+        while now - self._ends[1][0] > SETTLED_AFTER.total_seconds():
+            self._ends.popleft()
 
 
 def _newest() -> datetime:

@@ -99,8 +99,8 @@ def count_all():
 class History:
     """What may befall a log, in the order of chance."""
 
-    def __init__(self, seed, clock):
-        self.chance, self.clock = random.Random(seed), clock
+    def __init__(self, seed, clock, *, sets_clock_back=False):
+        self.chance, self.clock, self.sets_clock_back = random.Random(seed), clock, sets_clock_back
         self.runs = []
         self.refused = []
 
@@ -118,6 +118,8 @@ class History:
             self.gone_back: 2,
             self.begun_anew: 1,
         }
+        if self.sets_clock_back:
+            steps[self.clock_set_back] = 6
         self.clock.shift(self.chance.choice([SECOND, 20 * SECOND, 5 * MINUTE, 25 * MINUTE, HOUR, 7 * HOUR]))
         self.chance.choices(list(steps), list(steps.values()))[0]()
 
@@ -200,6 +202,9 @@ class History:
 
     def gone_back(self):
         list(itertools.islice(backfill(), self.chance.randrange(4)))
+
+    def clock_set_back(self):
+        self.clock.shift(-self.chance.choice([90 * SECOND, 10 * MINUTE, 2 * HOUR]))
 
     def begun_anew(self):
         forget()

@@ -7,12 +7,16 @@ from io import StringIO
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from logs.circleci import samples
-from logs.models import WorkflowEvent
+from logs.ingest.replay import replay
+from logs.models import Delivery, WorkflowEvent
+from logs.models.written import events_written_after, log_end
 from logs.reading.following import Following
+from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db
 
@@ -113,13 +117,126 @@ def test_misses_nothing_that_is_committed_late(tail, deliver):
     assert [line.split()[3] for line in lines] == ["early", "late"]
 
 
+# Clocks that were set back, and clocks that differ.
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel("2026-05-04 10:00", tick=False) as clock:
+        yield clock
+
+
+def shown_projects(output):
+    return [line.split()[3] for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=2), timedelta(hours=1), timedelta(days=400)])
+def test_shows_what_arrives_after_the_clock_was_set_back(tail, deliver, clock, back):
+    arrival(deliver, 9, project="before")()
+    output = tail(
+        arrival(deliver, 1, project="first"),
+        lambda: clock.shift(-back),
+        arrival(deliver, 2, project="second"),
+        nothing,
+        arrival(deliver, 3, project="third"),
+        nothing,
+        lambda: clock.shift(back),
+        arrival(deliver, 4, project="fourth"),
+        nothing,
+    )
+    assert shown_projects(output) == ["first", "second", "third", "fourth"]
+
+
+def test_shows_what_a_host_with_a_slow_clock_writes(tail, deliver, clock):
+    def arrive_there(seed, project):
+        def arrive():
+            clock.shift(timedelta(seconds=-600))
+            arrival(deliver, seed, project=project)()
+            clock.shift(timedelta(seconds=601))
+
+        return arrive
+
+    steps = [arrival(deliver, 1, project="here"), arrive_there(2, "there"), arrival(deliver, 3, project="here")]
+    assert shown_projects(tail(*steps, arrive_there(4, "there"), nothing)) == ["here", "there", "here", "there"]
+
+
+def test_begins_at_the_present_though_the_log_holds_times_of_the_future(tail, deliver, clock):
+    with time_machine.travel("2090-01-01"):
+        arrival(deliver, 1, project="future")()
+    assert shown_projects(tail(arrival(deliver, 2, project="present"), nothing)) == ["present"]
+
+
+def test_shows_a_newer_version_after_the_clock_was_set_back_and_no_duplicate(tail, deliver, clock):
+    first = samples.workflow_completed(random=random.Random(1), status="canceled", happened_at=timezone.now())
+    newer = first | {"happened_at": (timezone.now() + timedelta(seconds=1)).isoformat()}
+
+    def again(document):
+        return lambda: deliver(document)
+
+    deliver(first)
+    output = tail(lambda: clock.shift(timedelta(hours=-1)), again(first), again(newer), again(newer), again(first))
+    assert [line.split()[:2] for line in output.splitlines()] == [["2026-05-04", "09:00:00"]]
+
+
+def test_shows_what_a_replay_writes_after_the_clock_was_set_back(tail, deliver, clock):
+    document = samples.workflow_completed(random=random.Random(1), happened_at=timezone.now())
+    deliver(document)
+    deliver(samples.workflow_completed(random=random.Random(2)), secret="wrong")
+    logged, refused = Delivery.objects.order_by("pk")
+
+    def replayed(delivery):
+        return lambda: replay(delivery.pk, actor="somebody")
+
+    steps = [lambda: clock.shift(timedelta(hours=-1)), replayed(logged), replayed(refused), nothing]
+    assert len(tail(*steps).splitlines()) == 1  # The read version again; the refused one stays refused.
+
+
+def test_misses_nothing_that_is_committed_late_by_a_host_with_a_slow_clock(tail, clock):
+    def write(pk):
+        changed_at = timezone.now() - timedelta(hours=pk)
+        return lambda: WorkflowEvent.objects.create(
+            pk=pk,
+            event_id=f"event-{pk}",
+            project=f"of-{pk}",
+            received_at=changed_at,
+            changed_at=changed_at,
+            verified=True,
+        )
+
+    assert shown_projects(tail(write(5), nothing, write(3), nothing, write(4), nothing)) == ["of-5", "of-3", "of-4"]
+
+
+@pytest.fixture
+def many_updates():
+    """A log of thousands of deliveries that have all updated an event."""
+    now = timezone.now()
+    event = WorkflowEvent.objects.create(event_id="one", received_at=now, changed_at=now, verified=True)
+    columns = {"received_at": now, "judged_at": now, "verified": True, "plausible": True, "headers": {}, "body": b""}
+    Delivery.objects.bulk_create(Delivery(outcome="updated", event=event, **columns) for _ in range(3_000))
+    analyze()
+
+
+def test_reads_only_what_was_written_after_an_end_of_the_log(many_updates):
+    with CaptureQueriesContext(connection) as captured:
+        assert list(WorkflowEvent.objects.filter(pk__in=events_written_after(log_end()))) == []
+    _, query = captured.captured_queries
+    if connection.vendor == "sqlite":
+        assert "delivery_outcome_newest" not in plan_of(query["sql"])
+        assert "SCAN logs" not in plan_of(query["sql"])
+    else:
+        assert_reads_little(query["sql"], "")
+
+
+# What it costs, and how it looks.
+
+
 def test_a_look_costs_the_same_however_many_events_the_filters_leave_out(deliver, django_assert_num_queries):
     following = Following(WorkflowEvent.objects.filter(project="nobody"), datetime(2026, 1, 1, tzinfo=UTC))
     with time_machine.travel("2026-05-04 10:00"):
         arrival(deliver)()
-    with django_assert_num_queries(2) as queries:
+    with django_assert_num_queries(4) as queries:
         assert not list(following.look())
-    with django_assert_num_queries(2) as queries:
+    with django_assert_num_queries(4) as queries:
         assert not list(following.look())
     assert "2026-05-04 09:5" in queries[-1]["sql"]
 

@@ -1,0 +1,47 @@
+"""What was written to events after a point in the log, whatever the clocks showed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from logs.models.attempts import Attempt
+from logs.models.deliveries import BRINGING_VERSIONS, Delivery, Outcome
+from logs.models.events import WorkflowEvent
+
+_NEWEST = """
+SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_delivery), (SELECT MAX(id) FROM logs_attempt)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEnd:
+    """The newest keys at a time. Keys only grow; a clock can be set back, and the clocks of two hosts differ."""
+
+    event: int
+    delivery: int
+    attempt: int
+
+
+def log_end() -> LogEnd:
+    """Return where the log ends now; a transaction that has not ended may still add lower keys on PostgreSQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST)
+        event, delivery, attempt = (key or 0 for key in cursor.fetchone())
+    return LogEnd(event=event, delivery=delivery, attempt=attempt)
+
+
+def events_written_after(end: LogEnd) -> QuerySet[Any, Any]:
+    """Return the keys of the events that were inserted or updated after a point in the log.
+
+    An update arrives with a delivery, or by a replay, which leaves an attempt.
+    """
+    # Not by the index of `outcome`, in which SQLite would read every update in the log.
+    deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
+    updated = deliveries.filter(pk__gt=end.delivery, outcome_without_index=Outcome.UPDATED)
+    # The attempt without an actor is the arrival, which a replay records with its own.
+    replayed = Attempt.objects.filter(pk__gt=end.attempt, outcome__in=BRINGING_VERSIONS).exclude(actor="")
+    inserted = WorkflowEvent.objects.filter(pk__gt=end.event)
+    return inserted.values("pk").union(updated.values("event"), replayed.values("delivery__event"), all=True)
