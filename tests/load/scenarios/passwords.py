@@ -18,7 +18,7 @@ from tests.load.wire import Broken, Connection, request_bytes
 GUESSERS = 60  # Half of them by HTTP Basic, half by the login form.
 HONEST_CONNECTIONS = 4
 HONEST_MAX_SECONDS = 2.0
-ADDRESSES = 1  # Of the guessers: a lockout would spare the server the hashing.
+ADDRESSES = 20_000  # Of the guessers: a lockout would spare the server the hashing.
 NAME, PASSWORD = "operator", "a-password-of-the-torture-only"
 SHARE_OF_RIGHT_PASSWORDS = 0.2
 BASIC_PATH, LOGIN_PATH = "/fetch-webhooks-logs?limit=1", "/admin/login/"
