@@ -107,6 +107,10 @@ def test_every_request_that_has_to_write_is_answered_503(failure, deliver, workf
         assert is_unavailable(client.post(f"/deliveries/{key}/replay"))
         assert is_unavailable(client.post("/admin/login/", {"username": "root", "password": "wrong"}))
         assert is_unavailable(client.get("/deliveries", headers={"authorization": "Basic cm9vdDp3cm9uZw=="}))
+        new_user = {"username": "ops", "usable_password": "false"}
+        # These write past the queue, and the first may do without.
+        assert client.get("/admin/").status_code in (200, 503)
+        assert client.post("/admin/auth/user/add/", new_user).status_code in (302, 503)
         assert client.get("/deliveries").status_code == 200
         assert client.get("/healthz").status_code == 200
     assert deliver(workflow_document()).status_code == 201
