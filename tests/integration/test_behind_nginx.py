@@ -103,7 +103,8 @@ def test_a_browser_can_sign_in_and_out(site):
 def test_an_export_is_complete(site, form):
     answer, body = site.read(f"{site.url}/fetch-webhooks-logs?format={form}")
     received = exports.Export(status=answer.status, looks_complete=True, body=body, form=form)
-    assert len(set(received.ids())) == ROWS
+    # Another test may have logged an event.
+    assert {f"event-{number}" for number in range(ROWS)} <= set(received.ids())
 
 
 def test_a_delivery_is_logged_with_the_address_of_its_client(site):
