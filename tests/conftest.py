@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import signal
 import socket
 
 import pytest
@@ -21,6 +22,9 @@ hypothesis_settings.load_profile(os.environ.get("PYTEST_HYPOTHESIS_PROFILE", "qu
 
 # The servers' threads outlive what a test captures, and would write of each request to what is closed.
 logging.getLogger("werkzeug").setLevel(logging.WARNING)
+
+# A job that a script starts in the background ignores SIGINT, and so would each process that a test stops by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WEBHOOK = "My CircleCI Webhook"
 SECRET = "a-secret-of-the-tests"
