@@ -48,6 +48,13 @@ def test_the_example_environment_holds_every_variable():
     assert re.findall(r"^(\w+)=$", page(".env.example"), re.MULTILINE) == VARIABLES
 
 
+def test_every_test_that_reliability_names_exists():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page("docs/reliability.md")))
+    assert named
+    assert named - set(re.findall(r"def (test_\w+)\(", code)) == set()
+
+
 def test_configuration_lists_every_system_check():
     code = page("logs/checks.py")
     documented = re.findall(r"^\| `(logs\.\w+)` \|", page("docs/configuration.md"), re.MULTILINE)
