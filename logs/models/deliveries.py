@@ -71,29 +71,31 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def drop_surplus_duplicates(self, event: WorkflowEvent) -> None:
         """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them."""
-        duplicates = self.filter(event=event, outcome=Outcome.DUPLICATE).order_by("pk")
-        newest = list(duplicates.reverse().values_list("pk", flat=True)[:NEWEST_DUPLICATES_KEPT])
-        # A replay may hold one, and wait for the event that is locked here.
-        older = duplicates.filter(pk__lt=newest[-1]).select_for_update(skip_locked=True)
-        surplus = older.values_list("pk", flat=True)[1 : MAX_DELETED_AT_ONCE + 1]
-        self._delete(list(surplus))
+        duplicates = self.filter(event=event, outcome=Outcome.DUPLICATE).order_by("pk").values_list("pk", flat=True)
+        newest = list(duplicates.reverse()[:NEWEST_DUPLICATES_KEPT])
+        surplus = list(duplicates.filter(pk__lt=newest[-1])[1 : MAX_DELETED_AT_ONCE + 1])
+        self.filter(pk__in=surplus).delete_unlocked()
 
     def drop_oldest_without_event(self, outcome: Outcome) -> None:
         """Delete the oldest deliveries of an outcome that has no event; at most MAX_DELETED_AT_ONCE of them."""
         newest_first = self.filter(outcome=outcome).order_by("-received_at", "-pk").values_list("pk", flat=True)
-        self._delete(list(newest_first[NEWEST_WITHOUT_EVENT_KEPT : NEWEST_WITHOUT_EVENT_KEPT + MAX_DELETED_AT_ONCE]))
-
-    def _delete(self, keys: list[int]) -> None:
-        if keys:
-            # Without only(), Django would load whole rows to see what depends on them, bodies included.
-            self.filter(pk__in=keys).only("pk").delete()
+        surplus = list(newest_first[NEWEST_WITHOUT_EVENT_KEPT : NEWEST_WITHOUT_EVENT_KEPT + MAX_DELETED_AT_ONCE])
+        self.filter(pk__in=surplus).delete_unlocked()
 
     def drop_oldest(self, *, keep: int) -> None:
         """Delete all but the newest rows."""
         surplus = list(self.newest_first().values_list("pk", flat=True)[keep : keep + 1])
         if surplus:
+            self.filter(pk__lte=surplus[0]).delete_unlocked()
+
+    def delete_unlocked(self) -> None:
+        """Delete the rows, except those that another transaction has locked."""
+        # A replay locks its delivery, adds an attempt to it and may wait for the event that is locked here. Deleting
+        # such a delivery would be a deadlock, or fail because of the attempt.
+        keys = list(self.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        if keys:
             # Without only(), Django would load whole rows to see what depends on them, bodies included.
-            self.filter(pk__lte=surplus[0]).only("pk").delete()
+            self.model._default_manager.filter(pk__in=keys).only("pk").delete()
 
 
 def _range_around(network: str) -> tuple[str, str]:

@@ -1,8 +1,13 @@
 """A captured request can be sent any number of times: the log stores a few of its deliveries, and counts all."""
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event as Flag
 
-from logs.models import Delivery, Outcome, WorkflowEvent
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
 from logs.models import deliveries as delivery_models
 
 pytestmark = pytest.mark.django_db
@@ -71,3 +76,43 @@ def test_stores_the_newest_deliveries_that_have_no_event(
         assert deliver(document).json()["outcome"] == outcome
         made.append(stored(outcome)[-1])
     assert stored(outcome) == made[-5:]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", [Outcome.DUPLICATE, Outcome.PING, Outcome.UNVERIFIED])
+def test_leaves_a_delivery_that_a_replay_has_locked(
+    deliver, workflow_document, ping_document, settings, monkeypatch, outcome
+):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    settings.REFUSED_DELIVERIES_MAX = 1
+    for name in ("NEWEST_DUPLICATES_KEPT", "NEWEST_WITHOUT_EVENT_KEPT"):
+        monkeypatch.setattr(delivery_models, name, 1)
+    document = ping_document if outcome == Outcome.PING else workflow_document()
+    secret = {"secret": "another"} if outcome == Outcome.UNVERIFIED else {}
+    for _ in range(3):
+        deliver(document, **secret)
+    is_held, go_on = Flag(), Flag()
+    held = stored(outcome)[-1]
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(hold, held, is_held, go_on)
+        assert is_held.wait(timeout=10)
+        statuses = {deliver(document, **secret).status_code for _ in range(2)}
+        go_on.set()
+        done.result()
+    assert statuses == {401 if outcome == Outcome.UNVERIFIED else 200}
+    assert held in stored(outcome)
+    deliver(document, **secret)
+    assert held not in stored(outcome)
+
+
+def hold(key, is_held, go_on):
+    """Add an attempt to a delivery, as a replay does, and commit it when told to."""
+    try:
+        with transaction.atomic():
+            delivery = Delivery.objects.select_for_update().get(pk=key)
+            Attempt.objects.create(delivery=delivery, attempted_at=timezone.now(), outcome=delivery.outcome)
+            is_held.set()
+            go_on.wait(timeout=10)
+    finally:
+        connection.close()

@@ -272,8 +272,8 @@ GUARDS = [
         promise="Dropping deliveries reads no bodies",
         change="load whole rows",
         file=DELIVERIES,
-        before='self.filter(pk__lte=surplus[0]).only("pk").delete()',
-        after="self.filter(pk__lte=surplus[0]).delete()",
+        before='filter(pk__in=keys).only("pk").delete()',
+        after="filter(pk__in=keys).delete()",
         test=f"{REFUSED_TESTS}::test_dropping_the_oldest_reads_no_bodies",
     ),
 ]
