@@ -40,11 +40,12 @@ class Pair(NamedTuple):
 
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
-# The slug that a project id was last seen with is the event's own. identity.py decides about any other.
+# The slug that a project id was last seen with is the event's own. identity.py decides about any other. With = instead
+# of BETWEEN, PostgreSQL may scan event_newest, which reads the whole table for the first event of a new project.
 _PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
     SELECT known.project_slug FROM logs_workflowevent known
-    WHERE known.project_id = sent.project_id AND known.verified >= sent.verified
-    ORDER BY known.received_at DESC, known.id DESC LIMIT 1), sent.project_slug)"""
+    WHERE known.project_id BETWEEN sent.project_id AND sent.project_id AND known.verified >= sent.verified
+    ORDER BY known.project_id, known.received_at DESC, known.id DESC LIMIT 1), sent.project_slug)"""
 
 
 def insert_event(row: WorkflowEvent) -> bool:

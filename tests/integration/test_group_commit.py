@@ -13,6 +13,7 @@ from logs.ingest.group_commit import GroupCommit
 from logs.ingest.insertion import Pair, insert_event, insert_pairs, insert_with_delivery
 from logs.models import Delivery, Outcome, WorkflowEvent
 from tests.load.wire import wait_until
+from tests.plans import analyze
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +69,26 @@ def test_each_event_has_its_own_delivery():
     assert bodies() == {f"event-{number}": b"%d" % number for number in range(8)}
     numbers = WorkflowEvent.objects.order_by("pipeline_number").values_list("pipeline_number", flat=True)
     assert list(numbers) == [10**number for number in range(8)]
+
+
+@pytest.mark.usefixtures("of_postgresql")
+def test_a_new_project_id_is_looked_up_in_its_index_however_few_projects_the_log_has():
+    columns = {"received_at": NOW, "verified": True, "project_id": "only"}
+    WorkflowEvent.objects.bulk_create(WorkflowEvent(event_id=f"event-{number}", **columns) for number in range(2_000))
+    analyze()
+    insert_pairs([pair("new")])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
+            " WHERE statement LIKE 'WITH sent%' ORDER BY length(statement)"
+        )
+        name, count = cursor.fetchone()
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * count)})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("RESET plan_cache_mode")
+    assert "event_project_id_newest" in plan
+    assert "event_newest" not in plan
 
 
 def test_what_is_known_is_left_alone():
