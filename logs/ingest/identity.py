@@ -80,7 +80,9 @@ def require_own_project_id(event: Event, sender: Sender) -> None:
     webhook = sender.webhook
     if not webhook.projects or not event.project_id:
         return
-    seen = WorkflowEvent.objects.filter(project_id=event.project_id, verified__gte=sender.verified).newest_first()
+    # Without a slug, an event names no project that could own the id, and none to add to the webhook's projects.
+    named = WorkflowEvent.objects.exclude(project_slug="")
+    seen = named.filter(project_id=event.project_id, verified__gte=sender.verified).newest_first()
     slug = seen.values_list("project_slug", flat=True).first()
     if slug is not None and slug != event.project_slug and not webhook.may_speak_for(slug):
         raise ProjectRefused(

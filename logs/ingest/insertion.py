@@ -44,7 +44,8 @@ _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 # of BETWEEN, PostgreSQL may scan event_newest, which reads the whole table for the first event of a new project.
 _PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
     SELECT known.project_slug FROM logs_workflowevent known
-    WHERE known.project_id BETWEEN sent.project_id AND sent.project_id AND known.verified >= sent.verified
+    WHERE known.project_id BETWEEN sent.project_id AND sent.project_id
+    AND known.project_slug <> '' AND known.verified >= sent.verified
     ORDER BY known.project_id, known.received_at DESC, known.id DESC LIMIT 1), sent.project_slug)"""
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from logs.ingest import pipeline
 from logs.ingest.replay import replay
 from logs.models import Delivery, Outcome, WorkflowEvent
 
@@ -182,6 +183,15 @@ def test_a_bound_webhook_cannot_use_another_projects_id(deliver, workflow_docume
     assert Delivery.objects.newest_first()[0].outcome == Outcome.FORBIDDEN
 
 
+def test_a_new_event_of_a_bound_webhook_takes_no_second_transaction(deliver, workflow_document, settings, monkeypatch):
+    settings.CIRCLECI_WEBHOOK_SECRETS = CONFIGURATIONS["one webhook is bound"]
+    monkeypatch.setattr(pipeline, "log_event", lambda *_: pytest.fail("a second transaction"))
+    documents = [workflow_document(seed, project="payments") for seed in range(3)]
+    for document in documents[1:]:
+        document["project"]["id"] = documents[1]["project"]["id"]
+    assert [deliver(document, secret=PAYMENTS).status_code for document in documents] == [201] * 3
+
+
 def test_a_version_cannot_take_another_projects_id_later(deliver, workflow_document, genuine, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = CONFIGURATIONS["both webhooks are bound"]
     document = workflow_document(2, project="payments")
@@ -206,6 +216,17 @@ def test_a_stranger_at_an_unsigned_webhook_cannot_claim_a_project_id(deliver, wo
     strange["project"]["id"] = document["project"]["id"]
     assert deliver(strange, path="/log-circleci-webhook/lab", secret=None).status_code == 201
     assert deliver(document, secret=PAYMENTS).status_code == 201
+
+
+def test_an_event_without_a_slug_claims_no_project_id(deliver, workflow_document, settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = CONFIGURATIONS["one webhook is bound"]
+    first, nameless, second = (workflow_document(seed, project="payments") for seed in range(3))
+    nameless["project"] = {"id": first["project"]["id"]}
+    second["project"]["id"] = first["project"]["id"]
+    assert deliver(nameless, secret=ORCHARD).status_code == 201
+    assert deliver(first, secret=PAYMENTS).status_code == 201
+    assert deliver(nameless | {"id": "another"}, secret=ORCHARD).status_code == 201
+    assert deliver(second, secret=PAYMENTS).status_code == 201
 
 
 def test_another_projects_event_does_not_appear_in_a_run_by_claiming_its_pipeline(deliver, workflow_document, genuine):
