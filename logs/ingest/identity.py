@@ -102,6 +102,16 @@ def version_of(row: WorkflowEvent, arrived_at: datetime) -> tuple[bool, datetime
     return (row.verified, happened_at, stopped_at)
 
 
+def arrival_of_shown_version(known: WorkflowEvent) -> datetime:
+    """Return when the version that a row shows arrived.
+
+    If retention has removed its delivery, this is when the row was last written, which may be later: a replay writes it
+    too.
+    """
+    shown = known.deliveries.only("received_at").of_shown_version()
+    return shown.received_at if shown else known.changed_at or known.received_at
+
+
 def is_same_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
     """Return whether a row tells of the version that the log shows; a retry arrives later, but is not newer."""
     return all(getattr(row, name) == getattr(known, name) for name in ("verified", "happened_at", "stopped_at"))

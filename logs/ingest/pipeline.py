@@ -27,7 +27,15 @@ from logs.exceptions import (
     SignatureRefused,
     WebhookLogError,
 )
-from logs.ingest.identity import Relation, id_of_its_own, is_same_version, relate, require_own_project_id, version_of
+from logs.ingest.identity import (
+    Relation,
+    arrival_of_shown_version,
+    id_of_its_own,
+    is_same_version,
+    relate,
+    require_own_project_id,
+    version_of,
+)
 from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.ingest.writing import durable_transaction, is_outside_transactions, require_time_left
@@ -197,7 +205,7 @@ def _log_version(
         outcome, reason, row = _log_version(its_own, arrival, sender, read_anew=read_anew)
         return outcome, reason or f"logged under an id of its own: {known.project_slug!r} has this one", row
     is_same = is_same_version(row, known)
-    is_newer = version_of(row, arrival.received_at) > version_of(known, known.changed_at or known.received_at)
+    is_newer = version_of(row, arrival.received_at) > version_of(known, arrival_of_shown_version(known))
     if relation is Relation.CLAIM:
         reason = f"replaces an event of {known.project_slug!r}, whose webhook may not speak for this project"
     elif is_newer and not is_same:

@@ -254,3 +254,22 @@ def test_a_time_in_the_far_future_counts_as_a_day_after_its_arrival(deliver, gen
     assert WorkflowEvent.objects.get().status == "success"
     bodies = [bytes(delivery.body) for delivery in Delivery.objects.all()]
     assert sum(b"9998-12-31" in body for body in bodies) == 2
+
+
+def test_a_replay_of_a_time_in_the_far_future_keeps_no_newer_version_out(deliver, genuine):
+    start = datetime(2026, 8, 20, 10, 0, tzinfo=UTC)
+    with time_machine.travel(start, tick=False) as clock:
+        deliver(genuine | {"happened_at": "9998-12-31T00:00:00Z"})
+        clock.shift(timedelta(days=30))
+        assert replay(Delivery.objects.get().pk, actor="ops").verdict.outcome == Outcome.UPDATED
+        assert deliver(genuine | {"happened_at": "2026-09-19T09:59:00Z"}).json()["outcome"] == "updated"
+
+
+def test_without_its_delivery_a_version_counts_from_when_its_row_was_written(deliver, genuine):
+    start = datetime(2026, 8, 20, 10, 0, tzinfo=UTC)
+    with time_machine.travel(start, tick=False) as clock:
+        deliver(genuine | {"happened_at": "9998-12-31T00:00:00Z"})
+        Delivery.objects.all().delete()
+        WorkflowEvent.objects.update(changed_at=None)  # As a version that did not note it left the row.
+        clock.shift(timedelta(hours=25))
+        assert deliver(genuine | {"happened_at": "2026-08-21T10:59:00Z"}).json()["outcome"] == "updated"
