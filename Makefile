@@ -3,7 +3,7 @@
 PYTHON       ?= python3
 BIN          := .venv/bin
 CHROMEDRIVER := /usr/bin/chromedriver
-# Debian's packages whose tests are skipped where they are missing.
+# Debian packages that some tests need; without them, those tests are skipped.
 TEST_PACKAGES := nginx pgbouncer sqlite3
 PEERS        := .venv-peers
 
@@ -95,7 +95,7 @@ test-packages:
 			apt-get update --quiet && \
 			RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet $(TEST_PACKAGES); \
 		else \
-			echo "Some tests are skipped; they need Debian's packages: apt-get install $(TEST_PACKAGES)" >&2; \
+			echo "Some tests are skipped. To run them: apt-get install $(TEST_PACKAGES)" >&2; \
 		fi
 
 # One file for each installed set of requirements, so that a second `make run` installs nothing.

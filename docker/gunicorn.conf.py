@@ -171,9 +171,9 @@ def post_worker_init(worker: Any) -> None:
 
 
 def pre_request(worker: Any, req: Any) -> None:
-    """Take paths with and without SCRIPT_NAME: a probe knows none, and a proxy may remove it.
+    """Accept paths with and without SCRIPT_NAME: a probe does not send it, and a proxy may remove it.
 
-    gunicorn itself answers 500 to a path that does not begin with that variable.
+    gunicorn itself answers 500 to a path without this prefix.
     """
     path = req.path
     if f"{path}/".startswith(f"{environment.script_name}/"):

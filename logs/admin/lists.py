@@ -64,7 +64,7 @@ class ListAdmin(InspectorAdmin):
         return {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show a page of the list; what cannot be understood is said, and then nothing is listed."""
+        """Show a page of the list; an invalid query is reported, and no rows are listed."""
         self._require_permission(request)
         usual = _as_usual(request.GET, self.filterset_class.repeatable())
         if usual != request.GET:
@@ -190,7 +190,7 @@ def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
 
 
 def _as_usual(query: QueryDict, repeatable: set[str]) -> QueryDict:
-    """Return a query without the empty fields that the form sends, and with repeated values as one list with commas."""
+    """Return the query without the form's empty fields, and with repeated values joined by commas."""
     usual = QueryDict(mutable=True)
     for name, values in query.lists():
         if given := [value for value in values if value]:

@@ -36,7 +36,7 @@ def read_body(request: HttpRequest) -> bytes:
 
     Raises:
         ContentTypeRefused: it is declared to be something else than JSON; without a declaration it counts as JSON.
-        EncodingRefused: it is compressed. Decoded, a small one could fill the memory.
+        EncodingRefused: it is compressed. A small compressed body could fill the memory when decoded.
         BodyTooLarge: it is longer than MAX_BODY_BYTES.
         BodyUnreadable: it did not arrive as the headers promised.
     """

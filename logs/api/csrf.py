@@ -24,14 +24,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _explain(request: HttpRequest, reason: str) -> list[str]:
-    """Return the cause, and what to do about it; code is between backticks."""
+    """Return the cause and the fix as sentences, with code between backticks."""
     if reason.startswith(("Origin checking", "Referer checking")):
         return _explain_origin(request)
     if reason == REASON_NO_CSRF_COOKIE:
-        return [_("The browser sent no cookie of this site with the form."), _("Allow cookies for this site.")]
+        return [_("The browser sent the form without this site's cookie."), _("Allow cookies for this site.")]
     return [
-        _("The form is out of date: the page was open for too long, or its account signed in or out in another tab."),
-        _("Open the page again, and repeat what you entered."),
+        _("The form has expired: the page was open too long, or you signed in or out in another tab."),
+        _("Open the page again and repeat your entries."),
     ]
 
 
@@ -40,20 +40,20 @@ def _explain_origin(request: HttpRequest) -> list[str]:
     if not host:
         return [
             _("The browser did not report which site the form came from."),
-            _("Allow the `Origin` and `Referer` headers: a privacy setting or an extension removes them."),
+            _("Allow the `Origin` and `Referer` headers, which a privacy setting or an extension may remove."),
         ]
     names = {"origin": f"{scheme}://{host}", "own": f"{request.scheme}://{request.get_host()}"}
     sentences = [_("The browser sent the form from `%(origin)s`, but the site received it as `%(own)s`.") % names]
     if scheme == "https" and not request.is_secure():
-        sentences.append(_("Set `HTTPS_ONLY=true`, and let the proxy send `X-Forwarded-Proto: https`."))
+        sentences.append(_("Set `HTTPS_ONLY=true`, and have the proxy send `X-Forwarded-Proto: https`."))
     if host != request.get_host():
-        fix = _("Let the proxy pass `Host` on unchanged, with its port; in nginx: `proxy_set_header Host $http_host`.")
+        fix = _("Have the proxy pass `Host` on unchanged, with its port; in nginx: `proxy_set_header Host $http_host`.")
         sentences += [fix, _("If you did not open `%(origin)s` yourself, another site sent the form.") % names]
     return sentences
 
 
 def _origin_of_form(request: HttpRequest) -> tuple[str, str]:
-    """Return the scheme and the host, with its port, that a form was sent from; empty where neither is known."""
+    """Return the scheme, and the host with its port, of the page that sent the form; both empty if unknown."""
     try:
         origin = urlsplit(request.headers.get("Origin") or request.headers.get("Referer", ""))
     except ValueError:
@@ -62,7 +62,7 @@ def _origin_of_form(request: HttpRequest) -> tuple[str, str]:
 
 
 def _page_of_form(request: HttpRequest) -> str:
-    """Return the URL of the page that the form is on; the dashboard where that is another site's, or unknown."""
+    """Return the URL of the form's page; the dashboard's if the page is another site's or unknown."""
     page = request.headers.get("Referer", "")
     is_own = url_has_allowed_host_and_scheme(page, {request.get_host()})
     return page if is_own else reverse("admin:index")

@@ -27,7 +27,7 @@ from logs.exceptions import (
 )
 
 RETRY_AFTER_SECONDS = 10
-# What PostgreSQL calls a missing privilege, and a table and a column that a migration has yet to make.
+# SQLSTATE codes: a missing privilege, and a table and a column that no migration has created yet.
 OF_THE_SITE = ("42501", "42P01", "42703")
 
 logger = logging.getLogger(__name__)
@@ -68,13 +68,13 @@ class ContentTooLarge(exceptions.APIException):
 
 
 class HTTPVersionTooOld(exceptions.APIException):
-    """The client, or a proxy, speaks a version of HTTP in which a truncated stream looks complete."""
+    """The client or a proxy uses a version of HTTP in which a truncated stream looks complete."""
 
-    # RFC 9110 asks for an Upgrade header; a WSGI application may not send one.
+    # RFC 9110 requires an Upgrade header; a WSGI application may not send one.
     status_code = status.HTTP_426_UPGRADE_REQUIRED
     default_detail = (
-        "A complete export needs HTTP/1.1 or newer, all the way: over HTTP/1.0 a truncated one looks complete. Behind "
-        "nginx, set proxy_http_version 1.1. Pages (limit=500) work over HTTP/1.0 too."
+        "An export without limit needs HTTP/1.1 or newer on every connection: over HTTP/1.0, a truncated export looks "
+        "complete. Behind nginx, set proxy_http_version 1.1. Pages (limit=500) also work over HTTP/1.0."
     )
     default_code = "http_version_too_old"
 
@@ -84,8 +84,8 @@ class ServerEndsBrokenStreams(exceptions.APIException):
 
     status_code = status.HTTP_501_NOT_IMPLEMENTED
     default_detail = (
-        "This server cannot send a complete export: a truncated one would look complete. Run the site on gunicorn, or "
-        "read pages (limit=500)."
+        "This server cannot send an export without limit: a truncated export would look complete. Run the site on "
+        "gunicorn, or read pages (limit=500)."
     )
     default_code = "server_ends_broken_streams"
 
@@ -134,7 +134,7 @@ def _database_meaning(error: Exception) -> exceptions.APIException | None:
 
 
 def _is_of_the_site(error: Exception) -> bool:
-    """Whether the operator has to fix the database, although its driver blames the statement."""
+    """Whether the operator must fix the database, although the driver reports an error in the statement."""
     is_of_damaged_file = type(error.__cause__) is sqlite3.DatabaseError
     return is_of_damaged_file or getattr(error.__cause__, "sqlstate", None) in OF_THE_SITE
 
@@ -179,19 +179,19 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def wrong_url(request: HttpRequest) -> JsonResponse:
-    """Answer a POST to a path that takes none: most likely a webhook's, whose URL is wrong."""
-    detail = f"Nothing can be sent to {request.path}. {where_webhooks_go()}"
-    headers = {"X-Content-Type-Options": "nosniff"}  # Ahead of all middleware, too, no browser takes it for a page.
+    """Answer a POST to a path that does not accept it, most likely from a webhook with a wrong URL."""
+    detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
+    headers = {"X-Content-Type-Options": "nosniff"}  # Set here because this answer may bypass all middleware.
     return JsonResponse({"detail": detail, "code": "not_found"}, status=404, headers=headers)
 
 
 def where_webhooks_go() -> str:
     """Return the sentence that names the receiving endpoint."""
-    return f"CircleCI's webhooks go to {reverse('logs:receive')} on this site."
+    return f"Send CircleCI's webhooks to {reverse('logs:receive')} on this site."
 
 
 def is_browser(request: HttpRequest) -> bool:
-    """Return whether a client would rather have a page than JSON."""
+    """Return whether the client prefers HTML to JSON."""
     try:
         return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
     except ValueError:  # An Accept header with a parameter that cannot be decoded.

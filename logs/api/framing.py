@@ -1,4 +1,4 @@
-"""Whether a client can tell a stream that broke off from a complete one."""
+"""Reject streams whose client could not tell a truncated one from a complete one."""
 
 from django.http import HttpRequest
 
@@ -6,18 +6,18 @@ from logs.api.errors import HTTPVersionTooOld, ServerEndsBrokenStreams
 
 # Without chunks, the end of the connection is the end of the answer, whatever caused it.
 VERSIONS_WITHOUT_CHUNKS = {"0.9", "1.0"}
-# It sends the last chunk when reading the rows has failed (granian 2.8.7).
+# granian 2.8.7 sends the last chunk even if reading the rows has failed.
 SERVER_THAT_ENDS_BROKEN_STREAMS = "Granian"
 
 
 def require_visible_end(request: HttpRequest) -> None:
     """Reject a stream whose failure would look like its end.
 
-    Proxies report in ``Via`` by which version they received the request: their answer goes back by the same one.
+    Proxies report in ``Via`` the version of HTTP in which they received the request. They answer in the same version.
 
     Raises:
-        HTTPVersionTooOld: the server, or a proxy that reports it, was asked by a version without chunks.
-        ServerEndsBrokenStreams: the server is not one that breaks the connection.
+        HTTPVersionTooOld: the server, or a proxy that sends ``Via``, received the request in a version without chunks.
+        ServerEndsBrokenStreams: the server does not break the connection when a stream fails.
     """
     hops = [request.META.get("SERVER_PROTOCOL", ""), *request.META.get("HTTP_VIA", "").split(",")]
     versions = {hop.split()[0].upper().removeprefix("HTTP/") for hop in hops if hop.strip()}

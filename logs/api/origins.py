@@ -1,4 +1,4 @@
-"""Reject what pages of other origins make browsers send."""
+"""Reject requests that pages of other origins make browsers send."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from rest_framework.views import APIView
 
 
 class OwnOriginView(APIView):
-    """Rejects unsafe requests from pages of other origins, whatever credentials come along.
+    """Rejects unsafe requests from pages of other origins, whatever their credentials.
 
-    A browser adds the password that it has cached for HTTP Basic to any page's request, and sends a form or a `no-cors`
-    fetch without asking first. Other programs send neither header. CORS_ALLOWED_ORIGINS is for reading only.
+    A browser adds its cached HTTP Basic password to any page's request, and sends a form or a `no-cors` fetch without a
+    preflight request. Other programs send neither Origin nor Sec-Fetch-Site. CORS_ALLOWED_ORIGINS is for reading only.
     """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Go on if the method is safe, or the request is from this site's own page or from no page.
+        """Continue unless the method is unsafe and a page of another origin sent the request.
 
         Raises:
-            PermissionDenied: it is from a page of another origin.
+            PermissionDenied: a page of another origin sent an unsafe request.
         """
         if request.method not in SAFE_METHODS:
             _reject_foreign(request)
@@ -31,8 +31,8 @@ def _reject_foreign(request: Request) -> None:
     if origin not in (None, own) or site not in (None, "same-origin", "none"):
         sender = f"Sec-Fetch-Site: {site}" if origin in (None, own) else f"Origin: {origin}"
         raise PermissionDenied(
-            f"A page of another origin sent this request ({sender[:200]}). This site's origin is {own}; behind a proxy"
-            " with TLS, that needs HTTPS_ONLY and the Host that the client sent, with its port.",
+            f"A page of another origin sent this request ({sender[:200]}). This site's origin is {own}. If that is"
+            " wrong behind a proxy with TLS, set HTTPS_ONLY and pass the client's Host on, with its port.",
             "foreign_origin",
         )
 

@@ -13,12 +13,12 @@ from logs.hashing import RETRY_AFTER_SECONDS, TooManyPasswords
 
 
 class TooManySignIns(APIException):
-    """Too many passwords are being checked at once; this one was not looked at."""
+    """Too many passwords are being checked at the same time; this one was not checked."""
 
     status_code = HTTP_429_TOO_MANY_REQUESTS
-    default_detail = "Too many passwords are being checked at once; send the request again later, or use a token."
+    default_detail = "Too many passwords are being checked at the same time. Try again later, or use a token."
     default_code = "too_many_sign_ins"
-    wait = RETRY_AFTER_SECONDS  # REST framework makes a Retry-After header of it.
+    wait = RETRY_AFTER_SECONDS  # REST framework sends it as Retry-After.
 
 
 class CountedBasicAuthentication(BasicAuthentication):
@@ -33,7 +33,7 @@ class CountedBasicAuthentication(BasicAuthentication):
 
         Raises:
             AuthenticationFailed: there is none, or the client's address is locked.
-            TooManySignIns: too many passwords are being checked at once.
+            TooManySignIns: too many passwords are being checked at the same time.
         """
         bodiless = copy(request._request) if request else None
         if bodiless is not None:

@@ -10,16 +10,16 @@ from rest_framework.renderers import BaseRenderer
 
 Objects = Iterable[dict[str, Any]]
 
-# A cell that begins with a sign is a formula. Some spreadsheets drop blanks or quotes before the sign, and some read
+# A cell that begins with a sign is a formula. Some spreadsheets drop blanks or quotes before the sign, and some treat
 # full-width and small variants as the plain signs.
 SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫\u2212]"
 BLANKS = ' \u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"'
-# Where the locale separates cells by another character than the comma, quotes in the middle of a line mean nothing, and
-# a cell begins after each of these.
+# If the locale's separator is not the comma, quotes in the middle of a line have no effect, and a cell begins after
+# each of these characters.
 SEPARATORS = r";|،؛；\0-\x1f\x7f-\x9f\u2028\u2029"
 SKIPPED = f"{SEPARATORS}{BLANKS}"
 FORMULA = re.compile(rf"[{SKIPPED}]*{SIGN}|[\t\r\n]")
-# The look-behind keeps the time linear: a run of these characters is entered at its start only.
+# The look-behind keeps the time linear: a match can start only at the beginning of a run of these characters.
 FORMULA_INSIDE = re.compile(rf"(?<![{SKIPPED}])([{SKIPPED}]*[{SEPARATORS}][{BLANKS}]*+)(?={SIGN})")
 
 
@@ -52,14 +52,14 @@ class JSONLinesRenderer(LinesRenderer):
 class CSVRenderer(LinesRenderer):
     """Writes comma-separated values (RFC 4180) under a line of names; what is missing is empty.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP advises, and so does each
-    part of a text that becomes a cell of its own where the locale separates cells by something other than the comma.
+    A text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises. If the locale's
+    separator is not the comma, parts of a text become cells of their own; these are prefixed too.
     Source: https://owasp.org/www-community/attacks/CSV_Injection (read 2026-11-23).
     """
 
     media_type = "text/csv"
     format = "csv"
-    has_bom = False  # Whether to begin with a byte order mark, without which Excel takes UTF-8 for another encoding.
+    has_bom = False  # Whether to begin with a byte order mark; without one, Excel does not recognise UTF-8.
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
         """Yield the line of names and a line for each object."""

@@ -73,8 +73,8 @@ class DeliverySerializer(FlatSerializer):
     secret_position = serializers.IntegerField(
         allow_null=True,
         help_text=(
-            "The position of the secret that signed it in the webhook's list of today; 0 is the newest. Null if none "
-            "signed it, the secret is not configured any more, or it is unknown."
+            "The position of the secret that signed it in the webhook's current list; 0 is the newest. Null if no "
+            "secret signed it, or if the secret is unknown or no longer configured."
         ),
     )
     address = serializers.CharField(source="webhook_slug", help_text="The last part of the address it was sent to.")

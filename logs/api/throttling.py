@@ -111,7 +111,7 @@ class ThrottledView(APIView):
         Raises:
             AuthenticationFailed: the credentials are wrong, which counts for their address.
             Throttled: there have been too many of these: even right ones would only tell a guess from another.
-            TooManySignIns: too many passwords are being checked at once.
+            TooManySignIns: too many passwords are being checked at the same time.
         """
         address = self.client
         if "authorization" in request.headers:
@@ -120,7 +120,7 @@ class ThrottledView(APIView):
         try:
             super().perform_authentication(request)
         except TooManySignIns:
-            self.client = address  # Nothing has proved the credentials wrong.
+            self.client = address  # The credentials were not checked, so they do not count as wrong.
             raise
         self.client = _identity(request) or address
 

@@ -44,7 +44,7 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
 
 
 def _answer_elsewhere(request: HttpRequest) -> HttpResponse:
-    """Answer a webhook at a path that is not the receiving endpoint's; nothing but the log records it."""
+    """Answer a webhook at any path but the receiving endpoint's; only the server's log records it."""
     host = request.get_host()
     logger.warning(
         "a webhook came to %r on %s: its URL in CircleCI is wrong. %s", request.path, host, where_webhooks_go()

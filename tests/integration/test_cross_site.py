@@ -127,8 +127,8 @@ def test_knows_its_own_origin_behind_a_proxy_with_tls(replay, settings, host, or
 def test_says_what_to_set_where_a_proxy_hides_the_origin(replay):
     assert replay(origin="https://testserver").json()["detail"] == (
         "A page of another origin sent this request (Origin: https://testserver). This site's origin is"
-        " http://testserver; behind a proxy with TLS, that needs HTTPS_ONLY and the Host that the client sent, with its"
-        " port."
+        " http://testserver. If that is wrong behind a proxy with TLS, set HTTPS_ONLY and pass the client's Host on,"
+        " with its port."
     )
 
 

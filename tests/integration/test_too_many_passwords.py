@@ -57,7 +57,7 @@ def test_http_basic_is_answered_429(client, no_place, name, password):
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "2"
     assert answer.json() == {
-        "detail": "Too many passwords are being checked at once; send the request again later, or use a token.",
+        "detail": "Too many passwords are being checked at the same time. Try again later, or use a token.",
         "code": "too_many_sign_ins",
     }
 

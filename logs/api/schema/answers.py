@@ -132,8 +132,8 @@ READING = [
         examples={
             "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can give it to eve.",
             "foreign_origin": "A page of another origin sent this request (Origin: https://evil.example). This site's "
-            "origin is https://hooks.example.com; behind a proxy with TLS, that needs HTTPS_ONLY and the Host that the "
-            "client sent, with its port.",
+            "origin is https://hooks.example.com. If that is wrong behind a proxy with TLS, set HTTPS_ONLY and pass "
+            "the client's Host on, with its port.",
         },
     ),
     Refusal(
@@ -145,7 +145,7 @@ READING = [
     Refusal(
         status=429,
         name="TooManyRequests",
-        meaning="More requests than `API_REQUESTS_PER_MINUTE` in a minute, or too many passwords at once.",
+        meaning="More than `API_REQUESTS_PER_MINUTE` requests in a minute, or too many passwords at the same time.",
         examples={
             "throttled": "More than 600 requests in a minute; the setting API_REQUESTS_PER_MINUTE says how many may "
             "be. Expected available in 42 seconds.",
@@ -159,13 +159,13 @@ EXPORTING = [
     Refusal(
         status=426,
         name="UpgradeRequired",
-        meaning="A CSV or JSON lines export without `limit` over HTTP/1.0, where a truncated one looks complete.",
+        meaning="A CSV or JSON lines export without `limit` over HTTP/1.0, where a truncated export looks complete.",
         examples={HTTPVersionTooOld.default_code: HTTPVersionTooOld.default_detail},
     ),
     Refusal(
         status=501,
         name="NotImplemented",
-        meaning="Such an export on a server that ends a truncated one like a complete one.",
+        meaning="A CSV or JSON lines export without `limit` on a server that ends a truncated one like a complete one.",
         examples={ServerEndsBrokenStreams.default_code: ServerEndsBrokenStreams.default_detail},
     ),
 ]
@@ -203,7 +203,7 @@ RECEIVING = [
     Refusal(
         status=415,
         name="UnsupportedContentType",
-        meaning="The body is declared to be something else than JSON, or compressed: then with `Accept-Encoding`.",
+        meaning="The body's content type is not JSON, or it is compressed; the latter answer has `Accept-Encoding`.",
         examples={
             ContentTypeRefused.code: "the content type is not application/json",
             EncodingRefused.code: "the content encoding is 'gzip': send the body uncompressed",

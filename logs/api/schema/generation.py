@@ -13,12 +13,12 @@ from logs.api.views.reading import PagedListView, ReadingView
 INTRODUCTION = """\
 webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.
 
-Every error is an object with `detail`, for people, and `code`, for programs. A method that an address does not have is
-answered 405 with `Allow`. A parameter that is unknown or empty, or is given twice though it is not a list, is an
-error: nothing is ignored. A list may repeat its parameter or have commas between its values. Times are ISO 8601 in
-UTC; what is missing is null. Answers are compressed for clients that accept gzip, and an answer with an `ETag` is a
-304 for clients that have it already (`If-None-Match`). In a browser that is signed in to the admin, the reading
-endpoints are pages with a form for the filters.
+Every error is an object with `detail`, for people, and `code`, for programs. A method that a path does not support is
+answered 405 with `Allow`. A parameter that is unknown, empty, or repeated without being a list is an error; none is
+ignored. A list is separated by commas or repeats its parameter. Times are ISO 8601 in UTC; missing values are null.
+Answers are compressed for clients that accept gzip. An answer with an `ETag` is a 304 for clients that have it already
+(`If-None-Match`). In a browser that is signed in to the admin, the reading endpoints are pages with a form for the
+filters.
 
 `GET /healthz` answers 200 while the process serves, and `GET /readyz` while it can log, both at any host name."""
 

@@ -43,7 +43,7 @@ FILTERS: dict[type[filters.Filter], Schema] = {
                 "pattern": "^[0-9]{10}([0-9]{3})?$",
                 "description": "Seconds (10 digits) or milliseconds (13 digits) since 1970.",
             },
-            {"pattern": "^[0-9]{1,5}[mhd]$", "description": "So many minutes, hours or days ago."},
+            {"pattern": "^[0-9]{1,5}[mhd]$", "description": "An age in minutes, hours or days."},
         ],
     },
 }
@@ -131,7 +131,7 @@ def _in_query(name: str, view: Any) -> Parameter:
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.
         "schema": schema | {"examples": [example]},
-        # A repeated parameter, which every generator of clients can write; commas are read too.
+        # A repeated parameter, which every client generator supports; commas are also accepted.
         **({"style": "form", "explode": True} if is_list else {}),
     }
 

@@ -1,4 +1,4 @@
-"""The root of the site, which leads people to the admin."""
+"""Redirect the root of the site to the admin."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 from logs.api.errors import where_webhooks_go
 
 
-# A webhook whose URL lacks its path must get an answer that names it, not one about forms.
+# A webhook whose URL lacks the path needs an answer that names the path, not one about forms.
 @method_decorator(csrf_exempt, name="dispatch")
 class HomeView(RedirectView):
     """Redirects to the admin."""
@@ -19,7 +19,7 @@ class HomeView(RedirectView):
     http_method_names = ["get", "head"]
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Answer what is most likely a webhook with the URL that it should go to."""
-        detail = f"Nothing can be sent to {request.path}. {where_webhooks_go()}"
+        """Name the receiving URL, since the request is most likely a webhook's."""
+        detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
         body = {"detail": detail, "code": "method_not_allowed"}
         return JsonResponse(body, status=405, headers={"Allow": "GET, HEAD"})

@@ -53,15 +53,15 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
 
     @property
     def repeatable(self) -> set[str]:
-        """The names of those that may be given more than once."""
+        """The names of the parameters that may be repeated."""
         filterset_class: type[PagedFilterSet] | None = getattr(self, "filterset_class", None)
         return filterset_class.repeatable() if filterset_class else set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse what would otherwise be left out of account.
+        """Reject parameters that would otherwise be ignored.
 
         Raises:
-            BadRequest: a parameter is unknown or empty, or is given twice though it is not a list.
+            BadRequest: a parameter is unknown or empty, or is repeated but is not a list.
         """
         super().initial(request, *args, **kwargs)
         for name, values in request.query_params.lists():
@@ -93,10 +93,10 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
 
 
 def truth(request: Request, name: str) -> bool:
-    """Return the value of a parameter that is true or false; False where it is missing.
+    """Return the value of a boolean parameter; False if it is missing.
 
     Raises:
-        BadRequest: it is neither.
+        BadRequest: it is neither true nor false.
     """
     try:
         return parse_truth(request.query_params.get(name, "false"))
