@@ -23,11 +23,11 @@ MAX_NAME_LENGTH = 255
 PROVIDERS = ("github", "bitbucket", "circleci")
 WILDCARD = re.compile(r"[*?[]")
 NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
-# By the version of IP: a network with a shorter prefix is not one site's. 10.0.0.0/8 and fc00::/7 may be.
+# By IP version. A network with a shorter prefix is larger than one site's; 10.0.0.0/8 and fc00::/7 are not.
 SHORTEST_PREFIXES = {4: 8, 6: 7}
-# What a session of PostgreSQL must have, in milliseconds; settings.py asks for it.
+# The longest timeouts of a PostgreSQL session, in milliseconds; settings.py requests them.
 MAX_TIMEOUTS = {"lock_timeout": 3_000, "idle_in_transaction_session_timeout": 10_000}
-# What PostgreSQL calls a prepared statement whose name is taken, and one that it does not have.
+# SQLSTATE codes: the name of a prepared statement is taken, and a prepared statement does not exist.
 STATEMENT_LOST = ("42P05", "26000")
 
 
@@ -89,7 +89,7 @@ def _check_projects(webhook: Webhook) -> Iterator[CheckMessage]:
 
 
 def _may_match_a_slug(pattern: str) -> bool:
-    """Whether a slug (a provider and two more parts, with slashes between them) can match a pattern of `fnmatch`."""
+    """Whether a slug (a provider and two more parts, separated by slashes) can match an `fnmatch` pattern."""
     parts = pattern.split("/")
     if len(parts) > 3 or "" in parts or pattern != pattern.strip():
         return False
@@ -141,12 +141,12 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that a site which shows its insides on error pages can be reached from its own machine only."""
+    """Check that only this machine can reach a site whose error pages show its insides."""
     exposed = [host for host in (settings.BIND_ADDRESS, *settings.ALLOWED_HOSTS) if not _is_loopback(host)]
     if settings.DEBUG and exposed:
         return [
             Error(
-                "DEBUG is on at a site that other machines can reach (BIND_ADDRESS or ALLOWED_HOSTS hold "
+                "DEBUG is on at a site that other machines can reach (BIND_ADDRESS or ALLOWED_HOSTS has "
                 f"{', '.join(exposed)}): error pages would show settings and payloads.",
                 hint="Unset DEBUG; or, on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1.",
                 id="logs.E005",
@@ -156,19 +156,20 @@ def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
 
 
 def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that clients can be told apart behind the proxies of TRUSTED_PROXIES."""
+    """Check that TRUSTED_PROXIES lets the site tell clients apart."""
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
         return [
             CheckWarning(
-                "HTTPS_ONLY is set without TRUSTED_PROXIES: all clients share the proxy's address and its limits.",
-                hint="Set TRUSTED_PROXIES to the IP address of the proxy that ends TLS: 127.0.0.1 on this machine.",
+                "HTTPS_ONLY is set without TRUSTED_PROXIES: all clients share the proxy's IP address and its limits.",
+                hint="Set TRUSTED_PROXIES to the IP address of the proxy that terminates TLS; 127.0.0.1 if it runs on "
+                "this machine.",
                 id="logs.W006",
             )
         ]
     return [
         CheckWarning(
-            f"TRUSTED_PROXIES holds {network}: any client can claim any address in X-Forwarded-For.",
-            hint="Set TRUSTED_PROXIES to the IP addresses or the networks of your proxies only: 10.0.0.0/8, say.",
+            f"TRUSTED_PROXIES has {network}: any client can claim any IP address in X-Forwarded-For.",
+            hint="Set TRUSTED_PROXIES to the IP addresses or networks of your proxies only, such as 10.0.0.0/8.",
             id="logs.W007",
         )
         for network in settings.TRUSTED_PROXIES
@@ -177,11 +178,11 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 
 def check_hosts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that a deployed site answers to a name that others can use."""
+    """Check that a deployed site answers to a host name that other machines can use."""
     if settings.SECURE_SSL_REDIRECT and all(map(_is_loopback, settings.ALLOWED_HOSTS)):
         return [
             CheckWarning(
-                "ALLOWED_HOSTS holds only names of this machine: all requests from elsewhere are answered 400.",
+                "ALLOWED_HOSTS has only names of this machine: all requests from elsewhere are answered 400.",
                 hint="Set ALLOWED_HOSTS to the site's own host name: hooks.example.com.",
                 id="logs.W008",
             )
@@ -197,8 +198,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check the options of DATABASE_URL as the driver does, but without the database."""
-    driver: Any = connection.Database  # type: ignore[attr-defined]  # Of the backend; its stubs leave it out.
+    """Check the options of DATABASE_URL as the driver does, without connecting to the database."""
+    driver: Any = connection.Database  # type: ignore[attr-defined]  # The backend's driver, which the stubs omit.
     try:
         if connection.vendor == "postgresql":
             options = connection.settings_dict["OPTIONS"].items()
@@ -209,7 +210,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         return [
             Error(
                 f"DATABASE_URL has an option that the database does not accept: {str(error).strip().rstrip('.')}.",
-                hint="Remove it from the end of DATABASE_URL, or write it as PostgreSQL's documentation does: "
+                hint="Remove it from the end of DATABASE_URL, or write it as in PostgreSQL's documentation: "
                 "?sslmode=require.",
                 id="logs.E006",
             )
@@ -222,7 +223,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     if settings.STATIC_ROOT and not os.access(settings.STATIC_ROOT / "admin", os.R_OK):
         return [
             CheckWarning(
-                f"STATIC_ROOT holds no styles and scripts: {settings.STATIC_ROOT}.",
+                f"STATIC_ROOT has no styles and scripts: {settings.STATIC_ROOT}.",
                 hint="Run `manage.py collectstatic`, or unset STATIC_ROOT to serve them from the installed packages.",
                 id="logs.W009",
             )
@@ -233,12 +234,12 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 def check_postgresql(
     app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check that PostgreSQL's sessions are as settings.py asks for; PgBouncer may give others."""
+    """Check that PostgreSQL's sessions have the settings that settings.py requests; PgBouncer may drop them."""
     if DEFAULT_DB_ALIAS not in (databases or ()) or connection.vendor != "postgresql":
         return []
     try:
         return [*_check_timeouts(), *_check_prepared_statements()]
-    except (DatabaseError, InterfaceError):  # Away, which /readyz reports.
+    except (DatabaseError, InterfaceError):  # The database is unreachable, which /readyz reports.
         return []
 
 
@@ -249,8 +250,8 @@ def _check_timeouts() -> Iterator[CheckMessage]:
     for name, limit in MAX_TIMEOUTS.items():
         if not 0 < timeouts[name] <= limit:
             yield Error(
-                f"PostgreSQL's {name} is {timeouts[name]} ms instead of {limit} ms: deliveries could wait without end.",
-                hint=f"PgBouncer drops what a connection asks for. Set it by ALTER ROLE … SET {name} = {limit}.",
+                f"PostgreSQL's {name} is {timeouts[name]} ms instead of {limit} ms: deliveries could wait forever.",
+                hint=f"PgBouncer drops a connection's timeouts. Set this one by ALTER ROLE … SET {name} = {limit}.",
                 id="logs.E007",
             )
 
@@ -258,7 +259,7 @@ def _check_timeouts() -> Iterator[CheckMessage]:
 def _check_prepared_statements() -> Iterator[CheckMessage]:
     if connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
         return
-    # psycopg gives the first statement of each connection the same name. Two connections that share a session meet.
+    # psycopg gives the first statement of each connection the same name, so two connections that share a session clash.
     pair = [connection.copy() for _ in range(2)]
     try:
         for database in [*pair, *pair]:
@@ -269,7 +270,7 @@ def _check_prepared_statements() -> Iterator[CheckMessage]:
         if getattr(error.__cause__, "sqlstate", None) not in STATEMENT_LOST:
             raise
         yield Error(
-            "PgBouncer does not keep prepared statements apart: deliveries would fail at random.",
+            "PgBouncer mixes up the prepared statements of its clients: deliveries would fail at random.",
             hint="Set max_prepared_statements (from PgBouncer 1.22), or add ?prepare_threshold=none to DATABASE_URL.",
             id="logs.E008",
         )

@@ -47,9 +47,9 @@ def webhooks() -> tuple[Webhook, ...]:
 
 
 def fingerprint(secret: str) -> str:
-    """Return hexadecimal digits that identify a secret but reveal nothing about it without SECRET_KEY.
+    """Return hexadecimal digits that identify a secret, but reveal nothing about it without SECRET_KEY.
 
-    Another SECRET_KEY gives other fingerprints: stored ones then match no configured secret.
+    After a change of SECRET_KEY, stored fingerprints match no configured secret.
     """
     return salted_hmac("logs.conf.fingerprint", secret, algorithm="sha256").hexdigest()[:FINGERPRINT_LENGTH]
 

@@ -1,4 +1,4 @@
-"""Hide secrets on Django's page of an exception, which shows settings, the request and every variable under DEBUG."""
+"""Hide secrets on Django's exception page, which under DEBUG shows settings, the request and every variable."""
 
 import json
 import os
@@ -12,26 +12,26 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
 
-SHORTEST_CREDENTIAL = 8  # Of the words in a header that hold one: "Basic" is not secret.
+SHORTEST_CREDENTIAL = 8  # The shortest word of a header to hide: "Basic" is not a secret.
 
 
 class SecretsFilter(SafeExceptionReporterFilter):
-    """Hides the site's secrets and the request's credentials, wherever they are, also while DEBUG is on."""
+    """Hides the site's secrets and the request's credentials everywhere on the page, even if DEBUG is on."""
 
-    # An expected digest signs the body beside it.
+    # An expected digest is a valid signature of the body shown beside it.
     hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|DIGEST", re.IGNORECASE)
 
     def is_active(self, request: HttpRequest | None) -> bool:
-        """Apply `sensitive_variables` and `sensitive_post_parameters`, which Django does only without DEBUG."""
+        """Always apply `sensitive_variables` and `sensitive_post_parameters`; Django ignores them under DEBUG."""
         return True
 
     def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out the process's environment, which runserver adds: any variable may hold a password."""
+        """Omit the process's environment, which runserver adds: any variable may hold a password."""
         meta: dict[str, Any] = super().get_safe_request_meta(request)
         return {name: value for name, value in meta.items() if name not in os.environ}
 
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
-        """Hide a variable whose name Django would hide in the settings, or whose representation shows a secret."""
+        """Hide each variable whose name Django hides in the settings, or whose repr() contains a secret."""
         hidden = {form for secret in self._secrets(request) for form in _forms(secret)}
         variables = super().get_traceback_frame_variables(request, tb_frame)
         return {name: self._cleansed(name, value, hidden) for name, value in variables}.items()
@@ -40,7 +40,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
         try:
             cleansed = self.cleanse_setting(name, value)
             shown = repr(cleansed)
-        except Exception:  # noqa: BLE001 - any object's representation may fail, or never end
+        except Exception:  # noqa: BLE001 - the repr() of any object may fail, or recurse without end
             return self.cleansed_substitute
         return self.cleansed_substitute if any(form in shown for form in hidden) else cleansed
 
@@ -56,5 +56,5 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
 
 def _forms(secret: str) -> set[str]:
-    """Return how representations show a secret: as it is, escaped, in JSON, in a URL, and as bytes."""
+    """Return the forms of a secret in a repr(): as it is, escaped, in JSON, in a URL, and as bytes."""
     return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), repr(secret.encode())[2:-1]}

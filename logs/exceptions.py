@@ -36,7 +36,7 @@ class ContentTypeRefused(WebhookLogError):
 
 
 class EncodingRefused(WebhookLogError):
-    """The body is compressed, or encoded in another way."""
+    """The body has a content encoding, such as gzip."""
 
     code = "unsupported_content_encoding"
 

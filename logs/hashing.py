@@ -1,4 +1,4 @@
-"""Bound how many passwords are hashed at once."""
+"""Limit how many passwords are hashed at the same time."""
 
 from collections import deque
 from typing import Any
@@ -11,25 +11,26 @@ RETRY_AFTER_SECONDS = 2  # Longer than it takes to hash a password.
 
 
 def places_among(threads: int) -> int:
-    """Return how many of a process's threads may hash a password at once; at least one."""
-    return max(1, threads // 8)  # Hashing takes a whole processor: more places would make each hash slower.
+    """Return how many of a process's threads may hash passwords at the same time; at least one."""
+    return max(1, threads // 8)  # Each hash keeps a whole processor busy: more places would slow every hash down.
 
 
-# One entry for each place that is free; a deque, because its methods need no lock.
+# One entry for each free place; a deque, because its methods need no lock.
 free_places = deque([None] * places_among(settings.WEB_THREADS))
 
 
 class TooManyPasswords(Exception):
-    """Too many passwords are being hashed at once; this one was not looked at."""
+    """Too many passwords are being hashed at the same time; this one was not checked."""
 
 
 class BoundedPasswordHasher(PBKDF2PasswordHasher):
-    """Hashes a password as Django does, or raises at once.
+    """Hashes a password as Django does, or raises immediately.
 
-    A hash takes a third of a second of a processor. Without a bound, a few dozen connections that send passwords, right
-    or wrong ones, take all threads, and a delivery waits longer for one than CircleCI does. For the same reason nothing
-    waits for a place here. Every way to check or to set a password leads to `encode`. Its exception passes through
-    Django's `authenticate` without the signal of a failed sign-in, so it counts for no lockout.
+    A hash takes a third of a second of processor time. Without a limit, a few dozen connections that send passwords,
+    right or wrong, occupy all threads, and a delivery waits for a thread longer than CircleCI waits for an answer. For
+    the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. Its
+    exception passes through Django's `authenticate` without the signal of a failed sign-in, so it counts towards no
+    lockout.
     """
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
@@ -49,10 +50,10 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
 
 
 class FreePlaceBackend:
-    """Raises before the backends after it query the database, if the hasher would raise."""
+    """Raises if the hasher would, before the backends after it query the database."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        """Return None, which leaves the request to the other backends.
+        """Return None, which passes the credentials to the next backend.
 
         Raises:
             TooManyPasswords: no place is free.

@@ -34,7 +34,7 @@ def healthz() -> HttpResponse:
 
 
 def readyz() -> HttpResponse:
-    """Answer 200 while the database is reachable, migrated and writable, and otherwise 503 with what is wrong."""
+    """Answer 200 while the database is reachable, migrated and writable, and otherwise 503 with the reason."""
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -62,9 +62,9 @@ def _is_read_only() -> bool:
 
 
 def _reason(error: Error) -> str:
-    """Return why a write failed, in words that name no host and no user.
+    """Return why a write failed, without naming a host or a user.
 
-    PostgreSQL's own answer to a statement names tables at most. A connection that broke has no such answer.
+    PostgreSQL's own error for a statement names tables at most. A broken connection has no such error.
     """
     if connection.vendor == "sqlite":
         return str(error)

@@ -119,9 +119,9 @@ def read_event(body: bytes) -> Event:
 
 
 def moment_at(document: dict[str, object], path: str) -> datetime | None:
-    """Return the time in UTC at a dotted path, as text or as a number of seconds, milliseconds … since 1970.
+    """Return the time at a dotted path, in UTC; the payload may hold a text or a number (see `read_timestamp`).
 
-    None if it is missing, not a timestamp, without an offset, or outside the years 1970 to 9998.
+    None if it is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
     """
     value = _at(document, path)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -196,7 +196,7 @@ def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str
 
 
 def _commit_subject(document: dict[str, object]) -> str:
-    """Return the first line that is not blank, without white space around it; any line break of Unicode's ends it."""
+    """Return the first line that is not blank, stripped; any Unicode line break ends a line."""
     for path in COMMIT_SUBJECT_PATHS:
         message = _at(document, path)
         if isinstance(message, str) and message.strip():
@@ -243,9 +243,9 @@ def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) 
 
 
 def _ref_name(document: dict[str, object], prefix: str, paths: tuple[str, ...]) -> str:
-    """Return the first name at any of the paths, or of the first full ref with this prefix; ``""`` if there is none.
+    """Return the first name at any of the paths, else the name in the first full ref with this prefix, else ``""``.
 
-    Any other ref, such as a pull request's (refs/pull/7/head), names neither a branch nor a tag.
+    Any other ref, such as a pull request's (refs/pull/7/head), is neither a branch nor a tag.
     """
     for path in (*paths, *REF_PATHS):
         text = _long_text(document, path, max_length=len(prefix) + MAX_TEXT_LENGTH)

@@ -1,7 +1,7 @@
-"""Which event an id names: what a webhook for some projects may not change, and which version is the newest.
+"""Decide which event an id names, which events a bound webhook may change, and which version is the newest.
 
-ADR 11 has the reasons. Two kinds of ids in a payload are not proved by its project's slug: the event's and the
-project's. A webhook that is bound to `projects` could use another project's.
+ADR 11 has the reasons. The project's slug does not prove two ids in a payload: the event's and the project's. A webhook
+that is bound to `projects` could use those of another project.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -21,27 +21,27 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Relation(Enum):
-    """What an event is to the row that has its id."""
+    """How an event relates to the row that has its id."""
 
-    VERSION = auto()  # Of the same event: the newest is shown.
-    CLAIM = auto()  # The row is a claim to the event's id, which the event replaces.
-    UNRELATED = auto()  # Neither sender may speak for the other's project, so nothing proves whose id it is.
+    VERSION = auto()  # Both are versions of one event; the newest is shown.
+    CLAIM = auto()  # The row only claimed the event's id, and the event replaces it.
+    UNRELATED = auto()  # Neither sender may speak for the other's project, so the owner of the id cannot be proved.
 
 
 def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
-    """Decide what an event may do to the row that has its id. Call it while the row is locked.
+    """Decide how an event relates to the row that has its id. Call it while the row is locked.
 
     Args:
         event: as read from the delivery.
         known: the row.
-        sender: the event's, who may speak for its project.
+        sender: the event's sender, which may speak for the event's project.
 
     Raises:
-        ProjectRefused: the row is another project's, and its sender may speak for both.
+        ProjectRefused: the row is another project's, and only the row's sender may speak for both.
     """
     if event.project_slug == known.project_slug:
         return Relation.VERSION
-    # An unsigned sender may say anything, so it has no say about what is signed.
+    # An unsigned sender can claim anything, so it may not replace a signed event.
     may_replace = sender.verified >= known.verified and sender.webhook.may_speak_for(known.project_slug)
     owner_may_replace = known.verified >= sender.verified and _owner_may_speak_for(event.project_slug, known)
     if may_replace:
@@ -55,7 +55,7 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
 
 
 def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
-    """Whether the webhook that sent the shown version may; False if that webhook is unknown by now."""
+    """Whether the webhook that sent the shown version may speak for a project; False if it is no longer known."""
     shown = known.deliveries.only("webhook").of_shown_version()
     return any(
         webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if shown and webhook.name == shown.webhook
@@ -63,19 +63,19 @@ def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
 
 
 def id_of_its_own(event: Event) -> str:
-    """Return another id for an event whose id is taken; the same for each of its versions.
+    """Return another id for an event whose id is taken; it is the same for all versions of the event.
 
-    It is keyed, because a sender that could compute it could take it too.
+    The id is keyed: a sender that could compute it could take it too.
     """
     mac = salted_hmac("logs.ingest.identity", f"{event.project_slug} {event.event_id}", algorithm="sha256").hexdigest()
     return f"{event.event_id[: MAX_ID_LENGTH - MAC_LENGTH - 1]}~{mac[:MAC_LENGTH]}"
 
 
 def require_own_project_id(event: Event, sender: Sender) -> None:
-    """Check that a bound webhook uses no project id that belongs to a project it may not speak for.
+    """Check that a bound webhook does not use the id of a project that it may not speak for.
 
     Raises:
-        ProjectRefused: the id was last seen with the slug of such a project.
+        ProjectRefused: the project id was last seen with the slug of such a project.
     """
     webhook = sender.webhook
     if not webhook.projects or not event.project_id:
@@ -92,10 +92,10 @@ def require_own_project_id(event: Event, sender: Sender) -> None:
 
 
 def version_of(row: WorkflowEvent, arrived_at: datetime) -> tuple[bool, datetime, datetime]:
-    """Return the key that orders the versions of one event: the greatest is the newest.
+    """Return the key that orders the versions of one event; the newest has the greatest key.
 
-    `verified` is first: an unsigned version never replaces a signed one, whatever times it claims. Times count as a day
-    after the version's arrival at most. Without this bound, a version from the year 9998 would be the newest forever.
+    `verified` is first: an unsigned version never replaces a signed one, whatever times it claims. Times are capped at
+    one day after the version's arrival. Without this limit, a version from the year 9998 would be the newest forever.
     """
     latest = arrived_at + MAX_AHEAD
     happened_at, stopped_at = (min(time, latest) if time else NEVER for time in (row.happened_at, row.stopped_at))
@@ -113,5 +113,5 @@ def arrival_of_shown_version(known: WorkflowEvent) -> datetime:
 
 
 def is_same_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
-    """Return whether a row tells of the version that the log shows; a retry arrives later, but is not newer."""
+    """Return whether a row is the version that the log shows; a retry arrives later, but is not newer."""
     return all(getattr(row, name) == getattr(known, name) for name in ("verified", "happened_at", "stopped_at"))

@@ -36,12 +36,12 @@ class Pair(NamedTuple):
 
     event: Columns
     delivery: Columns  # Without the key of the event.
-    is_bound: bool = False  # Its webhook may send some projects only, so its project id must not be another project's.
+    is_bound: bool = False  # Its webhook may send certain projects only, so the project id must not be another's.
 
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
-# The slug that a project id was last seen with is the event's own. identity.py decides about any other. With = instead
-# of BETWEEN, PostgreSQL may scan event_newest, which reads the whole table for the first event of a new project.
+# True if the project id was last seen with the event's own slug, or never. identity.py decides all other cases.
+# With = instead of BETWEEN, PostgreSQL may scan event_newest: the whole table, for the first event of a new project.
 _PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
     SELECT known.project_slug FROM logs_workflowevent known
     WHERE known.project_id BETWEEN sent.project_id AND sent.project_id
@@ -59,10 +59,10 @@ def insert_event(row: WorkflowEvent) -> bool:
 
 
 def insert_with_delivery(pair: Pair) -> bool:
-    """Insert an event and its delivery durably; return False, writing nothing, if the event may not be new.
+    """Insert an event and its delivery durably; return False and write nothing if the event may not be new.
 
-    An event whose id is known is not new. For a bound webhook, neither is one whose project id was last seen with
-    another slug. Events that arrive at the same time share a transaction.
+    An event may not be new if its id is known, or if its webhook is bound and its project id was last seen with another
+    slug. Events that arrive at the same time share a transaction.
 
     Raises:
         OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
@@ -82,7 +82,7 @@ def insert_with_delivery(pair: Pair) -> bool:
 
 
 def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
-    """Insert events with their deliveries; return their primary keys, None for each that was not inserted."""
+    """Insert events with their deliveries; return the events' primary keys, None for each event not inserted."""
     # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
     first = {pair.event["event_id"]: pair for pair in reversed(pairs)}
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
@@ -199,7 +199,7 @@ def _event_statement(place: str) -> str:
 
 @cache
 def _guarded_event_statement() -> str:
-    """Return the statement of SQLite that inserts an event unless its id, or its project's id, is another's."""
+    """Return the SQLite statement that inserts an event unless its id, or its project's id, is another's."""
     names = _names(WorkflowEvent)
     places = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
     return (
@@ -216,7 +216,7 @@ def _delivery_statement() -> str:
 
 @cache
 def _statement_for(count: int) -> str:
-    """Return the statement that inserts so many events, each with its delivery."""
+    """Return the PostgreSQL statement that inserts `count` events, each with its delivery."""
     event_names, delivery_names = _quoted_names(WorkflowEvent), _quoted_names(Delivery)
     numbers = itertools.count(1)
     sent = ", ".join(_places(numbers, [*_types(WorkflowEvent), "::boolean"]) for _ in range(count))
@@ -237,7 +237,7 @@ def _quoted_names(model: type[Model]) -> list[str]:
 
 
 def _types(model: type[Model]) -> list[str]:
-    """Return casts to the columns' types, without their lengths, to which a cast would cut what is too long."""
+    """Return casts to the columns' types, without lengths: a cast to a length would silently truncate the value."""
     return ["::" + cast("str", field.db_type(connection)).partition("(")[0] for field in _fields(model)]
 
 

@@ -149,7 +149,7 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
         read_anew: replace the columns of the version that the log shows already by what is read now.
 
     Raises:
-        ProjectRefused: the event's id, or its project's id, belongs to a project that the webhook may not speak for.
+        ProjectRefused: the event id or the project id belongs to a project that the webhook may not speak for.
     """
     left_out = _left_out(event, sender)
     if left_out:
@@ -251,7 +251,7 @@ def _is_flooding(arrival: Arrival) -> bool:
 
 
 def _keep(arrival: Arrival, verdict: Verdict) -> None:
-    """Save the delivery of a verdict, and delete the oldest repetitions of it that are beyond what the log stores."""
+    """Save the delivery of a verdict, and delete the oldest repetitions beyond the number that the log stores."""
     _delivery(arrival, verdict).save(force_insert=True)
     if verdict.outcome == Outcome.DUPLICATE and verdict.event:
         WorkflowEvent.objects.filter(pk=verdict.event.pk).update(duplicates=Coalesce("duplicates", 0) + 1)

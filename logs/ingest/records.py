@@ -1,4 +1,4 @@
-"""What passes through ingest (an arrival, its sender, the verdict on it), and the columns that store it."""
+"""Define the records of ingest (an arrival, its sender, the verdict on it) and the columns that store them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Verdict:
     sender: Sender | None = None  # None where nothing is proved.
     event: WorkflowEvent | None = None
     event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
-    project_slug: str = ""  # As the payload names it; "" where it names none, or was refused.
+    project_slug: str = ""  # From the payload; "" if it has none, or was refused.
 
 
 def delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]
         "reason": verdict.reason,
         "webhook": sender.webhook.name if sender else "",
         "secret_fingerprint": sender.secret_fingerprint if sender else None,
-        # Not of unsigned webhooks: `logs.insights.secret_use` reads every project, and anybody could invent them.
+        # Empty for unsigned webhooks: any client could invent projects, and `logs.insights.secret_use` reads them all.
         "project_slug": verdict.project_slug if sender and sender.verified else "",
         "verified": sender is not None and sender.verified,
     }

@@ -43,23 +43,24 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
     """Open a transaction that is committed to disk when the block has ended.
 
     Args:
-        patience_seconds: how long to wait for the turn to write to SQLite; None for TURN_TIMEOUT_SECONDS.
+        patience_seconds: how long to wait for the turn to write to SQLite; None means TURN_TIMEOUT_SECONDS.
 
     Raises:
-        OperationalError: the database is locked, away, full or not writable; nothing is written.
+        OperationalError: the database is locked, unreachable, full or not writable; nothing is written.
     """
     with _sqlite_turn(patience_seconds), transaction.atomic(durable=True):
         yield
 
 
 def probe_write() -> None:
-    """Write to the database the way a delivery does, changing nothing that is stored.
+    """Write to the database as a delivery does, without changing stored data.
 
-    SQLite meets a full disk when it commits, and never in a transaction that is rolled back: this commits a number that
-    the file's header holds already. PostgreSQL checks privileges and the server's mode for no rows too.
+    SQLite detects a full disk only when it commits, never in a transaction that is rolled back. This therefore commits
+    a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
+    statement inserts no rows.
 
     Raises:
-        Error: nothing can be written, or only after several seconds.
+        Error: the database cannot be written, or only after several seconds.
     """
     with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -110,7 +111,7 @@ def _lock(file: BinaryIO, deadline: float) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(PAUSE_SECONDS)
-        except OSError as error:  # A network file system without locks, for example.
+        except OSError as error:  # For example, a network file system does not support locks.
             raise OperationalError(f"the lock file cannot be locked: {error.strerror}") from error
         else:
             return True
