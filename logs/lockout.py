@@ -1,4 +1,4 @@
-"""Count failed sign-ins, and answer those beyond the bound on hashing, so that deliveries need not wait for either."""
+"""Count failed sign-ins and answer those beyond the hashing limit, without making deliveries wait for either."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,29 +23,29 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
     def user_login_failed(
         self, sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
     ) -> None:
-        """Count a failure; during a lockout, write nothing, or guesses would keep deliveries from their turn."""
+        """Count a failure; during a lockout, write nothing, because guesses would delay deliveries."""
         if getattr(request, "axes_locked_out", False):
             return
         with durable_transaction():
             super().user_login_failed(sender, credentials, request, **kwargs)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Forget a client's failures to sign in to the account it has just signed in to; return how many rows go.
+        """Delete a client's failures for the account that it has just signed in to; return the number of deleted rows.
 
-        Axes would forget all failures of the client: between guesses at other accounts, a sign-in to an account of its
-        own would keep it from ever being locked out.
+        Axes would delete all failures of the client. A client that signs in to its own account between guesses at
+        others would then never be locked out.
         """
         username = get_client_username(request, credentials)
         count, _ = AccessAttempt.objects.filter(ip_address=counted_address(request), username=username).delete()
         return int(count)
 
     def reset_attempts(self, *, ip_address: str | None = None, **kwargs: Any) -> int:
-        """Forget the failures of a client, by any of its addresses, and return how many rows that removes."""
+        """Delete the failures of a client, given any IP address of its /64; return the number of deleted rows."""
         return super().reset_attempts(ip_address=network_address(ip_address), **kwargs)  # type: ignore[no-any-return]
 
 
 class TooManyPasswordsMiddleware:
-    """Answers a form whose password could not be hashed at once with a page that says so."""
+    """Answers a form with a 429 page if its password could not be hashed immediately."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

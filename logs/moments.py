@@ -1,4 +1,4 @@
-"""Read times and durations as people and their tools write them."""
+"""Read times and durations as users and their tools write them."""
 
 import re
 from datetime import datetime, timedelta
@@ -20,9 +20,9 @@ def parse_span(text: str) -> timedelta | None:
 
 
 def parse_moment(text: str) -> datetime:
-    """Return a time in UTC from a timestamp (in UTC if it has no offset), or from an age: 30m, 24h, 7d.
+    """Return the time, in UTC, of a timestamp (in UTC if it has no offset) or of an age: 30m, 24h, 7d.
 
-    `read_timestamp` lists the timestamps, among them seconds (10 digits) and milliseconds (13) since 1970.
+    `read_timestamp` lists the accepted timestamps. They include seconds (10 digits) and milliseconds (13) since 1970.
 
     Raises:
         ValueError: it is neither; the message says what is accepted.

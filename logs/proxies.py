@@ -1,4 +1,4 @@
-"""See the client through the proxies that TRUSTED_PROXIES names, and count it by its address."""
+"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the address that limits count."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -15,9 +15,9 @@ WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 def client_address(request: HttpRequest) -> str | None:
     """Return the address of the client, seen through the proxies of TRUSTED_PROXIES; None on a Unix socket.
 
-    X-Forwarded-For is read from its end, where the trusted proxies have written; what stands before the first address
-    that is not trusted may be the client's invention. An empty or unreadable part ends the search for the same reason:
-    the proxy that wrote it did not name its client, which may have sent all that precedes it.
+    X-Forwarded-For is read from its end, which the trusted proxies wrote. The client may have invented everything
+    before the first untrusted address. An empty or unreadable part ends the search for the same reason: the proxy that
+    wrote it did not name its client, which may have sent everything before it.
     """
     address = _peer(request)
     for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
@@ -33,9 +33,9 @@ def counted_address(request: HttpRequest) -> str | None:
 
 
 def network_address(address: str | None) -> str | None:
-    """Return the first address of an IPv6 address's /64, and any other address as it is.
+    """Return the first address of the /64 of an IPv6 address; return any other address unchanged.
 
-    A host usually has a whole /64 to itself, and can send each request from another address of it.
+    A host usually has a whole /64, and can send each request from another address in it.
     """
     if address is None or ":" not in address:
         return address

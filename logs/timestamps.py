@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 # CircleCI's own form. fromisoformat() reads it five times as fast as the code below, but it rejects other valid forms,
-# and reads the fraction of a minute (05:04.5) as one of a second.
+# and reads the fraction of a minute (05:04.5) as a fraction of a second.
 _USUAL = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
 _TIMESTAMP = re.compile(
     r"""(?P<date> (?P<year>\d{4})-? (?: (?P<day>\d{3}) | \d\d-?\d\d | W\d\d-?\d ) )
@@ -29,13 +29,13 @@ _LONGEST_DAY = timedelta(days=1, seconds=1)
 
 
 def read_timestamp(text: str, *, assume_utc: bool = False) -> datetime | None:
-    """Return a timestamp in UTC, cut to microseconds; None if it is invalid or outside the calendar.
+    """Return a timestamp in UTC, truncated to microseconds; None if it is invalid or outside the calendar.
 
     Args:
         text: ISO 8601 (calendar, week or ordinal date; basic or extended), RFC 3339, RFC 9557, Go's `Time.String`, or
             the time since 1970 in seconds (10 digits), milliseconds (13), microseconds (16) or nanoseconds (19).
             A leap second is read as the first second of the next minute.
-        assume_utc: accept a timestamp without an offset, and a date alone, as UTC.
+        assume_utc: accept a timestamp without an offset, or a date without a time, as UTC.
     """
     text = text.strip()
     try:
@@ -53,7 +53,7 @@ def read_timestamp(text: str, *, assume_utc: bool = False) -> datetime | None:
 def _of_calendar(match: re.Match[str]) -> datetime:
     hour, minute, second, fraction = match.group("hour", "minute", "second", "fraction")
     elapsed = timedelta(hours=int(hour or 0), minutes=int(minute or 0), seconds=int(second or 0))
-    if fraction:  # Of the last unit that is written.
+    if fraction:  # A fraction of the last unit given.
         elapsed += _part(fraction, of_seconds=1 if second else 60 if minute else 3600)
     if elapsed >= _LONGEST_DAY:
         raise ValueError("beyond the end of the day")

@@ -42,7 +42,7 @@ def coverage() -> tuple[datetime, datetime] | None:
 
 
 def is_stale(age: timedelta = MAX_AGE) -> bool:
-    """Whether the last count is longer ago than this, or there was none; or the clock has been set back since."""
+    """Whether the last count is older than `age`, there was none, or the clock has been set back since."""
     known, now = coverage(), timezone.now()
     return known is None or not now - age <= known[1] <= now + SETTLED_AFTER
 
@@ -98,9 +98,9 @@ def refresh() -> Iterator[CountedHour]:
 
 
 def _first_written(state: RollupState, since: datetime) -> datetime:
-    """Return the earliest time at which an event was written that is not counted yet, or `since` if that is earlier.
+    """Return the earliest time at which an uncounted event was written, or `since` if that is earlier.
 
-    A clock that was set back, or another host's, gives times before `since` to events that are written after it.
+    Events that are written later can have times before `since`, if a clock was set back or another host's is slow.
     """
     if state.last_event is None or state.last_delivery is None or state.last_attempt is None:
         return since
@@ -111,7 +111,7 @@ def _first_written(state: RollupState, since: datetime) -> datetime:
 
 
 def _set_counted(state: RollupState, until: datetime, end: LogEnd) -> None:
-    """Note that what was written until a time is counted, if it is before an end of the log."""
+    """Record that all events written up to a time, and before an end of the log, are counted."""
     state.counted_until = until
     state.last_event, state.last_delivery, state.last_attempt = end.event, end.delivery, end.attempt
 

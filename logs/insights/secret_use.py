@@ -1,4 +1,4 @@
-"""Which secret each project's deliveries were last signed with, and whether an older one may be removed."""
+"""Report which secret signed each project's latest deliveries, and whether an older secret may be removed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from logs.models.choices import values_of
 MAX_PROJECTS = 5_000  # Only signed payloads name them, so a stranger cannot add any.
 
 # The newest delivery of each webhook, secret and project, by a loose index scan (see `logs.models.choices`). Deliveries
-# without a fingerprint are a group of their own: NULL is never greater, so the scan does not leave it or come to it.
+# without a fingerprint are a separate group: NULL is never greater, so the scan neither leaves nor enters that group.
 # ORDER BY repeats its columns because PostgreSQL does not use the index for `id DESC` alone after IS NULL.
 _NEWEST = """
 WITH RECURSIVE configured (name) AS (VALUES {names}), newest (id, number) AS (
@@ -44,8 +44,8 @@ FROM newest JOIN logs_delivery AS delivery ON delivery.id = newest.id
 LEFT JOIN logs_workflowevent AS event ON event.id = delivery.event_id
 """
 
-# The projects that webhooks deliver although no fingerprint shows it: their deliveries were stored without one, or
-# retention has removed them, and the name of the webhook in the payload is all that is left.
+# The projects that webhooks deliver without a stored fingerprint: their deliveries were stored without one, or
+# retention has removed them and only the webhook's name in the payload remains.
 _WITHOUT_FINGERPRINT = """
 WITH candidate (slug) AS (VALUES {slugs}), rotating (webhook) AS (VALUES {names})
 SELECT webhook, slug FROM rotating CROSS JOIN candidate WHERE EXISTS (
@@ -65,10 +65,10 @@ SELECT webhook, slug FROM rotating CROSS JOIN candidate WHERE EXISTS (
 class Use:
     """The newest delivery of a webhook and project that a secret has signed."""
 
-    fingerprint: str | None  # None: stored by a version that did not record it; "": of an unsigned webhook.
-    project_slug: str  # "" for a delivery without one: a ping, or refused.
-    project: str  # Its name if the log shows it, else its slug.
-    key: int  # The delivery's: a later delivery has a greater one, whatever the clock shows.
+    fingerprint: str | None  # None: stored by a version that did not record it; "": from an unsigned webhook.
+    project_slug: str  # "" for a delivery without a project: a ping, or a refused one.
+    project: str  # The project's name if the log has it, else its slug.
+    key: int  # The delivery's primary key; later deliveries have greater ones, whatever the clock shows.
     received_at: datetime
 
 
@@ -86,19 +86,19 @@ class Behind:
     """A project that uses an older configured secret."""
 
     project: str  # Its name, or its slug if another project has that name; "" for deliveries without a project.
-    position: int  # Of the secret in the webhook's list.
-    received_at: datetime  # When the last delivery that it signed arrived.
+    position: int  # The secret's position in the webhook's list.
+    received_at: datetime  # When the last delivery signed with that secret arrived.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """How far the projects of a webhook have changed to its newest secret."""
+    """The progress of a webhook's projects towards its newest secret."""
 
     projects: int
     on_newest: int
     behind: list[Behind]  # The latest first.
     unknown: list[str]  # The projects whose secret is unknown: their names, or slugs.
-    removals: list[Removal]  # Of each secret after the newest, in their order.
+    removals: list[Removal]  # For each older secret, in order.
 
     @property
     def removal(self) -> Removal:
@@ -107,12 +107,12 @@ class Rotation:
         return next((each for each in by_urgency if each in self.removals), Removal.SAFE)
 
 
-# A project's last uses by the position of the secret in the webhook's list; None is any secret that is not in it.
+# A project's last uses, by the position of the secret in the webhook's list; None is any secret that is not listed.
 Uses = dict[int | None, Use]
 
 
 def read_uses() -> dict[str, list[Use]]:
-    """Return the newest delivery of each secret and project, by the name of each configured webhook."""
+    """Return the newest delivery of each secret and project, keyed by the configured webhook's name."""
     uses: dict[str, list[Use]] = {webhook.name: [] for webhook in conf.webhooks()}
     if not uses:
         return uses
@@ -132,10 +132,10 @@ def read_uses() -> dict[str, list[Use]]:
 
 
 def read_rotations(uses: Mapping[str, Sequence[Use]]) -> dict[str, Rotation]:
-    """Return how far the projects of each webhook with older secrets have changed to its newest one.
+    """Return the rotation of each webhook that has older secrets, keyed by the webhook's name.
 
-    A project is unknown if its deliveries do not show which secret it uses: they were stored before fingerprints were,
-    signed with a secret that is not configured or under another SECRET_KEY, or removed by retention.
+    A project is unknown if its deliveries do not show which secret it uses: they were stored before fingerprints were
+    recorded, signed with a secret that is not configured, stored under another SECRET_KEY, or removed by retention.
 
     Args:
         uses: as `read_uses` returns them.
@@ -179,7 +179,7 @@ def _rotation(webhook: conf.Webhook, by_project: Mapping[str, Uses], *, silent: 
 def _by_project(webhook: conf.Webhook, uses: Sequence[Use]) -> dict[str, Uses]:
     fingerprints = webhook.fingerprints
     by_project: defaultdict[str, Uses] = defaultdict(dict)
-    for use in sorted(uses, key=lambda use: use.key):  # Of several unknown secrets, the last one stays.
+    for use in sorted(uses, key=lambda use: use.key):  # The latest of several unknown secrets wins.
         if use.fingerprint != "":
             position = fingerprints.index(use.fingerprint) if use.fingerprint in fingerprints else None
             by_project[use.project_slug][position] = use
@@ -187,9 +187,9 @@ def _by_project(webhook: conf.Webhook, uses: Sequence[Use]) -> dict[str, Uses]:
 
 
 def _unsettled(by_project: Mapping[str, Uses]) -> dict[str, Uses]:
-    """Return the uses of other secrets that no use of the newest one has followed, of each project that has any.
+    """Return each project's uses of other secrets since it last used the newest one; omit projects without any.
 
-    A delivery without a project may be of any: it is settled too once all projects have used the newest secret since.
+    A delivery without a project may belong to any. It is settled once all projects have used the newest secret since.
     """
     newest = {slug: uses[0].key if 0 in uses else 0 for slug, uses in by_project.items()}
     if "" in newest:
@@ -233,5 +233,5 @@ def _without_fingerprint(rotating: Mapping[str, Mapping[str, Uses]], slugs: Sequ
 
 
 def _values(values: Collection[object]) -> str:
-    """Return places for values, a row each."""
+    """Return the placeholders of a VALUES list with one row for each value."""
     return ", ".join(["(%s)"] * len(values))

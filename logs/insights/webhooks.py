@@ -24,7 +24,7 @@ class WebhookFigures:
     is_signed: bool
     is_configured: bool
     last_delivery_at: datetime | None  # One that bore its signature, refused ones too; None: there is none.
-    rotation: Rotation | None  # None: it has no older secret.
+    rotation: Rotation | None  # None: there is no older secret.
     events: int
     median_lag_seconds: float | None
     high_lag_seconds: float | None  # 95 in 100 events arrived sooner.
@@ -71,7 +71,7 @@ def _figures(
 
 
 def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | None:
-    """Return when the last delivery arrived; one stored without a fingerprint may have been signed or not."""
+    """Return when the last delivery arrived; without a stored fingerprint, a delivery counts as either kind."""
     return max(
         (use.received_at for use in uses if (use.fingerprint != "") == is_signed or use.fingerprint is None),
         default=None,

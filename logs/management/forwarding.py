@@ -77,7 +77,7 @@ def refuse_public(url: str) -> None:
 
 
 class NotPrivate(NewConnectionError):
-    """No connection was made: the host is outside of the private network, or unknown; `reason` says which."""
+    """No connection was made, because the host is public or unknown; `reason` says which."""
 
     def __init__(self, connection: HTTPConnection, reason: str) -> None:
         super().__init__(connection, reason)
@@ -87,9 +87,9 @@ class NotPrivate(NewConnectionError):
 class PrivatePoolManager(PoolManager):
     """Connects to this machine and its private network only.
 
-    A name is resolved once for each connection, and the connection goes to an IP address that was judged. A second
-    lookup could give another address: whoever controls the name's DNS could then receive the payloads. Proxies of the
-    environment are not used, because a proxy would resolve the name itself.
+    Each connection resolves the host name once and uses an IP address that was checked. A second lookup could return
+    another address, which would let the owner of the name's DNS receive the payloads. Proxies from the environment are
+    not used, because a proxy would resolve the name itself.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -100,7 +100,7 @@ class PrivatePoolManager(PoolManager):
 
 class _PrivateHTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        # The name is what the Host header, SNI and the check of the certificate are about, so it is put back.
+        # The Host header, SNI and the certificate check need the name, so it is restored afterwards.
         name, error = self.host, NewConnectionError(self, "the host has no IP address")
         try:
             for address in _judged_addresses(self):
@@ -134,10 +134,10 @@ def _judged_addresses(connection: HTTPConnection) -> list[str]:
 
 
 def _private_addresses(host: str, port: int | None) -> list[str]:
-    """Return the IP addresses of a host, in the resolver's order, once all of them are judged to be private.
+    """Return the IP addresses of a host, in the resolver's order, if all of them are private.
 
     Raises:
-        Refused: one of them is public, or the host is not known.
+        Refused: one of them is public, or the host is unknown.
     """
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

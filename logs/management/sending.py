@@ -81,7 +81,7 @@ class Sender:
     def __init__(
         self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS, allow_public: bool = True
     ) -> None:
-        """Take the address of the receiver, how long to wait for each answer, and whether it may be on the internet."""
+        """Take the receiver's URL, the timeout of each answer, and whether the receiver may be on the internet."""
         self._url = url
         self._timeout_seconds = timeout_seconds
         pool_class = urllib3.PoolManager if allow_public else PrivatePoolManager

@@ -1,4 +1,4 @@
-"""Fingerprints of secrets in place of their positions, which change with each rotation."""
+"""Store fingerprints of secrets instead of their positions, which change with each rotation."""
 
 from django.db import migrations, models
 
@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [("logs", "0007_duplicates")]
 
     operations = [
-        # Nullable and without a default: the old version inserts without them, and SQLite need not copy the table.
+        # Nullable and without a default: the old version inserts rows without them, and SQLite does not copy the table.
         migrations.AddField(
             model_name="delivery",
             name="secret_fingerprint",
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 fields=["webhook", "secret_fingerprint", "project_slug", "-id"], name="delivery_secret_project"
             ),
         ),
-        # The column stays in the database, where the old version writes it while it still serves.
+        # The column stays in the database, because the old version writes it until it stops.
         migrations.SeparateDatabaseAndState(
             state_operations=[migrations.RemoveField(model_name="delivery", name="secret_position")]
         ),

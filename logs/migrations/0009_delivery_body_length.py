@@ -1,4 +1,4 @@
-"""The length of a delivery's body as it arrived; the column may be null, so that the version before can write."""
+"""Add the original length of a delivery's body; null is allowed because the previous version writes rows without it."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""Where the log ended at the last count, since clocks can be set back."""
+"""Store the newest keys at the last count, because clocks can be set back."""
 
 from django.db import migrations, models
 

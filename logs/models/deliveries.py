@@ -30,11 +30,11 @@ class Outcome(models.TextChoices):
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
-# A captured request can be sent any number of times. Of an event's duplicates, these are stored besides the first.
+# A captured request can be sent any number of times. The log stores an event's first duplicate and this many others.
 NEWEST_DUPLICATES_KEPT = 10
-# Pings and expired deliveries have no event. Of each outcome, this many are stored.
+# Pings and expired deliveries have no event. The log stores this many deliveries of each of these outcomes.
 NEWEST_WITHOUT_EVENT_KEPT = 1_000
-MAX_DELETED_AT_ONCE = 100  # While the answer waits. An older version may have stored any number.
+MAX_DELETED_AT_ONCE = 100  # The answer waits for the deletion, and an older version may have stored any number.
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
@@ -61,7 +61,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(outcome__in=REFUSED)
 
     def count_refused_from(self, client_address: str | None, *, since: datetime) -> int:
-        """Count the refused deliveries of one client since a timestamp; an IPv6 client is a /64."""
+        """Count one client's refused deliveries since a time; an IPv6 /64 is one client."""
         recent = self.refused().filter(received_at__gte=since)
         client = network_address(client_address)
         if client is None or ":" not in client:
@@ -99,17 +99,17 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 def _range_around(network: str) -> tuple[str, str]:
-    """Return the least and the greatest value of `client_address` between which all of a /64 are found.
+    """Return the lower and upper bound of `client_address` for all addresses of a /64.
 
-    `network` is its first address. SQLite compares the texts, which begin alike up to the first group that may be left
-    out (2001:db8::1): other networks lie between these bounds too.
+    `network` is the first of these addresses. SQLite compares texts, which are only certain to agree up to the first
+    group that may be omitted (2001:db8::1). Other networks therefore also lie between these bounds.
     """
     if connection.vendor != "sqlite":
         addresses = IPv6Network((network, 64))
         return str(addresses[0]), str(addresses[-1])
     groups = [group.lstrip("0") for group in IPv6Address(network).exploded.split(":")[:4]]
     start = "".join(f"{group}:" for group in takewhile(bool, groups))
-    return start or "0", f"{start}g"  # Less and greater than any other beginning of an address.
+    return start or "0", f"{start}g"  # No address with this start sorts outside these bounds.
 
 
 class Delivery(models.Model):
@@ -129,7 +129,7 @@ class Delivery(models.Model):
         help_text="The name, in CIRCLECI_WEBHOOK_SECRETS, of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    # The next two are null in rows of versions that did not record them: what signed those is unknown.
+    # The next two are null in rows of versions that did not record them: the secret of these rows is unknown.
     secret_fingerprint = models.CharField(
         max_length=conf.FINGERPRINT_LENGTH,
         null=True,
@@ -199,15 +199,15 @@ class Delivery(models.Model):
 
     @property
     def secret_position(self) -> int | None:
-        """The position of the secret that signed it among its webhook's secrets of today; 0 is the newest.
+        """The position of the secret that signed it in its webhook's current list; 0 is the newest.
 
-        None if none signed it, the secret is not configured any more, or it is unknown.
+        None if no secret signed it, or if the secret is unknown or no longer configured.
         """
         return conf.secret_position(self.webhook, self.secret_fingerprint)
 
     @property
     def original_length(self) -> int | None:
-        """The length of the body in bytes as it arrived, or as its headers announced it; None if it is unknown."""
+        """The length of the body in bytes, as it arrived or else as its headers announced it; None if unknown."""
         announced = self.headers.get("content-length", "")
         if self.body_length is None and announced.isdecimal():
             return int(announced)
@@ -215,6 +215,6 @@ class Delivery(models.Model):
 
     @property
     def is_whole(self) -> bool:
-        """Whether its whole body is stored; of an unverified one it may be the beginning, of a rejected one nothing."""
+        """Whether the whole body is stored: an unverified delivery may have only its start, a rejected one nothing."""
         length = self.original_length
         return self.outcome != Outcome.REJECTED if length is None else len(self.body) >= length

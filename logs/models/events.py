@@ -46,10 +46,10 @@ ORDERS = {
 
 
 def project_named(text: str) -> tuple[str, str]:
-    """Return the column that holds a name of a project, and the name as it is in it.
+    """Return the column that identifies a project, and the column's value.
 
     Args:
-        text: the project's name, its id in any case, its slug with either name of the provider, or the URL of one of
+        text: the project's name, its id in any case, its slug with a full or abbreviated provider, or the URL of one of
             its pages in CircleCI.
     """
     page = _PROJECT_PAGE.match(text)
@@ -61,7 +61,7 @@ def project_named(text: str) -> tuple[str, str]:
 
 
 def spellings_of_id(text: str) -> list[str]:
-    """Return an id as given and, of a UUID, also in lower case, as CircleCI writes it."""
+    """Return an id as given and, if it is a UUID, also in lower case, as CircleCI writes it."""
     lower = text.lower()
     return [text, lower] if text != lower and UUID.fullmatch(lower) else [text]
 
@@ -74,7 +74,7 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
         return self.order_by("-received_at", "-pk")
 
     def of_revision(self, prefix: str) -> Self:
-        """Keep events of commits whose hash starts with `prefix`; the case of a hash means nothing."""
+        """Keep events of commits whose hash starts with `prefix`, in any case."""
         spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
         return self.filter(reduce(or_, map(_starts_with, sorted(spellings))))
 
@@ -176,7 +176,7 @@ class WorkflowEvent(models.Model):
         """Return the other events of its pipeline, the oldest first: its workflows, their reruns, and their jobs."""
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
-        # A sender for another project could claim the pipeline's id, and appear in this project's run.
+        # Another project's sender could claim the pipeline's id, and so appear in this project's run.
         others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id, project_slug=self.project_slug)
         others = others.exclude(pk=self.pk)
         return others.order_by("received_at", "pk")

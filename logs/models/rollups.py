@@ -130,8 +130,8 @@ class RollupState(models.Model):
     complete_until = models.DateTimeField(
         help_text="When a count last came to its end: nothing written before is still to be counted."
     )
-    # Where the log ended at the last count (logs.models.written): clocks go back and differ, keys only grow. Null: it
-    # was counted by a version that did not note it.
+    # The newest keys at the last count (logs.models.written): clocks can go back and differ, keys only grow. Null: the
+    # version that counted did not record them.
     last_event = models.BigIntegerField(null=True)
     last_delivery = models.BigIntegerField(null=True)
     last_attempt = models.BigIntegerField(null=True)

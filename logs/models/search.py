@@ -1,7 +1,7 @@
 """Full-text search over events: words, by PostgreSQL's GIN index or SQLite's FTS5, which migration 0003 makes.
 
-Both indexes hold words as spaces separate them. Words of scripts that are written without spaces are therefore searched
-for as parts of the text, which no index serves.
+Both indexes split text into words at spaces. Words of scripts that are written without spaces are therefore searched
+for as substrings, without an index.
 """
 
 import re
@@ -26,34 +26,34 @@ POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '        
 LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
 
-# Thai, Lao, Tibetan, Burmese, Khmer, Tai, Chinese and Japanese, half-width forms among them. Korean has spaces, but its
-# words end in particles: a search for a noun must find it with each of them.
+# Thai, Lao, Tibetan, Burmese, Khmer, Tai, Chinese and Japanese, including half-width forms. Korean has spaces, but its
+# words end in particles: a search for a noun must find it with any particle.
 SPACELESS = (
     r"\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3035"
     r"\u303b\u303c\u3041-\u30fa\u30fc-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaadf"
     r"\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
 _SPACELESS = re.compile(f"[{SPACELESS}]")
-# In some of these scripts vowels are marks, which Python does not count as letters.
+# In some of these scripts, vowels are marks, which `\w` does not match.
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[^\W_])+")
 _HALF_WIDTH = {ord(normalize("NFKC", chr(code))): code for code in range(0xFF66, 0xFFA0)}
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, each once: a page asks each row for each of them.
+    """Return the words of a text without repetitions, because a page tests each row for each word.
 
-    A word is a run of letters and digits, or of characters of scripts without spaces.
+    A word is a run of letters and digits, or a run of characters of scripts without spaces.
     """
     return list({word.lower(): word for word in _WORD.findall(text)}.values())
 
 
 def are_spaceless(words: Sequence[str]) -> bool:
-    """Return whether some words are of a script without spaces, so that all are searched for as parts of the text."""
+    """Return whether any word is in a script without spaces; all words are then searched for as substrings."""
     return any(map(_SPACELESS.search, words))
 
 
 def spellings_of(word: str) -> list[str]:
-    """Return the forms in which Unicode may hold a word: as given, composed, decomposed, half-width, in each case."""
+    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and in each case."""
     composed = normalize("NFKC", word)
     decomposed = normalize("NFD", composed)
     # SQLite's LIKE ignores the case of ASCII only.
@@ -62,9 +62,9 @@ def spellings_of(word: str) -> list[str]:
 
 
 def few_holding(words: Sequence[str]) -> list[int] | None:
-    """Return the primary keys of the events that hold each of the words.
+    """Return the primary keys of the events that contain all the words.
 
-    None if they are more than `FEW`, or no index leads to them.
+    None if there are more than `FEW`, or if no index can find them.
     """
     if are_spaceless(words):
         return None

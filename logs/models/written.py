@@ -1,4 +1,4 @@
-"""What was written to events after a point in the log, whatever the clocks showed."""
+"""Find the events that were written after a point in the log, whatever the clocks show."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_deliv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnd:
-    """The newest keys at a time. Keys only grow; a clock can be set back, and the clocks of two hosts differ."""
+    """The newest keys at one time. Keys only grow; a clock can be set back, and the clocks of two hosts differ."""
 
     event: int
     delivery: int
@@ -26,7 +26,7 @@ class LogEnd:
 
 
 def log_end() -> LogEnd:
-    """Return where the log ends now; a transaction that has not ended may still add lower keys on PostgreSQL."""
+    """Return the current end of the log; on PostgreSQL, open transactions may still add lower keys."""
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST)
         event, delivery, attempt = (key or 0 for key in cursor.fetchone())
@@ -38,10 +38,10 @@ def events_written_after(end: LogEnd) -> QuerySet[Any, Any]:
 
     An update arrives with a delivery, or by a replay, which leaves an attempt.
     """
-    # Not by the index of `outcome`, in which SQLite would read every update in the log.
+    # Avoids the index of `outcome`, in which SQLite would read every update in the log.
     deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
     updated = deliveries.filter(pk__gt=end.delivery, outcome_without_index=Outcome.UPDATED)
-    # The attempt without an actor is the arrival, which a replay records with its own.
+    # An attempt without an actor is the arrival, which a replay records along with its own attempt.
     replayed = Attempt.objects.filter(pk__gt=end.attempt, outcome__in=BRINGING_VERSIONS).exclude(actor="")
     inserted = WorkflowEvent.objects.filter(pk__gt=end.event)
     return inserted.values("pk").union(updated.values("event"), replayed.values("delivery__event"), all=True)

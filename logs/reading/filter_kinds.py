@@ -29,10 +29,10 @@ INVALID_TRUTH = "It must be true or false."
 
 
 def parse_truth(text: str) -> bool:
-    """Return the truth value that a text spells, in any case.
+    """Return the boolean that a text spells, in any case.
 
     Raises:
-        ValueError: it spells none; the message says what is accepted.
+        ValueError: it is not a boolean; the message says what is accepted.
     """
     try:
         return TRUTH_SPELLINGS[text.lower()] == "true"
@@ -64,10 +64,10 @@ class WordsField(forms.CharField):
 
 
 class TruthSelect(forms.Select):
-    """Offers true and false, and reads every spelling of them."""
+    """Offers true and false, and accepts every spelling of them."""
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
-        """Return ``true`` or ``false``; as it is, what spells neither."""
+        """Return ``true`` or ``false``; return any other value unchanged."""
         value = super().value_from_datadict(data, files, name)
         return TRUTH_SPELLINGS.get(value.lower(), value) if value else value
 
@@ -96,10 +96,10 @@ class TextFilter(filters.CharFilter):
 
 
 class IdFilter(TextFilter):
-    """Compares with an id of CircleCI's, of which a UUID may be in upper case."""
+    """Compares with a CircleCI id; a UUID may be in upper case."""
 
     def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        """Return the rows with this id; all of them without one."""
+        """Return the rows with this id; all rows if it is empty."""
         spellings = spellings_of_id(value)
         if len(spellings) == 1:
             return super().filter(rows, value)
@@ -120,10 +120,10 @@ class WordsFilter(TextFilter):
 
 
 class ListWidget(BaseCSVWidget):
-    """Reads several values: with commas between them, from a repeated parameter, or both."""
+    """Reads several values: separated by commas, from a repeated parameter, or both."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
-        """Return the values; none where the parameter is missing."""
+        """Return the values; an empty list if the parameter is missing."""
         given = ",".join(data.getlist(name))
         return given.split(",") if given else []
 

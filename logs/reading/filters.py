@@ -55,7 +55,7 @@ class PagedFilterSet(filters.FilterSet):
 
     @classmethod
     def repeatable(cls) -> set[str]:
-        """Return the names of the filters that take several values, and so may be given more than once."""
+        """Return the names of the filters that accept several values, and so may be repeated."""
         return {name for name, each in cls.base_filters.items() if isinstance(each, ListFilter)}
 
     @property
@@ -113,7 +113,7 @@ class EventFilterSet(PagedFilterSet):
     organization    = TextFilter(help_text="The organization's name.")
     workflow        = TextFilter(help_text="The workflow's name.")
     job             = TextFilter(help_text="The job's name.")
-    status          = TextsFilter(help_text="A status, or several with commas between them or repeated: failed,error.")
+    status          = TextsFilter(help_text="One or more statuses, separated by commas or repeated: failed,error.")
     event_type      = TextFilter(help_text="workflow-completed or job-completed.")
     branch          = TextFilter(help_text="The branch.")
     tag             = TextFilter(help_text="The tag.")
@@ -168,7 +168,7 @@ class DeliveryFilterSet(PagedFilterSet):
     ORDERED = ("outcome",)
 
     # fmt: off
-    outcome         = OutcomesFilter(help_text="An outcome, or several with commas between them or repeated.")
+    outcome         = OutcomesFilter(help_text="One or more outcomes, separated by commas or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
     verified        = TruthFilter(help_text="Whether its signature proves that CircleCI sent it.")
     event           = IdFilter("event__event_id", help_text="The id of the event it told of.")

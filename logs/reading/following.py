@@ -53,12 +53,12 @@ class Following:
         in_order = self._events.filter(changed_at__gte=self._since)
         pages = Listing(rows=in_order, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
         yield from chain.from_iterable(page.rows for page in pages)
-        # A clock that was set back, or another host's, gives times before those that were read already.
+        # If a clock was set back, or another host's is slow, new events have times before those already read.
         (_, end), earlier = self._ends[0], self._events.filter(changed_at__lt=self._since)
         yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
 
     def _settle(self, end: LogEnd) -> None:
-        """Drop the ends of the log before the last one that no uncommitted transaction can still precede."""
+        """Drop all ends of the log before the last one that is older than any open transaction."""
         now = time.monotonic()
         self._ends.append((now, end))
         while now - self._ends[1][0] > SETTLED_AFTER.total_seconds():

@@ -182,8 +182,8 @@ def test_a_delivery_stored_before_the_upgrade_is_unknown_until_its_project_uses_
     build("orchard", NEW)
     output = report()
     assert "1 of 2 projects use the new secret\n" in output
-    assert "unknown which secret they use: github/acme/quiet-repo\n" in output
-    assert "another secret, or an unknown one, last verified: 20" in output
+    assert "projects whose secret is unknown: github/acme/quiet-repo\n" in output
+    assert "another or unknown secret, last verified: 20" in output
     assert UNKNOWN in output
     build("quiet-repo", NEW)
     assert advice() == "safe to remove"
@@ -195,7 +195,7 @@ def test_another_secret_key_makes_no_secret_safe_to_remove(build, rotating, sett
     settings.SECRET_KEY = "another-key-of-the-site"
     build("press", NEW)
     output = report()
-    assert "unknown which secret they use: orchard\n" in output
+    assert "projects whose secret is unknown: orchard\n" in output
     assert UNKNOWN in output
 
 

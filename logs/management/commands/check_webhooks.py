@@ -29,9 +29,9 @@ class Command(CommandWithExamples):
     """Read the newest deliveries of each webhook; write nothing."""
 
     help = (
-        "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS when it was last heard of, what was last refused at its "
-        "address, which projects still use an older secret, and whether it is safe to remove. CircleCI itself raises "
-        "no alarm."
+        "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS its last delivery, the last refused delivery at its URL, "
+        "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI itself "
+        "raises no alarm."
     )
     examples = """
 manage.py check_webhooks
@@ -69,7 +69,7 @@ def _secret_facts(webhook: conf.Webhook, uses: Sequence[Use]) -> Iterator[str]:
         last = _last([use for use in uses if use.fingerprint == fingerprint])
         yield f"  {_secret_title(position, count)} last verified: {last}"
     if others := [use for use in uses if use.fingerprint not in fingerprints]:
-        yield f"  another secret, or an unknown one, last verified: {_last(others)}"
+        yield f"  another or unknown secret, last verified: {_last(others)}"
 
 
 def _rotation_facts(rotation: Rotation) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _rotation_facts(rotation: Rotation) -> Iterator[str]:
     still = f"; still on {'the' if is_one else 'an'} old one: {_listed(behind)}" if behind else ""
     yield of_projects + still
     if rotation.unknown:
-        yield f"  unknown which secret they use: {_listed([_project(name) for name in rotation.unknown])}"
+        yield f"  projects whose secret is unknown: {_listed([_project(name) for name in rotation.unknown])}"
     for position, removal in enumerate(rotation.removals, start=1):
         yield f"  secret {position + 1}: {ADVICE[removal]}"
 

@@ -10,7 +10,7 @@ from logs.management.examples import CommandWithExamples
 
 
 class Command(CommandWithExamples, diffsettings.Command):
-    """Django's own command, whose output often ends up in a bug report."""
+    """Django's own command without secrets, because its output often ends up in a bug report."""
 
     help = "Show how the settings differ from Django's defaults, without secrets."
     examples = """
@@ -20,7 +20,7 @@ manage.py diffsettings --output unified
     exit_codes = "0 shown, 1 the settings cannot be read"
 
     def handle(self, **options: Any) -> str:
-        """Hide what error pages hide."""
+        """Hide the settings that error pages hide."""
         output: str = super().handle(**options)
         for name, value in SecretsFilter().get_safe_settings().items():
             output = output.replace(f"{name} = {getattr(settings, name)!r}", f"{name} = {value!r}")

@@ -65,9 +65,7 @@ class Command(CommandWithExamples):
         add_event_filters(parser)
         elsewhere = parser.add_argument_group("instead of judging them here")
         elsewhere.add_argument("--to", type=web_address, metavar="URL", help="send them there, as CircleCI sent them")
-        elsewhere.add_argument(
-            "--allow-public", action="store_true", help="with --to: send to an address on the internet too"
-        )
+        elsewhere.add_argument("--allow-public", action="store_true", help="with --to: allow a URL on the internet")
         elsewhere.add_argument("--rate", type=positive_number, metavar="PER_SECOND", help="with --to: so many a second")
         elsewhere.add_argument(
             "--save",
