@@ -34,8 +34,8 @@ LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
 
-# The lowest and the highest value of each number. Beyond the highest, a date, a database or the memory overflows; below
-# the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
+# The lowest and the highest value of each number. Above the highest, a date, a database column or the memory overflows.
+# Below the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
 BOUNDS = {
     "DATABASE_POOL_SIZE": (0, 1_000),
     "MAX_BODY_BYTES": (10_000, 100_000_000),
@@ -67,7 +67,7 @@ class Environment:
     debug: bool
     allowed_hosts: list[str]
     https_only: bool  # The site is reached through a proxy that ends TLS.
-    script_name: str  # The path that the whole site is below, "/ci" for example; "" where it is at the root.
+    script_name: str  # The path prefix of the whole site, for example "/ci"; "" for the root.
     trusted_proxies: list[IPv4Network | IPv6Network]
     public_read: bool  # Everybody may read the list, without signing in.
     cors_allowed_origins: list[str]  # Whose pages may read by the API in a browser.
@@ -134,7 +134,7 @@ class EnvironmentReader(Env):
         return self.data_dir / GENERATED_FILES[name]
 
     def create_data_dir(self) -> None:
-        """Create DATA_DIR unless it exists; `seal` reports one that cannot be written."""
+        """Create DATA_DIR unless it exists; `seal` reports a folder that is not writable."""
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             error = "" if os.access(self.data_dir, os.W_OK | os.X_OK) else "Permission denied"
@@ -146,13 +146,13 @@ class EnvironmentReader(Env):
             self.source_errors["DATA_DIR"] = [f"Cannot write to the folder {self.data_dir}: {error}."]
 
     def check_sqlite_file(self, path: Path) -> None:
-        """Let `seal` report a DATABASE_URL whose file SQLite can neither open nor create."""
+        """Record an error, which `seal` reports, if SQLite can neither open nor create the file of DATABASE_URL."""
         try:
             error = "it is a folder" if path.is_dir() else ""
         except OSError as failure:
             error = _reason(failure)
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            error = f"there is no folder {path.parent.resolve()} that this user can write"
+            error = f"the folder {path.parent.resolve()} is missing or not writable by this user"
         if error and self.is_set("DATABASE_URL"):
             self.source_errors["DATABASE_URL"] = [f"SQLite cannot open {path}: {error}. Use sqlite:////absolute/path."]
 
@@ -175,7 +175,7 @@ class EnvironmentReader(Env):
     def _read_file(self, env_key: str, path: str, description: str) -> str:
         """Return the value in a file without its last newline.
 
-        The description must not hold the path as configured: it may be a secret, set as NAME_FILE instead of NAME.
+        The description must not contain the configured path: it may be a secret, set as NAME_FILE instead of NAME.
         """
         try:
             value = Path(path).read_text(encoding="utf-8").removesuffix("\n")
@@ -189,7 +189,7 @@ class EnvironmentReader(Env):
     def _read_env_file(self, path: str) -> dict[str, str | None]:
         try:
             with Path(path or BASE_DIR / ".env").open(encoding="utf-8") as file:
-                # Not environs' own read_env, which replaces ${x} and so changes secrets.
+                # environs' own read_env would expand ${x}, and so change secrets.
                 return dotenv_values(stream=file, interpolate=False)
         except (OSError, UnicodeDecodeError) as error:
             if path or not isinstance(error, FileNotFoundError):

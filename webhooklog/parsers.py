@@ -1,4 +1,4 @@
-"""Read the text of an environment variable into its value, or say what is accepted instead."""
+"""Parse the text of an environment variable, or report which values are accepted."""
 
 import json
 import re
@@ -15,20 +15,20 @@ SQLITE = "django.db.backends.sqlite3"
 MAX_POSTGRESQL_NAME_LENGTH = 63
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
-# Of git's own rules (git-check-ref-format), and the quotes and brackets of a JSON list.
+# Texts that git rejects as a branch name (git-check-ref-format), and the quotes and brackets of a JSON list.
 _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
 MAX_PORT = 65_535
-UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database and no key could hold them.
+UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database column and no key can hold these.
 
 
 def parse_secrets(text: str) -> dict[str, Any]:
     """Read CIRCLECI_WEBHOOK_SECRETS: JSON, from a webhook's name to its secret, a list of secrets, or null.
 
-    To bind a webhook to projects, an object with ``secrets`` and ``projects`` stands in place of the secret.
+    To bind a webhook to projects, replace the secret by an object with ``secrets`` and ``projects``.
 
     Raises:
-        EnvError: it is anything else. The message never holds a secret.
+        EnvError: it is anything else. The message never contains a secret.
     """
     try:
         webhooks = json.loads(text, object_pairs_hook=_without_duplicates)
@@ -44,14 +44,14 @@ def parse_secrets(text: str) -> dict[str, Any]:
         if not (secret is None or isinstance(secret, str) or _is_list_of_text(secret)):
             raise EnvError(f"The secret of {name!r} must be a text, a list of texts, or null.")
         if UNUSABLE.search("".join([name, *(secret or [])])):
-            raise EnvError(f"{name!r} or its secret holds a NUL or a lone surrogate.")
+            raise EnvError(f"{name!r} or its secret contains a NUL or a lone surrogate.")
     return webhooks
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
-        raise EnvError(f"A name stands twice: {max(names, key=names.count)!r}.")
+        raise EnvError(f"Duplicate name: {max(names, key=names.count)!r}.")
     return dict(pairs)
 
 
@@ -70,8 +70,8 @@ def parse_hosts(text: str) -> list[str]:
         if not (_HOST.fullmatch(host) or _is_bracketed_ipv6(host)):
             raise EnvError(
                 f"{host!r} is not a host name. Separate names with commas, and write them without scheme, port, path, "
-                "brackets of a list or dot at the end: hooks.example.com,.example.org,203.0.113.7,[2001:db8::7]. A dot "
-                "at the start includes all subdomains; * alone accepts every host."
+                "list brackets or final dot: hooks.example.com,.example.org,203.0.113.7,[2001:db8::7]. A dot at the "
+                "start includes all subdomains; * alone accepts every host."
             )
     return hosts
 
@@ -130,19 +130,19 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
     for network in networks:
         mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
         if mapped:
-            raise EnvError(f"{network} never matches, since a client with it counts as {mapped}: write that instead.")
+            raise EnvError(f"{network} never matches: such a client has the IPv4 address {mapped}. Write that instead.")
     return networks
 
 
 def parse_path_prefix(value: str) -> str:
-    """Return a path without a slash at its end; "" for the root.
+    """Return a path without its final slash; "" for the root.
 
     Raises:
-        EnvError: it is not a path that every part of a URL can hold as it is.
+        EnvError: it is not a path, or has characters that a URL would need to encode.
     """
     path = value.rstrip("/")
     if not _PATH_PREFIX.fullmatch(path):
-        raise EnvError("Must be a path such as /ci, of letters, digits and . _ ~ - between slashes.")
+        raise EnvError("Must be a path such as /ci. Use only letters, digits and . _ ~ - between slashes.")
     return path
 
 
@@ -150,7 +150,7 @@ def parse_origins(value: str) -> list[str]:
     """Read a comma-separated list of origins, each as browsers write it.
 
     Raises:
-        EnvError: an entry would never be the same as what a browser sends.
+        EnvError: an entry can never match the origin that a browser sends.
     """
     origins = _entries(value)
     for origin in origins:
@@ -167,12 +167,12 @@ def parse_branches(text: str) -> list[str]:
     """Read a comma-separated list of branches.
 
     Raises:
-        EnvError: an entry is a pattern or another text that git accepts as the name of no branch.
+        EnvError: an entry is a pattern, or another text that git rejects as a branch name.
     """
     branches = _entries(text)
     for branch in branches:
         if _NO_BRANCH.search(branch):
-            raise EnvError(f"{branch!r} is not the name of a branch. Separate full names with commas: main,release/2.")
+            raise EnvError(f"{branch!r} is not a branch name. Write full names, separated by commas: main,release/2.")
     return branches
 
 
@@ -180,7 +180,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     """Read DATABASE_URL as an entry of Django's DATABASES.
 
     Raises:
-        EnvError: it does not name a PostgreSQL database or an SQLite file. The message never holds a password.
+        EnvError: it does not name a PostgreSQL database or an SQLite file. The message never contains a password.
     """
     try:
         database: dict[str, Any] = {**dj_database_url.parse(url)}
@@ -188,7 +188,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     except ValueError:
         is_whole = False
     if is_whole and database["ENGINE"] == SQLITE:
-        # In memory, each thread would have a database of its own, which ends with it.
+        # With a database in memory, each thread would have its own, which would be lost when the thread ends.
         if not database["NAME"] or database["NAME"].startswith((":memory:", "file:")) or database.get("HOST"):
             raise EnvError("Must name a file, not a database in memory or a URI: sqlite:////absolute/path.")
     elif not (is_whole and database["ENGINE"] == POSTGRESQL and _is_postgresql_name(database)):
@@ -202,7 +202,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
 def _is_postgresql_name(database: dict[str, Any]) -> bool:
     name: str = database["NAME"]
     is_given = bool(name) or "service" in database.get("OPTIONS", {})
-    # With an @ in it, a slash in the password has ended the host.
+    # An @ in the name means that an unencoded slash in the password has ended the host.
     return is_given and "@" not in name and len(name) <= MAX_POSTGRESQL_NAME_LENGTH
 
 

@@ -41,7 +41,7 @@ def main() -> None:
         sys.exit(f"webhooklog cannot start: {error}")
     print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's words to its user
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
-    os.environ["WEB_CONCURRENCY"] = str(environment.web_concurrency)  # gunicorn cannot read an empty one.
+    os.environ["WEB_CONCURRENCY"] = str(environment.web_concurrency)  # gunicorn fails on an empty value.
     os.chdir(BASE_DIR)
     os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - nothing of it comes from outside
 

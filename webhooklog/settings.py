@@ -23,7 +23,7 @@ SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webh
 CSRF_FAILURE_VIEW = "logs.api.csrf.csrf_failure"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
-# Below a path, other sites share the host: their cookies are not sent here, nor these there.
+# Below a path, other sites share the host. The cookie path keeps the cookies of the sites apart.
 FORCE_SCRIPT_NAME = environment.script_name or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.debug_page.SecretsFilter"
@@ -69,7 +69,7 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# The only one, or passwords hashed by another would be hashed without a bound.
+# The only hasher: any other would hash passwords without a limit.
 PASSWORD_HASHERS = ["logs.hashing.BoundedPasswordHasher"]
 AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
@@ -142,7 +142,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
-# No page takes a file. Django would write a large one to a temporary folder, which may be full.
+# No form accepts a file. Django would write a large one to a temporary folder, which may be full.
 FILE_UPLOAD_HANDLERS: list[str] = []
 
 ROOT_URLCONF = "webhooklog.urls"
@@ -202,13 +202,13 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
     database["CONN_MAX_AGE"] = None
 else:
     options = database.get("OPTIONS", {})
-    if "options" in options:  # A search_path, for example, which must not replace the timeouts.
+    if "options" in options:  # For example a search_path, which must not replace the timeouts.
         options["options"] = f"{postgresql_options['options']} {options['options']}"
-    # "none" in the URL, for PgBouncer before 1.22. Any other word would fail with the first delivery.
+    # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
     database["OPTIONS"] = postgresql_options | options
-    # PgBouncer may send the next statement to another session, which does not have the cursor.
+    # PgBouncer may send the next statement to another session, in which the cursor does not exist.
     database["DISABLE_SERVER_SIDE_CURSORS"] = True
     database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
     database["CONN_HEALTH_CHECKS"] = True

@@ -94,7 +94,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         # such a delivery would be a deadlock, or fail because of the attempt.
         keys = list(self.select_for_update(skip_locked=True).values_list("pk", flat=True))
         if keys:
-            # Without only(), Django would load whole rows to see what depends on them, bodies included.
+            # Without only(), Django would load whole rows, bodies included, to find their dependents.
             self.model._default_manager.filter(pk__in=keys).only("pk").delete()
 
 

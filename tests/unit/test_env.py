@@ -409,7 +409,7 @@ def test_each_accepted_host_matches_a_request(environ, pattern, host):
 )
 def test_rejects_what_no_branch_can_be_called(environ, value):
     environ(DEFAULT_BRANCHES=value)
-    with pytest.raises(ImproperlyConfigured, match=r"DEFAULT_BRANCHES: .* is not the name of a branch"):
+    with pytest.raises(ImproperlyConfigured, match=r"DEFAULT_BRANCHES: .* is not a branch name"):
         read_environment()
 
 
