@@ -67,7 +67,7 @@ def id_of_its_own(event: Event) -> str:
 
     The id is keyed: a sender that could compute it could take it too.
     """
-    mac = salted_hmac("logs.ingest.identity", f"{event.project_slug} {event.event_id}", algorithm="sha256").hexdigest()
+    mac = salted_hmac("logs.ingest.identity", f"{event.project_slug}\0{event.event_id}", algorithm="sha256").hexdigest()
     return f"{event.event_id[: MAX_ID_LENGTH - MAC_LENGTH - 1]}~{mac[:MAC_LENGTH]}"
 
 
