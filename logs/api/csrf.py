@@ -30,7 +30,7 @@ def _explain(request: HttpRequest, reason: str) -> list[str]:
     if reason == REASON_NO_CSRF_COOKIE:
         return [_("The browser sent the form without this site's cookie."), _("Allow cookies for this site.")]
     return [
-        _("The form has expired: the page was open too long, or you signed in or out in another tab."),
+        _("The form has expired: the page was open for too long, or you signed in or out in another tab."),
         _("Open the page again and repeat your entries."),
     ]
 

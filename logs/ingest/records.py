@@ -12,18 +12,18 @@ from logs.models import Delivery, Outcome, WorkflowEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A request as it reached the receiving endpoint; nothing in it has been believed yet."""
+    """A request as it reached the receiving endpoint; none of its content is verified yet."""
 
     received_at: datetime
-    webhook_slug: str  # The last part of its address; "" where any configured webhook may have sent it.
-    headers: Mapping[str, str]  # The allow-listed ones, their names in lower case.
+    webhook_slug: str  # The last part of its path; "" if any configured webhook may have sent it.
+    headers: Mapping[str, str]  # The allow-listed headers, with names in lower case.
     client_address: str | None
     body: bytes = b""
     body_length: int | None = None  # In bytes, before any cut; None if the body was not read.
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it looks like CircleCI's. Anybody can make it so; it only tells noise from what deserves a look."""
+        """Whether it looks like a CircleCI request. Any client can forge this; it only separates out noise."""
         return (
             self.headers.get("user-agent", "").startswith(USER_AGENT.partition("/")[0])
             and EVENT_TYPE_HEADER in self.headers
@@ -33,26 +33,26 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Who sent an arrival, as far as it could be proved."""
+    """The sender of an arrival, as far as it is proved."""
 
     webhook: conf.Webhook
     secret_fingerprint: str  # Of the secret that signed (logs.conf); "" for an unsigned webhook.
 
     @property
     def verified(self) -> bool:
-        """Whether CircleCI has signed; the address of an unsigned webhook may be used by anybody."""
+        """Whether CircleCI signed the arrival; any client may use the URL of an unsigned webhook."""
         return bool(self.secret_fingerprint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What has become of an arrival."""
+    """The outcome of an arrival, and the reason."""
 
     outcome: Outcome
     reason: str = ""
-    sender: Sender | None = None  # None where nothing is proved.
+    sender: Sender | None = None  # None if no sender is proved.
     event: WorkflowEvent | None = None
-    event_id: str = ""  # CircleCI's, also where there is no row; "" where none could be read.
+    event_id: str = ""  # CircleCI's id, even if there is no row; "" if it could not be read.
     project_slug: str = ""  # From the payload; "" if it has none, or was refused.
 
 

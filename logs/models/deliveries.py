@@ -129,7 +129,7 @@ class Delivery(models.Model):
         help_text="The name, in CIRCLECI_WEBHOOK_SECRETS, of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    # The next two are null in rows of versions that did not record them: the secret of these rows is unknown.
+    # The next two are null in rows of versions that did not record them: the secret of those rows is unknown.
     secret_fingerprint = models.CharField(
         max_length=conf.FINGERPRINT_LENGTH,
         null=True,
