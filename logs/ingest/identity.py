@@ -57,9 +57,9 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
 def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
     """Whether the webhook that sent the shown version may speak for a project; False if it is no longer known."""
     shown = known.deliveries.only("webhook").of_shown_version()
-    return any(
-        webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if shown and webhook.name == shown.webhook
-    )
+    if shown is None:
+        return False
+    return any(webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if webhook.name == shown.webhook)
 
 
 def id_of_its_own(event: Event) -> str:
@@ -91,18 +91,38 @@ def require_own_project_id(event: Event, sender: Sender) -> None:
         )
 
 
-def version_of(row: WorkflowEvent, arrived_at: datetime) -> tuple[bool, datetime, datetime]:
-    """Return the key that orders the versions of one event; the newest has the greatest key.
+def is_same_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
+    """Return whether a row is the version that the log shows; a retry arrives later, but is not newer."""
+    return _as_sent(row) == _as_sent(known)
 
-    `verified` is first: an unsigned version never replaces a signed one, whatever times it claims. Times are capped at
-    one day after the version's arrival. Without this limit, a version from the year 9998 would be the newest forever.
+
+def is_newer_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
+    """Return whether a row, just received, is newer than the version that the log shows.
+
+    Times are capped at one day after a version's arrival. Without this limit, a version from the year 9998 would be the
+    newest forever. A capped time grows with each arrival, so such a version also has to be newer as it was sent:
+    otherwise two of them would replace each other without end.
     """
-    latest = arrived_at + MAX_AHEAD
-    happened_at, stopped_at = (min(time, latest) if time else NEVER for time in (row.happened_at, row.stopped_at))
-    return (row.verified, happened_at, stopped_at)
+    sent, capped = _as_sent(row), _capped(row, row.received_at)
+    return capped > _capped(known, _arrival_of_shown_version(known)) and (capped == sent or sent > _as_sent(known))
 
 
-def arrival_of_shown_version(known: WorkflowEvent) -> datetime:
+# What orders the versions of one event. `verified` is first: an unsigned version never replaces a signed one, whatever
+# times it claims.
+Version = tuple[bool, datetime, datetime]
+
+
+def _as_sent(row: WorkflowEvent) -> Version:
+    return (row.verified, row.happened_at or NEVER, row.stopped_at or NEVER)
+
+
+def _capped(row: WorkflowEvent, arrived_at: datetime) -> Version:
+    verified, *times = _as_sent(row)
+    happened_at, stopped_at = (min(time, arrived_at + MAX_AHEAD) for time in times)
+    return (verified, happened_at, stopped_at)
+
+
+def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     """Return when the version that a row shows arrived.
 
     If retention has removed its delivery, this is when the row was last written, which may be later: a replay writes it
@@ -110,8 +130,3 @@ def arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     """
     shown = known.deliveries.only("received_at").of_shown_version()
     return shown.received_at if shown else known.changed_at or known.received_at
-
-
-def is_same_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
-    """Return whether a row is the version that the log shows; a retry arrives later, but is not newer."""
-    return all(getattr(row, name) == getattr(known, name) for name in ("verified", "happened_at", "stopped_at"))

@@ -29,12 +29,11 @@ from logs.exceptions import (
 )
 from logs.ingest.identity import (
     Relation,
-    arrival_of_shown_version,
     id_of_its_own,
+    is_newer_version,
     is_same_version,
     relate,
     require_own_project_id,
-    version_of,
 )
 from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
@@ -205,10 +204,9 @@ def _log_version(
         outcome, reason, row = _log_version(its_own, arrival, sender, read_anew=read_anew)
         return outcome, reason or f"logged under an id of its own: {known.project_slug!r} has this one", row
     is_same = is_same_version(row, known)
-    is_newer = version_of(row, arrival.received_at) > version_of(known, arrival_of_shown_version(known))
     if relation is Relation.CLAIM:
         reason = f"replaces an event of {known.project_slug!r}, whose webhook may not speak for this project"
-    elif is_newer and not is_same:
+    elif not is_same and is_newer_version(row, known):
         reason = "a newer version of a known event"
     elif is_same and read_anew:
         reason = "the same version, read anew"

@@ -273,3 +273,9 @@ def test_without_its_delivery_a_version_counts_from_when_its_row_was_written(del
         WorkflowEvent.objects.update(changed_at=None)  # As a version that did not note it left the row.
         clock.shift(timedelta(hours=25))
         assert deliver(genuine | {"happened_at": "2026-08-21T10:59:00Z"}).json()["outcome"] == "updated"
+
+
+def test_two_versions_in_the_far_future_do_not_replace_each_other_in_turn(deliver, genuine):
+    versions = [genuine | {"happened_at": f"9998-12-3{day}T00:00:00Z"} for day in (0, 1)]
+    outcomes = [deliver(version).json()["outcome"] for version in versions * 3]
+    assert outcomes == ["logged", "updated", *["duplicate"] * 4]
