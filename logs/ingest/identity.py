@@ -128,5 +128,9 @@ def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     If retention has removed its delivery, this is when the row was last written, which may be later: a replay writes it
     too.
     """
+    if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
+        return (
+            known.received_at
+        )  # The first version arrived then; with a later arrival, nothing would be capped either.
     shown = known.deliveries.only("received_at").of_shown_version()
     return shown.received_at if shown else known.changed_at or known.received_at

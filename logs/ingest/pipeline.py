@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from logs import conf
@@ -249,11 +248,12 @@ def _is_flooding(arrival: Arrival) -> bool:
 
 
 def _keep(arrival: Arrival, verdict: Verdict) -> None:
-    """Save the delivery of a verdict, and delete the oldest repetitions beyond the number that the log stores."""
+    """Save the delivery of a verdict, and bound how many repetitions of it the log stores."""
     _delivery(arrival, verdict).save(force_insert=True)
     if verdict.outcome == Outcome.DUPLICATE and verdict.event:
-        WorkflowEvent.objects.filter(pk=verdict.event.pk).update(duplicates=Coalesce("duplicates", 0) + 1)
-        Delivery.objects.drop_surplus_duplicates(verdict.event)
+        count = (verdict.event.duplicates or 0) + 1  # Its row is locked.
+        WorkflowEvent.objects.filter(pk=verdict.event.pk).update(duplicates=count)
+        Delivery.objects.drop_surplus_duplicates(verdict.event, count=count)
     elif verdict.event is None:
         Delivery.objects.drop_oldest_without_event(verdict.outcome)
 

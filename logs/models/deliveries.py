@@ -69,8 +69,13 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         nearby = recent.filter(client_address__range=_range_around(client)).values_list("client_address", flat=True)
         return sum(network_address(address) == client for address in nearby)
 
-    def drop_surplus_duplicates(self, event: WorkflowEvent) -> None:
-        """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them."""
+    def drop_surplus_duplicates(self, event: WorkflowEvent, *, count: int) -> None:
+        """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them.
+
+        `count` is the number that have arrived. Only each tenth deletes: to delete one each time would double the cost.
+        """
+        if count % NEWEST_DUPLICATES_KEPT:
+            return
         duplicates = self.filter(event=event, outcome=Outcome.DUPLICATE).order_by("pk").values_list("pk", flat=True)
         newest = list(duplicates.reverse()[:NEWEST_DUPLICATES_KEPT])
         surplus = list(duplicates.filter(pk__lt=newest[-1])[1 : MAX_DELETED_AT_ONCE + 1])

@@ -95,7 +95,7 @@ class EventDetailSerializer(WorkflowEventSerializer):
     )
     duplicates = serializers.IntegerField(
         min_value=0,
-        help_text="Number of deliveries that repeated it or an older version; the first and the newest ten are stored.",
+        help_text="Number of deliveries that repeated it or an older version; at least the newest ten are stored.",
     )
 
     class Meta(WorkflowEventSerializer.Meta):

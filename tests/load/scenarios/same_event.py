@@ -13,7 +13,7 @@ from tests.load.senders import signed_event
 from tests.load.wire import Connection
 
 CONNECTIONS = 64
-MOST_STORED_DUPLICATES = 11  # The first and the newest ten.
+MOST_STORED_DUPLICATES = 20  # The first and the newest ten; older ones are deleted at each tenth.
 STORED_DUPLICATES = f"SELECT COUNT(*) FROM {DELIVERIES} WHERE outcome = 'duplicate' GROUP BY event_id"
 VERSIONS = 8  # Of one cancelled workflow: the first, and one for each job that stopped after it.
 
