@@ -13,7 +13,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-packages test-browser torture bench bench-admin bench-growth guards fuzz check api-check schema format \
+.PHONY: help run test test-packages test-browser torture bench bench-admin bench-growth fuzz check api-check schema format \
 	lock clean
 
 help: ## list what make can do
@@ -40,9 +40,6 @@ bench-admin: $(BIN)/dev.installed ## time each page of the admin on a log of 10,
 
 bench-growth: $(BIN)/dev.installed ## time everything on a log of 10,000 and of 10,000,000 events (SQLite: 1,000,000): an hour
 	$(BIN)/python -m tests.load.bench_growth $(OPTIONS)
-
-guards: $(BIN)/dev.installed ## take each guard away once and see a test go red: up to half an hour
-	$(BIN)/python -m tests.load.guards
 
 fuzz: $(BIN)/dev.installed ## try 10,000 hostile bodies in each property test, on both databases: a quarter of an hour
 	@for database in sqlite postgresql; do \
