@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from logs.hashing import RETRY_AFTER_SECONDS, TooManyPasswords
-from logs.ingest.writing import durable_transaction
-from logs.proxies import counted_address, network_address
+from logs.http.client import counted_address
+from logs.networks import network_address
+from logs.transactions import durable_transaction
 
 
 class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes has no types.

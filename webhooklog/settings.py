@@ -26,7 +26,7 @@ X_FRAME_OPTIONS = "DENY"
 # Below a path, other sites share the host. The cookie path keeps the cookies of the sites apart.
 FORCE_SCRIPT_NAME = environment.script_name or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.debug_page.SecretsFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.http.debug_page.SecretsFilter"
 SILENCED_SYSTEM_CHECKS = [
     # HSTS for subdomains and browsers' preload lists bind hosts that are not webhooklog's: their owner decides.
     "security.W005",
@@ -75,7 +75,7 @@ AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-AXES_CLIENT_IP_CALLABLE = "logs.proxies.counted_address"  # Sees through TRUSTED_PROXIES.
+AXES_CLIENT_IP_CALLABLE = "logs.http.client.counted_address"  # Sees through TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Nothing more is recorded, and so written, during a lockout.
 AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.
@@ -121,9 +121,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     # First, so that every answer tells its id, a probe's too.
-    "logs.request_id.RequestIdMiddleware",
+    "logs.http.request_id.RequestIdMiddleware",
     # Before the others, so that a probe needs neither an allowed host nor HTTPS.
-    "logs.health.HealthMiddleware",
+    "logs.http.probes.HealthMiddleware",
     "logs.api.webhooks_first.WebhooksFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -283,7 +283,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"chosen": {"()": FORMATTERS[environment.log_format]}},
-    "filters": {"request_id": {"()": "logs.request_id.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "logs.http.request_id.RequestIdFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": environment.log_level},
     # Django's own handlers stand aside: one line for each record, whatever DEBUG is.

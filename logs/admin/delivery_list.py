@@ -11,8 +11,9 @@ from logs.admin.chips import chips, other_filters, spans
 from logs.admin.lists import ListAdmin
 from logs.admin.replaying import MAX_AT_ONCE
 from logs.models import Delivery, Outcome
-from logs.models.deliveries import BY_ARRIVAL, REFUSED
+from logs.models.deliveries import REFUSED
 from logs.reading.filters import DeliveryFilterSet
+from logs.reading.pages import BY_ARRIVAL
 
 FIELDS = frozenset({"webhook", "event", "received_after", "received_before"})
 

@@ -14,8 +14,8 @@ from logs.admin.lists import ListAdmin
 from logs.admin.searching import event_named, filters_for
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import WorkflowEvent
-from logs.models.events import ORDERS
 from logs.reading.filters import EventFilterSet
+from logs.reading.pages import EVENT_ORDERS
 
 SHOWN_COLUMNS = tuple(
     field.name for field in WorkflowEvent._meta.concrete_fields if field.name not in ("project_id", "organization")
@@ -28,7 +28,7 @@ class EventListAdmin(ListAdmin):
     """Lists events."""
 
     filterset_class = EventFilterSet
-    orders = ORDERS
+    orders = EVENT_ORDERS
     row_template = "logs/admin/lists/event_row.html"
     suggested_columns = ("project", "workflow", "branch", "author")
     form_fields = FIELDS.union(SEARCHED)

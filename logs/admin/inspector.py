@@ -9,7 +9,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from logs.templatetags.display import EMPTY
+from logs.times import EMPTY
 
 
 class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no type at run time.

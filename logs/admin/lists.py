@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 
 from logs.admin.addresses import changed, leading, without
 from logs.admin.inspector import InspectorAdmin
-from logs.models.choices import about_how_many, values_of
 from logs.models.events import SETTLED_AFTER
-from logs.models.pages import MAX_SCANNED, Order, Page, Place
+from logs.reading.choices import about_how_many, values_of
+from logs.reading.cursors import Direction, InvalidCursor, InvalidOrdering, Reading
 from logs.reading.filters import PagedFilterSet
-from logs.reading.readings import Direction, InvalidCursor, InvalidOrdering, Reading
+from logs.reading.pages import MAX_SCANNED, Order, Page, Place
 
 PAGE_SIZE = 50
 NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, of which each look shows all once more.

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from logs.circleci.payload import moment_at
 from logs.circleci.vocabulary import EventType
 from logs.models import WorkflowEvent
-from logs.templatetags.display import duration
+from logs.times import duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import KEPT_HEADERS
 from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused, EncodingRefused
+from logs.http.client import client_address
 from logs.ingest.records import Arrival
-from logs.proxies import client_address
 
 MAX_HEADER_LENGTH = 1000
 MAX_SLUG_LENGTH = 255

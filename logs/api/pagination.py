@@ -11,8 +11,8 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from logs.api.errors import BadRequest
-from logs.models.pages import Page
-from logs.reading import readings
+from logs.reading import cursors
+from logs.reading.pages import Page
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -50,7 +50,7 @@ class KeysetPagination(BasePagination):
         return Response(data, headers={"Link": self.links})
 
 
-def reading_of(request: Request, view: Any) -> readings.Reading:
+def reading_of(request: Request, view: Any) -> cursors.Reading:
     """Return what a request reads by a view whose filter set has been made.
 
     Raises:
@@ -58,15 +58,15 @@ def reading_of(request: Request, view: Any) -> readings.Reading:
     """
     query = request.query_params
     try:
-        return readings.Reading(
+        return cursors.Reading(
             view.filterset,
             orders=view.orders,
             ordering=query.get("ordering") or view.default_ordering,
             cursor=query.get("cursor", ""),
         )
-    except readings.InvalidOrdering as error:
+    except cursors.InvalidOrdering as error:
         raise BadRequest(str(error), "invalid_ordering") from error
-    except readings.InvalidCursor as error:
+    except cursors.InvalidCursor as error:
         raise InvalidCursor from error
 
 
@@ -82,7 +82,7 @@ def all_rows(request: Request, view: Any) -> Iterator[Model]:
     return reading.all_rows()
 
 
-def _links(request: Request, view: Any, reading: readings.Reading, page: Page) -> str:
+def _links(request: Request, view: Any, reading: cursors.Reading, page: Page) -> str:
     url = request.build_absolute_uri()
     for name, moment in view.filterset.fixed_moments().items():
         url = replace_query_param(url, name, moment)

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from logs.api.passwords import TooManySignIns
-from logs.proxies import counted_address
+from logs.http.client import counted_address
 
 WAIT_SECONDS = 0.1  # For other threads and processes; then a request is not counted.
 SILENT_SECONDS = 600  # After a line in the log about requests that were not counted.

@@ -18,12 +18,12 @@ from django.db.models import Field, Model
 from psycopg import RawCursor
 
 from logs.ingest.group_commit import GroupCommit
-from logs.ingest.writing import durable_transaction, require_time_left
 from logs.models import Delivery, WorkflowEvent
+from logs.transactions import durable_transaction, require_time_left
 
 # As many as a worker has threads, by default. On PostgreSQL, each number of them is a statement of its own.
 MOST_TOGETHER = 8
-# To wait for others, for a turn (writing.py) and for a lock (settings.py) takes less than 10 seconds.
+# To wait for others, for a turn (transactions.py) and for a lock (settings.py) takes less than 10 seconds.
 PATIENCE_SECONDS = 3
 # What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")

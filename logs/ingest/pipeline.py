@@ -36,9 +36,9 @@ from logs.ingest.identity import (
 )
 from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
-from logs.ingest.writing import durable_transaction, is_outside_transactions, require_time_left
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
+from logs.transactions import durable_transaction, is_outside_transactions, require_time_left
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 from logs.exceptions import WebhookLogError
 from logs.ingest.pipeline import OUTCOMES, authenticate, log_event, read_trusted
 from logs.ingest.records import Arrival, Sender, Verdict, set_verdict
-from logs.ingest.writing import durable_transaction
 from logs.models import Attempt, Delivery, Outcome
 from logs.models.deliveries import REFUSED
+from logs.transactions import durable_transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from django.db import connection
 
 from logs import conf
 from logs.models import Delivery, WorkflowEvent
-from logs.models.choices import values_of
+from logs.reading.choices import values_of
 
 MAX_PROJECTS = 5_000  # Only signed payloads name them, so a stranger cannot add any.
 
-# The newest delivery of each webhook, secret and project, by a loose index scan (see `logs.models.choices`). Deliveries
+# The newest delivery of each webhook, secret and project by a loose index scan (see `logs.reading.choices`). Deliveries
 # without a fingerprint are a separate group: NULL is never greater, so the scan neither leaves nor enters that group.
 # ORDER BY repeats its columns because PostgreSQL does not use the index for `id DESC` alone after IS NULL.
 _NEWEST = """

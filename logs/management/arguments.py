@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from logs.moments import parse_moment, parse_span
+from logs.times import parse_moment, parse_span
 
 
 def web_address(text: str) -> str:

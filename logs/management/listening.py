@@ -18,9 +18,9 @@ from urllib3.exceptions import HTTPError
 
 from logs.management.terminal import printable
 from logs.models import Delivery
-from logs.reading import stream
-from logs.reading.places import NOW, encode_cursor, place
-from logs.reading.readings import InvalidCursor
+from logs.reading.cursors import InvalidCursor
+from logs.reading.stream import deliveries as stream
+from logs.reading.stream.cursors import NOW, encode_cursor, place
 
 # Silence for READ_TIMEOUT_SECONDS is a dead connection, on every system and behind every proxy: options of keep-alive
 # differ between systems, and tell only that the nearest proxy is there. So the site, which could keep an answer back

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import WorkflowEvent
-from logs.templatetags.display import duration
+from logs.times import duration
 
 STANDARD_OUTPUT = 1
 EXIT_CODE_OF_CTRL_C = 130

@@ -6,13 +6,11 @@ from itertools import takewhile
 from typing import Self
 
 from django.db import connection, models
-from django.db.models import F
 
 from logs import conf
 from logs.circleci.payload import MAX_TEXT_LENGTH
 from logs.models.events import WorkflowEvent
-from logs.models.pages import Order
-from logs.proxies import network_address
+from logs.networks import network_address
 
 
 class Outcome(models.TextChoices):
@@ -36,9 +34,6 @@ NEWEST_DUPLICATES_KEPT = 10
 NEWEST_WITHOUT_EVENT_KEPT = 1_000
 MAX_DELETED_AT_ONCE = 100  # The answer waits for the deletion, and an older version may have stored any number.
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
-
-
-BY_ARRIVAL = Order(column="received_at", key=F("received_at"))
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

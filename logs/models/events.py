@@ -1,7 +1,7 @@
 """WorkflowEvent: one row for each event, with the columns that lists, filters and figures need."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Self
@@ -11,7 +11,6 @@ from django.db.models import F, Func, Q
 
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import EventType
-from logs.models.pages import Order
 
 # How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
 # A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
@@ -35,14 +34,6 @@ class LeastIfMissing(Func):
 
 HAPPENED_AT = LeastIfMissing("happened_at", "'0001-01-01 00:00:00'", models.DateTimeField())
 DURATION = LeastIfMissing("duration_seconds", "-1.0", models.FloatField())
-
-# fmt: off
-ORDERS = {
-    "received_at": Order(column="received_at",      key=F("received_at")),
-    "happened_at": Order(column="happened_at",      key=HAPPENED_AT, missing=datetime.min.replace(tzinfo=UTC)),
-    "duration":    Order(column="duration_seconds", key=DURATION,    missing=-1.0),
-}
-# fmt: on
 
 
 def project_named(text: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The parameters that choose rows; one that cannot be understood is an error: without it, the question were another.
 
 Rows are found by an index wherever one leads to them. Where none does, a page looks at a bounded number of rows
-(`logs.models.pages`); `PagedFilterSet.scan` tells which.
+(`logs.reading.pages`); `PagedFilterSet.scan` tells which.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,7 @@ from django.utils import timezone
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import WorkflowEventQuerySet, project_named
-from logs.models.search import HoldsWords, few_holding
-from logs.reading.filter_kinds import (
+from logs.reading.fields import (
     IdFilter,
     IntegerFilter,
     ListFilter,
@@ -32,6 +31,7 @@ from logs.reading.filter_kinds import (
     TruthFilter,
     WordsFilter,
 )
+from logs.reading.search import HoldsWords, few_holding
 
 RANGE = {"received_after", "received_before"}
 MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and relative times.

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import Outcome
+from logs.times import EMPTY, duration
 
-EMPTY = "–"
 SHORT_REVISION_LENGTH = 7
 
 # fmt: off
@@ -31,6 +30,7 @@ OUTCOME_TONES = {
 SIGNS = {Tone.GOOD: "✓", Tone.BAD: "✕", Tone.STOPPED: "■", Tone.WAITING: "…", Tone.UNKNOWN: "?"}
 
 register = template.Library()
+register.filter(duration)
 
 
 @register.simple_tag
@@ -64,22 +64,6 @@ def moment(value: datetime | None, style: str = "exact") -> SafeString | str:
     return format_html(
         '<time datetime="{}" data-style="{}">{} UTC</time>', utc.isoformat(), style, f"{utc:%Y-%m-%d %H:%M:%S}"
     )
-
-
-@register.filter
-def duration(seconds: float | None) -> str:
-    """Return a length of time in its two greatest units: 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
-    if seconds is None:
-        return EMPTY
-    if 0 < seconds < 1:
-        return _("under 1 s")
-    rest, parts = round(seconds), []
-    for length, unit in ((86_400, _("d")), (3_600, _("h")), (60, _("min")), (1, _("s"))):
-        number, rest = divmod(rest, length)
-        parts.append((number, unit))
-    first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
-    shown = [part for part in parts[first : first + 2] if part[0]] or parts[-1:]
-    return " ".join(f"{number} {unit}" for number, unit in shown)
 
 
 @register.filter

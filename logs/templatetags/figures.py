@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from logs.circleci.vocabulary import STATUS_TONES, Tone
-from logs.templatetags.display import EMPTY, SIGNS
+from logs.templatetags.display import SIGNS
+from logs.times import EMPTY
 
 TONE_WORDS = {
     Tone.GOOD: gettext_lazy("succeeded"),

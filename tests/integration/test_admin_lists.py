@@ -13,10 +13,10 @@ from django.db import connection, transaction
 from django.urls import reverse
 
 from logs.models import Delivery, WorkflowEvent
-from logs.models.choices import about_how_many, values_of
 from logs.models.events import SETTLED_AFTER
-from logs.models.pages import Place
-from logs.reading.readings import Cursor, Direction, Reading
+from logs.reading.choices import about_how_many, values_of
+from logs.reading.cursors import Cursor, Direction, Reading
+from logs.reading.pages import Place
 from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
@@ -293,7 +293,7 @@ def test_looking_for_newer_ones_costs_one_query(admin_client, events, django_ass
 
 
 def test_after_hours_out_of_sight_a_look_is_bounded(admin_client, events, monkeypatch):
-    monkeypatch.setattr("logs.models.pages.MAX_SCANNED", 10)
+    monkeypatch.setattr("logs.reading.pages.MAX_SCANNED", 10)
     make_event(200, name="CircleCI").save()
     place = Place(key=make_event(-1).received_at, pk=0)
     cursor = Cursor(ordering="-received_at", direction=Direction.PREV, place=place).encode()
@@ -363,7 +363,7 @@ def test_says_what_to_do_while_nothing_has_arrived(admin_client):
 
 
 def test_says_how_far_it_has_looked(admin_client, events, monkeypatch):
-    monkeypatch.setattr("logs.models.pages.MAX_SCANNED", 10)
+    monkeypatch.setattr("logs.reading.pages.MAX_SCANNED", 10)
     page = read(admin_client, EVENTS, webhook="none such")
     assert shown(page) == []
     assert "that were looked at; there may be some further on." in page.content.decode()

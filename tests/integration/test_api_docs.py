@@ -24,7 +24,8 @@ from logs.api.errors import MEANINGS
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
 from logs.api.serializers import DeliverySerializer
 from logs.circleci import samples
-from logs.models import WorkflowEvent, pages
+from logs.models import WorkflowEvent
+from logs.reading import pages
 from logs.reading.filters import RANGE, DeliveryFilterSet, EventFilterSet
 from tests.documented_log import SECRET, arrivals
 

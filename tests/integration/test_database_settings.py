@@ -8,7 +8,8 @@ import pytest
 from django.core.checks import run_checks
 from django.db import OperationalError, connection
 
-from logs.ingest import insertion, writing
+from logs import transactions
+from logs.ingest import insertion
 
 pytestmark = pytest.mark.django_db
 
@@ -33,9 +34,9 @@ def test_sqlite_syncs_each_commit_to_disk_and_waits_for_its_turn():
 
 def test_all_that_a_delivery_can_wait_for_ends_before_circleci_gives_up():
     lock_seconds = 3  # On both databases, as the tests beside this one ask them.
-    turn_and_lock = writing.TURN_TIMEOUT_SECONDS + lock_seconds
+    turn_and_lock = transactions.TURN_TIMEOUT_SECONDS + lock_seconds
     assert insertion.PATIENCE_SECONDS + turn_and_lock < 10
-    assert writing.LATEST_SECOND_TRY_SECONDS + turn_and_lock < 10
+    assert transactions.LATEST_SECOND_TRY_SECONDS + turn_and_lock < 10
 
 
 def test_postgresql_syncs_each_commit_to_disk_and_gives_up_a_lock_held_too_long():
@@ -77,8 +78,8 @@ def test_the_system_checks_say_nothing_of_a_database_that_is_away(monkeypatch):
 def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):
     if connection.vendor != "sqlite":
         pytest.skip("about SQLite")
-    monkeypatch.setattr(writing, "TURN_TIMEOUT_SECONDS", 0.01)
-    with writing.durable_transaction(), ThreadPoolExecutor(1) as other:
+    monkeypatch.setattr(transactions, "TURN_TIMEOUT_SECONDS", 0.01)
+    with transactions.durable_transaction(), ThreadPoolExecutor(1) as other:
         refused = other.submit(deliver, workflow_document()).result()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
     assert "another thread has been writing for 0.01 seconds" in caplog.text
@@ -88,7 +89,7 @@ def test_on_sqlite_a_thread_waits_for_its_turn_but_not_for_ever(deliver, workflo
 def test_on_sqlite_a_process_waits_for_its_turn_but_not_for_ever(deliver, workflow_document, monkeypatch, caplog):
     if connection.vendor != "sqlite":
         pytest.skip("about SQLite")
-    monkeypatch.setattr(writing, "TURN_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(transactions, "TURN_TIMEOUT_SECONDS", 0.01)
     # Opened once more, as another process would: a lock belongs to what was opened.
     with Path(f"{connection.settings_dict['NAME']}-turn").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent, pages
+from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent
+from logs.reading import pages
 from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db

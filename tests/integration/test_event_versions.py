@@ -9,8 +9,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
+from logs import transactions
 from logs.circleci import samples
-from logs.ingest import writing
 from logs.models import Delivery, Outcome, WorkflowEvent
 
 SECRET = "a-secret-of-the-tests"
@@ -58,7 +58,7 @@ def test_an_update_and_its_delivery_are_written_together_or_not_at_all(deliver, 
 @pytest.mark.django_db
 def test_a_known_event_is_not_tried_once_more_when_it_has_waited_too_long(deliver, workflow_document, monkeypatch):
     deliver(version_of(workflow_document(), 0))
-    monkeypatch.setattr(writing, "LATEST_SECOND_TRY_SECONDS", 0)
+    monkeypatch.setattr(transactions, "LATEST_SECOND_TRY_SECONDS", 0)
     answer = deliver(version_of(workflow_document(), 7))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
     assert Delivery.objects.count() == 1

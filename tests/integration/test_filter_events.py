@@ -9,7 +9,8 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.models import WorkflowEvent, pages, search
+from logs.models import WorkflowEvent
+from logs.reading import pages, search
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,9 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.models import WorkflowEvent, pages, search
-from logs.models.search import FEW
+from logs.models import WorkflowEvent
+from logs.reading import pages, search
+from logs.reading.search import FEW
 from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db

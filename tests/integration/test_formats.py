@@ -39,7 +39,7 @@ def reader(user_with, client_of):
 @pytest.fixture
 def small_pages(monkeypatch):
     """Let a stream read three rows at a time."""
-    monkeypatch.setattr("logs.reading.readings.STREAM_PAGE_SIZE", 3)
+    monkeypatch.setattr("logs.reading.cursors.STREAM_PAGE_SIZE", 3)
 
 
 def log_events(count, **columns):
@@ -211,7 +211,7 @@ def test_a_cursor_that_leads_back_needs_a_limit(reader):
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_a_stream_reads_rows_as_they_are_sent(reader, monkeypatch, django_assert_num_queries, form):
-    monkeypatch.setattr("logs.reading.readings.STREAM_PAGE_SIZE", 100)
+    monkeypatch.setattr("logs.reading.cursors.STREAM_PAGE_SIZE", 100)
     log_events(1_200)
     with django_assert_num_queries(5):  # session, user, two for permissions, the first page
         answer = reader.get(f"{EVENTS}?format={form}")
@@ -414,7 +414,7 @@ def test_is_compressed_where_that_is_asked_for_only(reader, small_pages, query):
 
 
 def test_a_compressed_stream_is_sent_as_it_is_read(reader, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr("logs.reading.readings.STREAM_PAGE_SIZE", 100)
+    monkeypatch.setattr("logs.reading.cursors.STREAM_PAGE_SIZE", 100)
     log_events(3_000)
     answer = reader.get(f"{EVENTS}?format=csv", headers={"accept-encoding": "gzip"})
     with django_assert_num_queries(0):

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from logs.ingest import insertion, writing
+from logs import transactions
+from logs.ingest import insertion
 from logs.ingest.group_commit import GroupCommit
 from logs.ingest.insertion import Pair, insert_event, insert_pairs, insert_with_delivery
 from logs.models import Delivery, Outcome, WorkflowEvent
@@ -191,7 +192,7 @@ def test_without_its_delivery_no_event_of_the_group_is_written():
 
 def test_nothing_is_tried_alone_when_it_has_waited_too_long(always_beside, monkeypatch):
     always_beside(pair("bad", received_at=None))
-    monkeypatch.setattr(writing, "LATEST_SECOND_TRY_SECONDS", 0)
+    monkeypatch.setattr(transactions, "LATEST_SECOND_TRY_SECONDS", 0)
     with pytest.raises(OperationalError, match="kept it waiting"):
         insert_with_delivery(pair("good"))
 
@@ -202,7 +203,7 @@ def test_events_that_come_while_sqlite_is_busy_share_a_transaction(monkeypatch):
     together = GroupCommit(lambda pairs: sizes.append(len(pairs)) or insert_pairs(pairs), most=8, patience_seconds=3)
     monkeypatch.setattr(insertion, "together", together)
     with ThreadPoolExecutor(4) as threads:
-        with writing.durable_transaction():
+        with transactions.durable_transaction():
             done = [threads.submit(log_and_close, "first")]
             wait_until(lambda: sizes == [1], "the first waits for its turn")
             done += [threads.submit(log_and_close, event_id) for event_id in "abc"]

@@ -8,8 +8,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from logs import request_id
-from logs.request_id import RequestIdFilter
+from logs.http import request_id
+from logs.http.request_id import RequestIdFilter
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +54,7 @@ def test_the_lines_of_a_request_carry_its_id(deliver, log):
 
 
 def test_what_django_logs_after_the_middleware_has_returned_carries_the_id_too(client, log, monkeypatch):
-    monkeypatch.setattr("logs.health.PROBES", {"/readyz": lambda: HttpResponse(status=503)})
+    monkeypatch.setattr("logs.http.probes.PROBES", {"/readyz": lambda: HttpResponse(status=503)})
     answer = client.get("/readyz")
     assert {record.name: record.request_id for record in log.records} == {"django.request": id_of(answer)}
 
@@ -63,7 +63,7 @@ def test_a_defect_is_logged_with_the_id_that_its_answer_tells(client, log, monke
     def broken():
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("logs.health.PROBES", {"/healthz": broken})
+    monkeypatch.setattr("logs.http.probes.PROBES", {"/healthz": broken})
     client.raise_request_exception = False
     answer = client.get("/healthz")
     assert answer.status_code == 500

@@ -15,8 +15,8 @@ from logs.api.views import streaming
 from logs.circleci import samples
 from logs.circleci.signature import verify
 from logs.models import Delivery, Outcome
-from logs.reading import places as places_of_stream
-from logs.reading import stream
+from logs.reading.stream import cursors as places_of_stream
+from logs.reading.stream import deliveries as stream
 from tests.conftest import SECRET
 
 pytestmark = pytest.mark.django_db
@@ -276,7 +276,7 @@ def test_a_lower_key_that_is_committed_later_is_not_missed(open_transactions, fo
 def test_what_is_committed_during_a_look_is_not_missed(open_transactions, follower, monkeypatch):
     cursor = ask(follower, "now")["cursor"]
     late, (behind,) = Late(), keep(1)
-    monkeypatch.setattr("logs.reading.settling.time.sleep", lambda _: late.commit())
+    monkeypatch.setattr("logs.reading.stream.settling.time.sleep", lambda _: late.commit())
     assert ids_of(ask(follower, cursor)) == [late.key, behind]
 
 

@@ -15,7 +15,7 @@ from logs.circleci import samples
 from logs.ingest.replay import replay
 from logs.models import Delivery, WorkflowEvent
 from logs.models.written import events_written_after, log_end
-from logs.reading.following import Following
+from logs.reading.stream.changes import Following
 from tests.plans import analyze, assert_reads_little, plan_of
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from logs.api.serializers import AttemptSerializer, DeliverySerializer, Workflow
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
-from logs.reading.places import encode_cursor
+from logs.reading.stream.cursors import encode_cursor
 
 SECRET = "ABCD1234"  # noqa: S105 - of the examples only
 ARRIVED = samples.REFERENCE_MOMENT + timedelta(seconds=2)

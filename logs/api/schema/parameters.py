@@ -10,31 +10,31 @@ from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import DELIVERY, EVENT
 from logs.api.views import DeliveryStreamView, streaming
 from logs.models import Outcome
-from logs.models.pages import MAX_PRIMARY_KEY
-from logs.reading import filter_kinds
+from logs.reading import fields
+from logs.reading.pages import MAX_PRIMARY_KEY
 
 Schema = dict[str, Any]
 Parameter = dict[str, Any]
 
 NO_NUL = r"^[^\x00]+$"
-TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": filter_kinds.MAX_TEXT_LENGTH, "pattern": NO_NUL}
+TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT_LENGTH, "pattern": NO_NUL}
 
 # What a value must be, by the kind of filter.
 FILTERS: dict[type[filters.Filter], Schema] = {
-    filter_kinds.TextFilter: TEXT,
-    filter_kinds.IdFilter: TEXT,
-    filter_kinds.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
-    filter_kinds.PrefixFilter: TEXT | {"minLength": filter_kinds.MIN_PREFIX_LENGTH},
-    filter_kinds.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
-    filter_kinds.OutcomesFilter: {
+    fields.TextFilter: TEXT,
+    fields.IdFilter: TEXT,
+    fields.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
+    fields.PrefixFilter: TEXT | {"minLength": fields.MIN_PREFIX_LENGTH},
+    fields.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
+    fields.OutcomesFilter: {
         "type": "array",
         "minItems": 1,
         "items": {"type": "string", "enum": [str(value) for value in Outcome.values]},
     },
-    filter_kinds.TruthFilter: {"type": "boolean"},
-    filter_kinds.IntegerFilter: {"type": "integer", "minimum": 0, "maximum": MAX_PRIMARY_KEY},
-    filter_kinds.SecondsFilter: {"type": "number", "minimum": 0, "maximum": 1e50},
-    filter_kinds.MomentFilter: {
+    fields.TruthFilter: {"type": "boolean"},
+    fields.IntegerFilter: {"type": "integer", "minimum": 0, "maximum": MAX_PRIMARY_KEY},
+    fields.SecondsFilter: {"type": "number", "minimum": 0, "maximum": 1e50},
+    fields.MomentFilter: {
         "type": "string",
         "anyOf": [
             {"format": "date-time"},
@@ -126,7 +126,7 @@ def _in_query(name: str, view: Any) -> Parameter:
     each = view.filterset_class.base_filters[name]
     schema, example = FILTERS[type(each)], EXAMPLES[name]
     is_list = schema["type"] == "array"
-    note = MOMENT_NOTE if type(each) is filter_kinds.MomentFilter else ""
+    note = MOMENT_NOTE if type(each) is fields.MomentFilter else ""
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.

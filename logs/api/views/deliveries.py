@@ -13,9 +13,9 @@ from logs.api.views.reading import PagedListView, ReadingView, truth
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 from logs.ingest.replay import replay
 from logs.models import Delivery
-from logs.models.deliveries import BY_ARRIVAL
 from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
 from logs.reading.filters import DeliveryFilterSet
+from logs.reading.pages import BY_ARRIVAL
 
 PROOF = (SIGNATURE_HEADER, EVENT_TYPE_HEADER)
 

@@ -13,9 +13,9 @@ from logs.api.views.reading import PagedListView, ReadingView
 from logs.circleci.payload import parse_payload
 from logs.exceptions import PayloadMalformed
 from logs.models import WorkflowEvent
-from logs.models.events import ORDERS
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
 from logs.reading.filters import EventFilterSet
+from logs.reading.pages import EVENT_ORDERS
 
 MAX_RELATED = 100
 
@@ -27,7 +27,7 @@ class EventListView(PagedListView):
     queryset = WorkflowEvent.objects.all()
     serializer_class = WorkflowEventSerializer
     filterset_class = EventFilterSet
-    orders = ORDERS
+    orders = EVENT_ORDERS
     export_name = "events"
 
 

@@ -27,9 +27,9 @@ from logs.api.permissions import HasPermissions
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
 from logs.api.serializers import FlatSerializer
 from logs.api.throttling import ThrottledView
-from logs.models.pages import Order
-from logs.reading.filter_kinds import parse_truth
+from logs.reading.fields import parse_truth
 from logs.reading.filters import PagedFilterSet
+from logs.reading.pages import Order
 
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")

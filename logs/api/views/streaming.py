@@ -19,9 +19,9 @@ from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
 from logs.api.views.reading import ReadingView
 from logs.models import Delivery
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
-from logs.reading import stream
-from logs.reading.places import NOW, encode_cursor, place
-from logs.reading.readings import InvalidCursor
+from logs.reading.cursors import InvalidCursor
+from logs.reading.stream import deliveries as stream
+from logs.reading.stream.cursors import NOW, encode_cursor, place
 
 MAX_WAIT_SECONDS = 25  # Proxies give up an answer that takes 30 seconds or more.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100

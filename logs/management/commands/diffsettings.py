@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.commands import diffsettings
 
-from logs.debug_page import SecretsFilter
+from logs.http.debug_page import SecretsFilter
 from logs.management.examples import CommandWithExamples
 
 

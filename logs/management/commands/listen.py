@@ -29,7 +29,7 @@ from logs.management.sending import Answer, Lack, Message, Sender
 from logs.management.terminal import printable
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
-from logs.reading.places import NOW, START
+from logs.reading.stream.cursors import NOW, START
 
 TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
 FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author", "webhook", "outcome")

@@ -14,7 +14,7 @@ from logs.management.arguments import moment
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, chosen_events
 from logs.management.terminal import event_line, require_reader
-from logs.reading.following import Following
+from logs.reading.stream.changes import Following
 
 SECONDS_BETWEEN_LOOKS = 1
 EXAMPLES = """

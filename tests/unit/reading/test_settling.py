@@ -2,7 +2,7 @@
 
 import pytest
 
-from logs.reading import settling
+from logs.reading.stream import settling
 
 
 @pytest.fixture

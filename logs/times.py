@@ -4,8 +4,11 @@ import re
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from logs.timestamps import read_timestamp
+
+EMPTY = "–"  # Shown in place of a missing value.
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d{1,5})([mhd])", re.ASCII)
@@ -37,3 +40,18 @@ def parse_moment(text: str) -> datetime:
             "such as 30m, 24h or 7d"
         )
     return time
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in its two greatest units: 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    if seconds is None:
+        return EMPTY
+    if 0 < seconds < 1:
+        return _("under 1 s")
+    rest, parts = round(seconds), []
+    for length, unit in ((86_400, _("d")), (3_600, _("h")), (60, _("min")), (1, _("s"))):
+        number, rest = divmod(rest, length)
+        parts.append((number, unit))
+    first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
+    shown = [part for part in parts[first : first + 2] if part[0]] or parts[-1:]
+    return " ".join(f"{number} {unit}" for number, unit in shown)

@@ -10,8 +10,8 @@ from django.db.models import F, Max, QuerySet
 
 from logs.models import WorkflowEvent
 from logs.models.events import SETTLED_AFTER
-from logs.models.pages import Listing, Order
 from logs.models.written import LogEnd, events_written_after, log_end
+from logs.reading.pages import Listing, Order
 
 BEFORE_ALL = datetime(1970, 1, 2, tzinfo=UTC)
 BY_CHANGE = Order(column="changed_at", key=F("changed_at"))

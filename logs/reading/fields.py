@@ -12,9 +12,9 @@ from django_filters.widgets import BaseCSVWidget
 
 from logs.models import Outcome
 from logs.models.events import spellings_of_id
-from logs.models.pages import MAX_PRIMARY_KEY
-from logs.models.search import words_of
-from logs.moments import parse_moment
+from logs.reading.pages import MAX_PRIMARY_KEY
+from logs.reading.search import words_of
+from logs.times import parse_moment
 
 MAX_TEXT_LENGTH = 500
 MIN_PREFIX_LENGTH = 4  # A shorter one would begin too many of a long log's hashes.

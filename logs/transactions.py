@@ -10,11 +10,8 @@ from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
-from logs.models import Delivery, WorkflowEvent
-
 # To wait for other threads (insertion.py), for a turn and for SQLite itself (settings.py) takes less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
-PROBE_PATIENCE_SECONDS = 1
 PAUSE_SECONDS = 0.001
 # When nothing is tried once more, since two waits of 3 seconds each are to end before those 10.
 LATEST_SECOND_TRY_SECONDS = 3.5
@@ -50,25 +47,6 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
     """
     with _sqlite_turn(patience_seconds), transaction.atomic(durable=True):
         yield
-
-
-def probe_write() -> None:
-    """Write to the database as a delivery does, without changing stored data.
-
-    SQLite detects a full disk only when it commits, never in a transaction that is rolled back. This therefore commits
-    a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
-    statement inserts no rows.
-
-    Raises:
-        Error: the database cannot be written, or only after several seconds.
-    """
-    with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA user_version = 0")
-            return
-        for model in (WorkflowEvent, Delivery):
-            table = connection.ops.quote_name(model._meta.db_table)
-            cursor.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE false")  # noqa: S608 - the models' names
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 
-from logs.models.search import are_spaceless, spellings_of, words_of
+from logs.reading.search import are_spaceless, spellings_of, words_of
 
 
 @pytest.mark.parametrize(

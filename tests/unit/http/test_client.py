@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from django.test import RequestFactory
 
-from logs.proxies import client_address, counted_address
+from logs.http.client import client_address, counted_address
 
 
 @pytest.mark.parametrize(

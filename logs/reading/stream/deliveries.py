@@ -11,9 +11,9 @@ from django.db.models.functions import Length
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import project_named
-from logs.reading.filter_kinds import OutcomesFilter, TextFilter, TextsFilter
+from logs.reading.fields import OutcomesFilter, TextFilter, TextsFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
-from logs.reading.settling import writers_finish
+from logs.reading.stream.settling import writers_finish
 
 MAX_LOOKED_AT = 1_000  # Rows in one look, however few of them the filters want.
 MAX_BODIES_BYTES = 8_000_000  # In one look; as much memory several times over is taken to make an answer of it.

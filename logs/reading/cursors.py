@@ -12,8 +12,8 @@ from typing import Self
 from django.db.models import Model
 from django.utils import timezone
 
-from logs.models.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Place
 from logs.reading.filters import PagedFilterSet
+from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Place
 
 STREAM_PAGE_SIZE = 2_000
 LATELY = timedelta(minutes=10)

@@ -8,10 +8,10 @@ from django.db import OperationalError, connection
 from django.db.models import Max
 
 from logs.models import Delivery
-from logs.models.pages import MAX_PRIMARY_KEY
-from logs.moments import parse_moment
-from logs.reading.readings import InvalidCursor
-from logs.reading.settling import writers_finish
+from logs.reading.cursors import InvalidCursor
+from logs.reading.pages import MAX_PRIMARY_KEY
+from logs.reading.stream.settling import writers_finish
+from logs.times import parse_moment
 
 NOW, START = "now", "start"
 WRITING_SECONDS = 2  # To find the present, so long is waited for those who are writing; mostly it takes milliseconds.

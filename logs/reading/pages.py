@@ -7,10 +7,12 @@ the next page goes on behind them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Count, Expression, F, Max, Min, Model, QuerySet
+
+from logs.models.events import DURATION, HAPPENED_AT
 
 MAX_SCANNED = 5_000
 MAX_PRIMARY_KEY = 2**63 - 1
@@ -39,6 +41,16 @@ class Place:
 
     key: Any  # A Key.
     pk: int
+
+
+BY_ARRIVAL = Order(column="received_at", key=F("received_at"))
+# fmt: off
+EVENT_ORDERS = {
+    "received_at": BY_ARRIVAL,
+    "happened_at": Order(column="happened_at",      key=HAPPENED_AT, missing=datetime.min.replace(tzinfo=UTC)),
+    "duration":    Order(column="duration_seconds", key=DURATION,    missing=-1.0),
+}
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

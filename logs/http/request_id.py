@@ -11,7 +11,7 @@ from django.core.signals import request_finished
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 
-from logs.proxies import comes_from_proxy
+from logs.http.client import comes_from_proxy
 
 HEADER = "X-Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,7 +44,7 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-@receiver(request_finished, dispatch_uid="logs.request_id")
+@receiver(request_finished, dispatch_uid="logs.http.request_id")
 def forget(**_: Any) -> None:
     """Forget the id, but not before the answer is sent: Django logs refusals after the middleware has returned."""
     current.set(None)

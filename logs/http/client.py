@@ -1,10 +1,12 @@
 """Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the address that limits count."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
+
+from logs.networks import network_address
 
 # IPv6 in brackets, with or without a port, and IPv4 with a port: [2001:db8::7]:4711, 203.0.113.9:17085. Azure's
 # gateways write ports.
@@ -30,16 +32,6 @@ def client_address(request: HttpRequest) -> str | None:
 def counted_address(request: HttpRequest) -> str | None:
     """Return the address under which limits count the client; None on a Unix socket."""
     return network_address(client_address(request))
-
-
-def network_address(address: str | None) -> str | None:
-    """Return the first address of the /64 of an IPv6 address; return any other address unchanged.
-
-    A host usually has a whole /64, and can send each request from another address in it.
-    """
-    if address is None or ":" not in address:
-        return address
-    return str(IPv6Network((address, 64), strict=False).network_address)
 
 
 def comes_from_proxy(request: HttpRequest) -> bool:

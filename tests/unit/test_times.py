@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logs.moments import parse_moment
+from logs.times import parse_moment
 
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 

@@ -7,8 +7,10 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from logs.ingest.writing import probe_write
+from logs.models import Delivery, WorkflowEvent
+from logs.transactions import durable_transaction
 
+PROBE_PATIENCE_SECONDS = 1
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ def readyz() -> HttpResponse:
     if pending:
         return _unready(f"{len(pending)} migrations are not applied; run `manage.py migrate`")
     try:
-        probe_write()
+        _probe_write()
     except Error as error:
         logger.warning("not ready: %s", error)
         return _unready(f"the database cannot be written: {_reason(error)}")
@@ -70,6 +72,25 @@ def _reason(error: Error) -> str:
         return str(error)
     answer = getattr(error.__cause__, "diag", None)
     return (answer and answer.message_primary) or "the connection failed"
+
+
+def _probe_write() -> None:
+    """Write to the database as a delivery does, without changing stored data.
+
+    SQLite detects a full disk only when it commits, never in a transaction that is rolled back. This therefore commits
+    a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
+    statement inserts no rows.
+
+    Raises:
+        Error: the database cannot be written, or only after several seconds.
+    """
+    with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA user_version = 0")
+            return
+        for model in (WorkflowEvent, Delivery):
+            table = connection.ops.quote_name(model._meta.db_table)
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE false")  # noqa: S608 - the models' names
 
 
 def _unready(detail: str) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""Deliveries in the order they were stored, and events as they change."""
