@@ -14,8 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from logs.admin.addresses import changed, leading, without
 from logs.admin.inspector import InspectorAdmin
+from logs.admin.links import changed, leading, without
 from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_of
 from logs.reading.cursors import Direction, InvalidCursor, InvalidOrdering, Reading

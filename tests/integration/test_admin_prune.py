@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from logs import retention
-from logs.admin import pruning
+from logs.admin.deliveries import prune as prune_page
 from logs.models import Delivery, Outcome, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,7 @@ def test_shows_each_rule_with_what_is_beyond_it(operator, kept):
 
 
 def test_counts_no_further_than_anybody_waits_for(operator, kept, monkeypatch):
-    monkeypatch.setattr(pruning, "MAX_COUNTED", 2)
+    monkeypatch.setattr(prune_page, "MAX_COUNTED", 2)
     with CaptureQueriesContext(connection) as captured:
         assert "deliveries more than 2" in words(operator.get(PRUNE))
     counts = [query["sql"] for query in captured.captured_queries if "COUNT(" in query["sql"]]
@@ -97,8 +97,8 @@ def test_deletes_and_notes_who_did_it_and_why(operator, kept, settings):
 
 
 def test_stops_after_its_time_and_says_that_there_is_more(operator, kept, monkeypatch):
-    monkeypatch.setattr(pruning, "MAX_SECONDS", 0)
-    monkeypatch.setattr(pruning, "BATCH_SIZE", 2)
+    monkeypatch.setattr(prune_page, "MAX_SECONDS", 0)
+    monkeypatch.setattr(prune_page, "BATCH_SIZE", 2)
     page = words(prune(operator))
     assert "Deleted: deliveries 2" in page
     assert "There is more: press again, or run manage.py prune." in page
@@ -113,7 +113,7 @@ def test_what_was_deleted_before_an_error_is_noted(operator, kept, monkeypatch):
         yield 2
         raise RuntimeError
 
-    monkeypatch.setattr(pruning, "delete_in_batches", breaks)
+    monkeypatch.setattr(prune_page, "delete_in_batches", breaks)
     with pytest.raises(RuntimeError):
         prune(operator)
     assert LogEntry.objects.get().get_change_message().startswith("Pruned: deliveries 2")

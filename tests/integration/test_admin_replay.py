@@ -7,7 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from logs.admin import replaying
+from logs.admin.deliveries import replay
 from logs.models import Attempt, Delivery, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
@@ -110,8 +110,8 @@ def test_after_one_delivery_comes_its_page(operator, mended):
 
 def test_replays_the_oldest_first_in_whatever_order_they_were_chosen(operator, mended, monkeypatch):
     order = []
-    original = replaying.replay
-    monkeypatch.setattr(replaying, "replay", lambda key, **options: order.append(key) or original(key, **options))
+    original = replay.replay
+    monkeypatch.setattr(replay, "replay", lambda key, **options: order.append(key) or original(key, **options))
     confirm(operator, *reversed(mended))
     assert order == [delivery.pk for delivery in mended]
 
@@ -165,12 +165,12 @@ def test_says_so_when_nothing_was_chosen(operator, refused, query):
 
 
 def test_takes_so_many_at_once_and_names_the_command_for_more(operator, monkeypatch):
-    ids = ",".join(map(str, range(1, replaying.MAX_AT_ONCE + 2)))
+    ids = ",".join(map(str, range(1, replay.MAX_AT_ONCE + 2)))
     for answer in (
         operator.get(f"{REPLAY}?ids={ids}", follow=True),
         operator.post(REPLAY, {"ids": ids, "confirm": "yes", "reason": "all of them"}, follow=True),
     ):
-        assert f"At most {replaying.MAX_AT_ONCE} deliveries" in words(answer)
+        assert f"At most {replay.MAX_AT_ONCE} deliveries" in words(answer)
         assert "manage.py replay_deliveries" in words(answer)
 
 

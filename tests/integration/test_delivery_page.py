@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from logs.admin.delivery_page import SHOWN_ATTEMPTS
+from logs.admin.deliveries.page import SHOWN_ATTEMPTS
 from logs.ingest.replay import replay
 from logs.models import Delivery, WorkflowEvent
 

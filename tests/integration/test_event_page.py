@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from logs.admin.event_page import SHOWN_DELIVERIES
-from logs.admin.runs import MAX_EVENTS
+from logs.admin.events.page import SHOWN_DELIVERIES
+from logs.admin.events.run import MAX_EVENTS
 from logs.circleci import samples
 from logs.models import Delivery, WorkflowEvent
 

@@ -18,9 +18,9 @@ from django.core.management import call_command, execute_from_command_line
 from django.utils import timezone
 
 from logs.circleci import samples
-from logs.management import listening
 from logs.management.commands import listen as listen_module
-from logs.management.sending import Answer, Lack, Sender
+from logs.management.workbench import sources
+from logs.management.workbench.sending import Answer, Lack, Sender
 from tests.load.wire import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -168,7 +168,7 @@ class Breaking:
 @pytest.fixture
 def at_once(monkeypatch):
     """Make no pauses between tries."""
-    monkeypatch.setattr(listening, "BACK_OFF_SECONDS", (0.01,))
+    monkeypatch.setattr(sources, "BACK_OFF_SECONDS", (0.01,))
 
 
 def test_a_delivery_whose_answers_break_off_is_sent_three_times_and_the_next_follows(

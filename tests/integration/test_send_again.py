@@ -190,7 +190,7 @@ def test_sums_up_when_it_is_stopped(logged, httpserver, monkeypatch):
     def stop(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logs.management.sending.Sender.send", stop)
+    monkeypatch.setattr("logs.management.workbench.sending.Sender.send", stop)
     out = StringIO()
     with pytest.raises(SystemExit) as caught:
         call_command("replay_deliveries", "--to", httpserver.url_for(PATH), "--outcome", "logged", stdout=out)
@@ -306,7 +306,7 @@ def test_sends_to_a_public_address_only_if_asked_for(logged, receiver, monkeypat
     with pytest.raises(CommandError, match=r"rebound\.example is 93\.184\.215\.14, a public address; with --allow-pub"):
         run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[0].pk)
     assert not receiver.log
-    monkeypatch.setattr("logs.management.forwarding._is_private", lambda _: False)
+    monkeypatch.setattr("logs.management.workbench.forwarding._is_private", lambda _: False)
     assert run("--to", receiver.url_for(PATH), "--allow-public", logged[0].pk)
 
 
@@ -317,7 +317,7 @@ def test_listen_posts_to_the_address_that_it_judged(logged, receiver, monkeypatc
     def stop(_seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logs.management.listening.time.sleep", stop)
+    monkeypatch.setattr("logs.management.workbench.sources.time.sleep", stop)
     told = StringIO()
     with pytest.raises(SystemExit):
         call_command(

@@ -22,7 +22,7 @@ from tests.load.stage import site_environment
 from tests.load.torture import say
 
 LIMIT_SECONDS = 2  # CircleCI gives up after 10.
-WAIT_SECONDS = 5  # As logs/management/listening.py has it.
+WAIT_SECONDS = 5  # As logs/management/workbench/sources.py has it.
 CONNECTIONS = 2
 
 

@@ -9,9 +9,9 @@ from django.core.management.base import CommandError
 
 from logs.circleci.anonymising import anonymised
 from logs.exceptions import PayloadMalformed
-from logs.management import fixtures
 from logs.management.arguments import positive_integer
 from logs.management.examples import CommandWithExamples
+from logs.management.workbench import fixtures
 from logs.models import Delivery
 
 EXAMPLES = """

@@ -19,14 +19,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
-from logs.management import resending
 from logs.management.arguments import filled_text, moment, web_address
 from logs.management.examples import CommandWithExamples
-from logs.management.forwarding import Progress, progress_path, refuse_public
-from logs.management.keys import reacting
-from logs.management.listening import Followed, Outage, OwnLog, Refused, Site, Source, persistently
-from logs.management.sending import Answer, Lack, Message, Sender
 from logs.management.terminal import printable
+from logs.management.workbench import resending
+from logs.management.workbench.forwarding import Progress, progress_path, refuse_public
+from logs.management.workbench.keys import reacting
+from logs.management.workbench.sending import Answer, Lack, Message, Sender
+from logs.management.workbench.sources import Followed, Outage, OwnLog, Refused, Site, Source, persistently
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
 from logs.reading.stream.cursors import NOW, START

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.progress import track
 
 from logs.ingest.replay import Replay, replay
-from logs.management import resending
 from logs.management.arguments import moment, positive_integer, positive_number, web_address
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, chosen_events, filters_given
-from logs.management.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, paced, reasons, summary
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C
+from logs.management.workbench import resending
+from logs.management.workbench.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, paced, reasons, summary
 from logs.models import Delivery, Outcome
 
 # fmt: off

@@ -17,10 +17,10 @@ from rich.progress import track
 from logs import conf
 from logs.circleci import samples
 from logs.circleci.vocabulary import JOB_STATUSES, WORKFLOW_STATUSES, EventType
-from logs.management import fixtures
 from logs.management.arguments import filled_text, positive_integer, positive_number, web_address
 from logs.management.examples import CommandWithExamples
-from logs.management.sending import (
+from logs.management.workbench import fixtures
+from logs.management.workbench.sending import (
     CIRCLECI_TIMEOUT_SECONDS,
     MAX_SHOWN_SINGLY,
     Answer,

@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 from urllib3.util import parse_url
 
-from logs.management.listening import Refused
+from logs.management.workbench.sources import Refused
 
 
 class Progress:

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from logs.management import listening
-from logs.management.listening import BACK_OFF_SECONDS, Outage, Refused, Site, persistently
 from logs.management.terminal import printable
+from logs.management.workbench import sources
+from logs.management.workbench.sources import BACK_OFF_SECONDS, Outage, Refused, Site, persistently
 
 SHOWN = {
     "id": 7,
@@ -30,8 +30,8 @@ def silent_url():
 def slept(monkeypatch):
     """The seconds of each pause, which takes no time here, without what chance adds."""
     pauses = []
-    monkeypatch.setattr(listening.time, "sleep", pauses.append)
-    monkeypatch.setattr(listening, "uniform", lambda least, _most: least)
+    monkeypatch.setattr(sources.time, "sleep", pauses.append)
+    monkeypatch.setattr(sources, "uniform", lambda least, _most: least)
     return pauses
 
 
@@ -69,7 +69,7 @@ def test_waits_as_long_as_it_is_asked_to(slept):
 
 
 def test_a_crowd_does_not_come_back_all_at_once(slept, monkeypatch):
-    monkeypatch.setattr(listening, "uniform", lambda _least, most: most)
+    monkeypatch.setattr(sources, "uniform", lambda _least, most: most)
     persistently(failing(Outage("away"), Outage("too many", retry_after_seconds=40)), str)
     assert slept == [1.25, 50]
 
@@ -125,8 +125,8 @@ def test_a_site_that_is_away_is_an_outage(unused_port):
 
 
 def test_a_silent_site_is_an_outage_within_ten_seconds(silent_url, monkeypatch):
-    assert listening.WAIT_SECONDS < listening.READ_TIMEOUT_SECONDS < 10
-    monkeypatch.setattr(listening, "READ_TIMEOUT_SECONDS", 0.2)
+    assert sources.WAIT_SECONDS < sources.READ_TIMEOUT_SECONDS < 10
+    monkeypatch.setattr(sources, "READ_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(Outage, match="timed out"):
         Site(silent_url, "whl_key", {}).following("now")
 

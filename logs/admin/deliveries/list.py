@@ -7,9 +7,9 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from logs import conf
-from logs.admin.chips import chips, other_filters, spans
+from logs.admin.deliveries.replay import MAX_AT_ONCE
+from logs.admin.links import chips, other_filters, spans
 from logs.admin.lists import ListAdmin
-from logs.admin.replaying import MAX_AT_ONCE
 from logs.models import Delivery, Outcome
 from logs.models.deliveries import REFUSED
 from logs.reading.filters import DeliveryFilterSet

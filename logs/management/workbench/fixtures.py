@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from logs.circleci.signature import sign
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_AGENT
-from logs.management.sending import Message
+from logs.management.workbench.sending import Message
 
 # The signature is made anew when a fixture is sent: in a repository it would let anybody try out guesses of the
 # secret.

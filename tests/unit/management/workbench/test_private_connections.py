@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from logs.management.sending import Lack, Message, Sender
+from logs.management.workbench.sending import Lack, Message, Sender
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 NAME = "laptop.example"
@@ -127,7 +127,7 @@ def test_a_proxy_of_the_environment_is_not_used(resolver, httpserver, monkeypatc
 def test_the_internet_is_reached_if_asked_for(resolver, httpserver, monkeypatch):
     """It is 127.0.0.1 here, which is judged as if it were public."""
     resolver(["127.0.0.1"])
-    monkeypatch.setattr("logs.management.forwarding._is_private", lambda _: False)
+    monkeypatch.setattr("logs.management.workbench.forwarding._is_private", lambda _: False)
     httpserver.expect_request("/").respond_with_data("", 201)
     assert sender(httpserver.port, allow_public=True).send(MESSAGE).http_status == 201
     assert "a public address" in sender(httpserver.port).send(MESSAGE).reason

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from logs.admin.reasons import ReasonForm
+from logs.admin.deliveries.reason import ReasonForm
 from logs.models import Delivery
 from logs.permissions import PRUNE, VIEW_DELIVERIES
 from logs.retention import Rule, delete_in_batches, rules

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from logs.management.sending import Answer, Lack, Message, Sender, paced, percentile, reasons, summary
+from logs.management.workbench.sending import Answer, Lack, Message, Sender, paced, percentile, reasons, summary
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 

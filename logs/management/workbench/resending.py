@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from logs.circleci.curl import SENT_HEADERS, curl_with_file
-from logs.management.sending import Message
+from logs.management.workbench.sending import Message
 from logs.models import Delivery
 
 

@@ -8,10 +8,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from logs import conf
-from logs.admin.addresses import changed, without
-from logs.admin.chips import chips, other_filters, spans
+from logs.admin.events.search import event_named, filters_for
+from logs.admin.links import changed, chips, other_filters, spans, without
 from logs.admin.lists import ListAdmin
-from logs.admin.searching import event_named, filters_for
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import WorkflowEvent
 from logs.reading.filters import EventFilterSet

@@ -21,8 +21,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util import SKIP_HEADER
 
-from logs.management.forwarding import NotPrivate, PrivatePoolManager
 from logs.management.terminal import printable
+from logs.management.workbench.forwarding import NotPrivate, PrivatePoolManager
 
 CIRCLECI_TIMEOUT_SECONDS = 10
 ADDED_BY_CLIENT = ("accept-encoding", "user-agent")

@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from logs.admin.delivery_list import DeliveryListAdmin
-from logs.admin.delivery_page import body_download, delivery_context
+from logs.admin.deliveries.list import DeliveryListAdmin
+from logs.admin.deliveries.page import body_download, delivery_context
+from logs.admin.deliveries.prune import prune_view
+from logs.admin.deliveries.replay import replay_view
 from logs.admin.inspector import RowPageAdmin
-from logs.admin.pruning import prune_view
-from logs.admin.replaying import replay_view
 from logs.models import Delivery
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from logs.admin.reasons import ReasonForm
+from logs.admin.deliveries.reason import ReasonForm
 from logs.ingest.replay import Replay, replay
 from logs.models import Delivery
 from logs.permissions import REPLAY, VIEW_DELIVERIES

@@ -2,9 +2,9 @@
 
 import pytest
 
-from logs.management import forwarding
-from logs.management.forwarding import Progress, progress_path, refuse_public
-from logs.management.listening import Refused
+from logs.management.workbench import forwarding
+from logs.management.workbench.forwarding import Progress, progress_path, refuse_public
+from logs.management.workbench.sources import Refused
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from logs.management.keys import reacting
+from logs.management.workbench.keys import reacting
 
 JOB = """
-from logs.management.keys import reacting
+from logs.management.workbench.keys import reacting
 with reacting({}):
     print("inside")
 print("over")
@@ -78,7 +78,7 @@ def test_goes_on_in_a_shells_background(terminal):
         capture_output=True,
         text=True,
         timeout=20,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         check=False,

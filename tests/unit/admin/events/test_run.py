@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from logs.admin.runs import group_by_workflow
+from logs.admin.events.run import group_by_workflow
 from logs.models import WorkflowEvent
 
 START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)

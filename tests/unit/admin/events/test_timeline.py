@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from logs.admin.timeline import timeline_of
+from logs.admin.events.timeline import timeline_of
 from logs.models import WorkflowEvent
 
 STOPPED = datetime(2026, 5, 4, 10, 10, tzinfo=UTC)

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from logs.admin.bodies import show_body
+from logs.admin.body import show_body
 from logs.admin.curl import curl_for, file_name
-from logs.admin.outcomes import advice_for
+from logs.admin.deliveries.advice import advice_for
 from logs.models import Delivery, Outcome
 from logs.permissions import REPLAY, VIEW_BODIES
 

@@ -1,8 +1,8 @@
 """A delivery goes out with the headers that CircleCI sent, and with no others."""
 
 from logs.circleci.curl import SENT_HEADERS
-from logs.management.resending import message
-from logs.management.sending import Sender
+from logs.management.workbench.resending import message
+from logs.management.workbench.sending import Sender
 
 KEPT = {
     "content-type": "application/json",

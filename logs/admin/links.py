@@ -1,4 +1,4 @@
-"""Filters that are set by a click: each choice is a link to the same list with that one parameter changed."""
+"""Links to the page that is shown, with its query changed: filters that are set by a click."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,27 @@ from dataclasses import dataclass
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from logs.admin.addresses import changed, without
+
+def without(query: QueryDict, *names: str) -> QueryDict:
+    """Return a query without some parameters."""
+    rest = query.copy()
+    for name in names:
+        rest.pop(name, None)
+    return rest
+
+
+def changed(query: QueryDict, **values: str) -> QueryDict:
+    """Return a query with some parameters set; the value ``""`` leaves one out."""
+    result = without(query, *values)
+    for name, value in values.items():
+        if value:
+            result[name] = value
+    return result
+
+
+def leading(query: QueryDict) -> str:
+    """Return a query that one more parameter can be written behind."""
+    return f"?{query.urlencode()}&" if query else "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

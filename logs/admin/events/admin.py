@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from logs.admin.event_list import EventListAdmin
-from logs.admin.event_page import event_context
+from logs.admin.events.list import EventListAdmin
+from logs.admin.events.page import event_context
 from logs.admin.inspector import RowPageAdmin
 from logs.models import WorkflowEvent
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from logs.admin import bodies
-from logs.admin.bodies import MAX_DUMPED_BYTES, MAX_INDENTED_LENGTH, MAX_TEXT_LENGTH, show_body
+from logs.admin import body as body_module
+from logs.admin.body import MAX_DUMPED_BYTES, MAX_INDENTED_LENGTH, MAX_TEXT_LENGTH, show_body
 
 
 def test_an_object_is_shown_as_a_tree_and_indented():
@@ -49,9 +49,9 @@ def test_what_indenting_would_blow_up_is_shown_as_it_came():
 
 
 def test_a_text_ends_at_its_bound_and_says_so(monkeypatch):
-    monkeypatch.setattr(bodies, "MAX_TEXT_LENGTH", 10)
-    body = show_body(b"x" * 11)
-    assert (body.text, body.shown_size) == ("x" * 10, 10)
+    monkeypatch.setattr(body_module, "MAX_TEXT_LENGTH", 10)
+    shown = show_body(b"x" * 11)
+    assert (shown.text, shown.shown_size) == ("x" * 10, 10)
     assert MAX_TEXT_LENGTH > 1_048_576  # The default of MAX_BODY_BYTES.
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from logs.admin.bodies import show_body
+from logs.admin.body import show_body
 from logs.admin.curl import curl_for
-from logs.admin.runs import MAX_EVENTS, run_of
-from logs.admin.timeline import timeline_of
+from logs.admin.events.run import MAX_EVENTS, run_of
+from logs.admin.events.timeline import timeline_of
 from logs.circleci.vocabulary import BAD_STATUSES
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS, DeliveryQuerySet

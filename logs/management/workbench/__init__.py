@@ -1,0 +1,1 @@
+"""What the commands for sending, listening, forwarding and fixtures share."""
