@@ -1,7 +1,7 @@
-"""Group commit: what several threads want written at the same time is written, and committed, by one of them.
+"""Group commit: one thread writes and commits the items of several threads.
 
-Nobody waits for company: who comes alone is written at once. While one thread writes, those that come meanwhile gather;
-when it is done, the first of them writes for them all.
+A lone item is written immediately; nothing waits to fill a batch. Items that arrive while a thread is writing wait, and
+the first of their threads then writes them all.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,26 +12,26 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Place(Generic[Item, Result]):
-    """An item in the queue, and what has become of it."""
+class _Entry(Generic[Item, Result]):
+    """An item in the queue and its result."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.result: Result | None = None
         self.error: BaseException | None = None
         self.is_written = False
-        self.woken = Lock()  # Taken until another thread wakes this one: its item is written, or it is to write.
+        self.woken = Lock()  # Held until another thread wakes this one: its item is written, or it must write.
         self.woken.acquire()
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Calls a function with the items of the threads that are waiting, in one thread at a time.
+    """Calls a function with the items of all waiting threads, in one thread at a time.
 
     Args:
-        write: writes items and returns what came of each; where it raises, none may be written, and each of the
-            threads raises the same.
-        most: how many items it is given at most.
-        patience_seconds: how long a thread waits for others that write.
+        write: writes items and returns the result of each. If it raises, it must have written none of them; each of
+            the threads raises the same exception.
+        most: the largest number of items in one call.
+        patience_seconds: how long a thread waits for others to write.
     """
 
     def __init__(
@@ -39,20 +39,20 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         self._write, self._most, self._patience_seconds = write, most, patience_seconds
         self._guard = Lock()
-        self._waiting: list[_Place[Item, Result]] = []
-        self._is_led = False  # Whether a thread is writing, or woken to write.
+        self._waiting: list[_Entry[Item, Result]] = []
+        self._is_led = False  # Whether a thread is writing, or has been woken to write.
 
     def __len__(self) -> int:
-        """Return how many wait to be written."""
+        """Return the number of waiting items."""
         return len(self._waiting)
 
     def submit(self, item: Item) -> Result:
-        """Have an item written, and return what came of it.
+        """Write an item, in this thread or another one, and return its result.
 
         Raises:
-            TimeoutError: others have been writing for too long; it is not known whether the item is among theirs.
+            TimeoutError: other threads have been writing for too long; they may have written this item.
         """
-        mine: _Place[Item, Result] = _Place(item)
+        mine: _Entry[Item, Result] = _Entry(item)
         with self._guard:
             self._waiting.append(mine)
             leads, self._is_led = not self._is_led, True
@@ -63,34 +63,34 @@ class GroupCommit(Generic[Item, Result]):
         try:
             if mine.error is not None:
                 raise mine.error
-            return mine.result  # type: ignore[return-value]  # It is None only where write() returned that.
+            return mine.result  # type: ignore[return-value]  # It is None only if write() returned None.
         finally:
-            del mine  # The error knows this frame by its traceback, and must not be held by what the frame holds.
+            del mine  # The error's traceback refers to this frame: without this, they would form a reference cycle.
 
-    def _give_up(self, mine: _Place[Item, Result]) -> None:
-        """Leave the queue, unless woken at the last moment."""
+    def _give_up(self, mine: _Entry[Item, Result]) -> None:
+        """Leave the queue, unless another thread has just woken this one."""
         with self._guard:
             if mine.woken.acquire(blocking=False):
                 return
             if mine in self._waiting:
                 self._waiting.remove(mine)
-        raise TimeoutError(f"others have been writing for {self._patience_seconds} seconds")
+        raise TimeoutError(f"other threads have been writing for {self._patience_seconds} seconds")
 
     def _lead(self) -> None:
-        """Write for the first of those who wait, oneself among them, and hand over to the next."""
+        """Write the first waiting items, this thread's among them, and wake the next thread to write."""
         with self._guard:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:
-            for place, result in zip(group, self._write([place.item for place in group]), strict=True):
-                place.result = result
-        except BaseException as error:  # noqa: BLE001 - each of them raises it; else the others would wait in vain
-            for place in group:
-                place.error = error
+            for entry, result in zip(group, self._write([entry.item for entry in group]), strict=True):
+                entry.result = result
+        except BaseException as error:  # noqa: BLE001 - each thread raises it; otherwise the others would wait forever
+            for entry in group:
+                entry.error = error
         with self._guard:
             self._is_led = bool(self._waiting)
             if self._is_led:
                 self._waiting[0].woken.release()
-        for place in group:
-            place.is_written = True
-            place.woken.release()
-        del group, place  # As in submit(): an error knows this frame too.
+        for entry in group:
+            entry.is_written = True
+            entry.woken.release()
+        del group, entry  # As in submit(): an error refers to this frame, too.

@@ -49,7 +49,7 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
     if owner_may_replace:
         name = sender.webhook.name
         raise ProjectRefused(
-            f"webhook {name} may not speak for the project {known.project_slug!r}, which has this event id"
+            f"webhook {name} may not send events of the project {known.project_slug!r}, which has this event id"
         )
     return Relation.UNRELATED
 
@@ -86,8 +86,8 @@ def require_own_project_id(event: Event, sender: Sender) -> None:
     slug = seen.values_list("project_slug", flat=True).first()
     if slug is not None and slug != event.project_slug and not webhook.may_speak_for(slug):
         raise ProjectRefused(
-            f"webhook {webhook.name} may not speak for the project {slug!r}, which has the id {event.project_id!r};"
-            " if the project was renamed, add that slug to the webhook's projects in CIRCLECI_WEBHOOK_SECRETS"
+            f"webhook {webhook.name} may not send events of the project {slug!r}, which has the id {event.project_id!r}"
+            "; if the project was renamed, add that slug to the webhook's projects in CIRCLECI_WEBHOOK_SECRETS"
         )
 
 
@@ -129,8 +129,6 @@ def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     too.
     """
     if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
-        return (
-            known.received_at
-        )  # The first version arrived then; with a later arrival, nothing would be capped either.
+        return known.received_at  # The first version's arrival; with a later one, nothing would be capped either.
     shown = known.deliveries.only("received_at").of_shown_version()
     return shown.received_at if shown else known.changed_at or known.received_at

@@ -1,4 +1,4 @@
-"""Take over what another log told of events: a few words of each, which nothing proves."""
+"""Import events from another log: a few unproved texts per event."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from logs.circleci.vocabulary import EventType
 from logs.ingest.pipeline import record
 from logs.ingest.records import Arrival, Sender, Verdict
 
-NAMES = ("name", "project", "workflow", "status")  # Those of the tutorial's array, and of this log's.
+NAMES = ("name", "project", "workflow", "status")  # In the tutorial's array and in this log's.
 TIMES = ("happened_at", "created_at", "createdAt")
-NOBODY = Sender(webhook=conf.Webhook(name="", secrets=()), secret_fingerprint="")
+UNKNOWN_SENDER = Sender(webhook=conf.Webhook(name="", secrets=()), secret_fingerprint="")
 
 
 def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:
-    """Yield the payload that each entry of an array stands for; None for one that tells nothing of an event.
+    """Yield a payload for each entry of an array; None for an entry without any known name.
 
-    The id follows from what the entry says and, of several that say the same, from which of them it is. So importing a
-    longer array later logs only what is new in it, wherever that stands.
+    The event's id is derived from the entry and, if several entries are equal, from its number among them. Importing a
+    longer array later therefore logs only its new entries, wherever they are.
     """
     seen: Counter[str] = Counter()
     for entry in entries:
@@ -37,9 +37,9 @@ def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:
 
 
 def log_import(payload: bytes) -> Verdict:
-    """Log a payload durably as unverified, with a delivery; the same one again is a duplicate."""
+    """Log a payload durably as unverified, with a delivery; the same payload again is a duplicate."""
     arrival = Arrival(received_at=timezone.now(), webhook_slug="", headers={}, client_address=None, body=payload)
-    return record(arrival, NOBODY)
+    return record(arrival, UNKNOWN_SENDER)
 
 
 def _texts(entry: object) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Insert an event unless it is known, in one statement that needs no look before it.
+"""Insert an event unless its id is known, in one statement.
 
-The database decides by its unique constraint, waiting for a transaction that is inserting the same id. Django's
-``bulk_create(ignore_conflicts=True)`` does the same but cannot tell whether it inserted.
+The database decides by its unique constraint, and waits for a transaction that is inserting the same id. Django's
+``bulk_create(ignore_conflicts=True)`` does the same but does not report whether it inserted.
 """
 
 import itertools
@@ -21,14 +21,14 @@ from logs.ingest.group_commit import GroupCommit
 from logs.models import Delivery, WorkflowEvent
 from logs.transactions import durable_transaction, require_time_left
 
-# As many as a worker has threads, by default. On PostgreSQL, each number of them is a statement of its own.
+# The default number of a worker's threads. On PostgreSQL, each number of events is a statement of its own.
 MOST_TOGETHER = 8
-# To wait for others, for a turn (transactions.py) and for a lock (settings.py) takes less than 10 seconds.
+# Waiting for other threads, for a turn (transactions.py) and for a lock (settings.py) takes less than 10 s in total.
 PATIENCE_SECONDS = 3
-# What PostgreSQL calls a row that exceeds one of its limits, a lock that it has waited for too long, and a deadlock.
+# SQLSTATE codes: a row exceeds one of PostgreSQL's limits (class 54), a lock timeout, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
 
-Columns = dict[str, Any]  # The values of a row's columns, by their names.
+Columns = dict[str, Any]  # The values of a row's columns by name.
 
 
 class Pair(NamedTuple):
@@ -36,12 +36,12 @@ class Pair(NamedTuple):
 
     event: Columns
     delivery: Columns  # Without the key of the event.
-    is_bound: bool = False  # Its webhook may send certain projects only, so the project id must not be another's.
+    is_bound: bool = False  # Its webhook may only send certain projects, so the project id must not be another's.
 
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
 # True if the project id was last seen with the event's own slug, or never. identity.py decides all other cases.
-# With = instead of BETWEEN, PostgreSQL may scan event_newest: the whole table, for the first event of a new project.
+# With = instead of BETWEEN, PostgreSQL may scan the whole table by event_newest for the first event of a new project.
 _PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
     SELECT known.project_slug FROM logs_workflowevent known
     WHERE known.project_id BETWEEN sent.project_id AND sent.project_id
@@ -50,7 +50,7 @@ _PROJECT_ID_IS_FREE = """sent.project_id = '' OR sent.project_slug = COALESCE((
 
 
 def insert_event(row: WorkflowEvent) -> bool:
-    """Insert a row and set its primary key; return False, writing nothing, where its event id is known already."""
+    """Insert a row and set its primary key; return False and write nothing if its event id is known."""
     with connection.cursor() as cursor:
         cursor.execute(_event_statement("%s"), _values(WorkflowEvent, vars(row)))
         inserted = cursor.fetchone()
@@ -65,7 +65,7 @@ def insert_with_delivery(pair: Pair) -> bool:
     slug. Events that arrive at the same time share a transaction.
 
     Raises:
-        OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
+        OperationalError: the database is unreachable, full or too slow. If it was too slow, the rows may be written.
     """
     started = time.monotonic()
     try:
@@ -73,7 +73,7 @@ def insert_with_delivery(pair: Pair) -> bool:
     except TimeoutError as error:
         raise OperationalError(str(error)) from error
     except Exception as error:
-        # Of whatever kind: what another event is to blame for must not befall this one.
+        # Any kind of error: one that another event of the group has caused must not fail this event.
         if not _may_be_anothers(error):
             raise
         require_time_left(started)
@@ -83,18 +83,18 @@ def insert_with_delivery(pair: Pair) -> bool:
 
 def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     """Insert events with their deliveries; return the events' primary keys, None for each event not inserted."""
-    # Of one event that came twice at once, the first: what would be written of the second, the caller decides.
+    # If one event arrived twice at the same time, only the first is inserted; the caller handles the second.
     first = {pair.event["event_id"]: pair for pair in reversed(pairs)}
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
-    # In order of their ids, since otherwise two processes could wait for each other.
+    # In the order of their ids: otherwise two processes could wait for each other.
     inserted = insert([pair for _, pair in sorted(first.items())])
     return [inserted.get(pair.event["event_id"]) if first[pair.event["event_id"]] is pair else None for pair in pairs]
 
 
 def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
-    """Insert by one prepared statement, which is a transaction by itself: one round trip to PostgreSQL instead of five.
+    """Insert with one prepared statement, which is its own transaction: one round trip to PostgreSQL instead of five.
 
-    Django's cursor would test the connection first, and begin and end a transaction around two statements for each.
+    Django's cursor would test the connection first, and begin and end a transaction around two statements per event.
     """
     events = [[*_texts(WorkflowEvent, pair.event), pair.is_bound] for pair in pairs]
     deliveries = [[pair.event["event_id"], *_texts(Delivery, pair.delivery)] for pair in pairs]
@@ -106,11 +106,11 @@ def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
 
 
 def _insert_in_turn(pairs: Sequence[Pair]) -> dict[str, int]:
-    """Insert by two statements for each in a transaction of SQLite's, where a round trip is a call of a function.
+    """Insert with two statements per event in one SQLite transaction, where a round trip is only a function call.
 
-    Through sqlite3 itself, because Django's cursor rewrites the places for values in a statement each time.
+    This uses sqlite3 directly because Django's cursor rewrites a statement's placeholders on each call.
     """
-    # Before the turn comes, for others wait for its end.
+    # Prepared before the turn, because other writers wait for its end.
     rows = [(pair, _values(WorkflowEvent, pair.event), _values(Delivery, pair.delivery)) for pair in pairs]
     inserted = {}
     with durable_transaction(), connection.wrap_database_errors:
@@ -129,14 +129,14 @@ together: GroupCommit[Pair, int | None] = GroupCommit(
 
 
 def _may_be_anothers(error: Exception) -> bool:
-    """Tell whether an error may be due to another event of the same statement, and not to the database itself."""
+    """Return whether another event of the same statement, instead of the database, may have caused an error."""
     if isinstance(error, OperationalError | InterfaceError | InternalError):
         return (getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ONE_EVENT)
     return True
 
 
 def _drop_dead_connection() -> None:
-    """Close a connection that the server has ended: when nobody asks it anything, it says nothing but good-bye."""
+    """Close a connection that the server has ended: an idle connection is readable only then."""
     if connection.connection is None:
         return
     is_dead = connection.connection.closed
@@ -150,7 +150,7 @@ def _drop_dead_connection() -> None:
 
 @cache
 def _fields(model: type[Model]) -> list["Field[Any, Any]"]:
-    """Return the columns that an insert writes; a delivery's are without the key of its event."""
+    """Return the fields that an insert writes, without the key of a delivery's event."""
     return [field for field in model._meta.concrete_fields if not field.primary_key and not field.is_relation]
 
 
@@ -160,15 +160,15 @@ def _names(model: type[Model]) -> list[str]:
 
 
 def _values(model: type[Model], columns: Columns) -> list[Any]:
-    # Each column asks the connection something; to be passed on by the proxy would take longer than all else here.
+    # Each field calls the connection; through Django's proxy, these calls would take longer than everything else here.
     database = connections[DEFAULT_DB_ALIAS]
     return [field.get_db_prep_save(columns[field.attname], database) for field in _fields(model)]
 
 
 def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | None]:
-    """Return a row's values, those that are not bytes or booleans as PostgreSQL reads them in text.
+    """Return a row's values as texts that PostgreSQL can parse, except bytes, booleans and None.
 
-    A statement is prepared for the types of its values, of which a short number, a long one and none would be three.
+    A statement is prepared per combination of types; psycopg would give short numbers, long numbers and None three.
     """
     return [_text(columns[name]) for name in _names(model)]
 
@@ -176,7 +176,7 @@ def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | No
 def _text(value: Any) -> str | bytes | bool | None:
     match value:
         case str():
-            return str(value)  # A word of an enumeration is one too, of another type.
+            return str(value)  # A member of a StrEnum has a type of its own.
         case None | bytes() | bool():
             return value
         case int() | float() | datetime():
@@ -192,14 +192,14 @@ def _insert_into(model: type[Model], *more: str) -> str:
 
 
 @cache
-def _event_statement(place: str) -> str:
-    places = ", ".join([place] * len(_names(WorkflowEvent)))
+def _event_statement(placeholder: str) -> str:
+    places = ", ".join([placeholder] * len(_names(WorkflowEvent)))
     return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
 
 
 @cache
 def _guarded_event_statement() -> str:
-    """Return the SQLite statement that inserts an event unless its id, or its project's id, is another's."""
+    """Return the SQLite statement that inserts an event unless its id is known or its project id is another's."""
     names = _names(WorkflowEvent)
     places = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
     return (
@@ -242,5 +242,5 @@ def _types(model: type[Model]) -> list[str]:
 
 
 def _places(numbers: Iterator[int], types: Sequence[str]) -> str:
-    """Return a row of numbered places for values, with the types that they are cast to."""
+    """Return a row of numbered placeholders, each with the cast of its type."""
     return f"({', '.join(f'${next(numbers)}{type_}' for type_ in types)})"

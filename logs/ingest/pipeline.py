@@ -1,6 +1,7 @@
-"""A delivery's way into the log: authenticate, read, log, keep.
+"""Take a delivery into the log: authenticate it, read its event, log the event, store the delivery.
 
-Arrival and replay alike call `authenticate` and then `log_event`; each refusal is an exception with a reason in words.
+Arrivals and replays both call `authenticate` and then `log_event`. Each refusal is an exception whose message is the
+reason shown to people.
 """
 
 import logging
@@ -42,7 +43,7 @@ from logs.transactions import durable_transaction, is_outside_transactions, requ
 
 logger = logging.getLogger(__name__)
 
-# What each refusal makes of a delivery.
+# The outcome of a delivery that was refused with this exception.
 # fmt: off
 OUTCOMES: dict[type[WebhookLogError], Outcome] = {
     SignatureRefused:   Outcome.UNVERIFIED,
@@ -57,10 +58,10 @@ OUTCOMES: dict[type[WebhookLogError], Outcome] = {
 
 
 def authenticate(arrival: Arrival) -> Sender:
-    """Find the configured webhook that sent an arrival, without looking into the body.
+    """Return the configured webhook that sent an arrival, without reading the body.
 
     Raises:
-        SignatureRefused: none of the webhooks that its address allows has signed it.
+        SignatureRefused: the signature matches no secret of the webhooks that the URL allows.
     """
     candidates = _candidates(arrival.webhook_slug)
     if arrival.webhook_slug and not any(webhook.is_signed for webhook in candidates):
@@ -70,8 +71,8 @@ def authenticate(arrival: Arrival) -> Sender:
     try:
         webhook, position = keys[signature.verify(arrival.body, arrival.headers.get(SIGNATURE_HEADER), secrets)]
     except SignatureRefused as error:
-        whose = f"webhook {candidates[0].name}" if arrival.webhook_slug else "any webhook"
-        raise SignatureRefused(f"{error}; secrets of {whose} configured: {len(secrets)}") from error
+        owner = f"of webhook {candidates[0].name}" if arrival.webhook_slug else "of all webhooks"
+        raise SignatureRefused(f"{error} (secrets {owner} tried: {len(secrets)})") from error
     return Sender(webhook=webhook, secret_fingerprint=conf.fingerprint(webhook.secrets[position]))
 
 
@@ -81,20 +82,20 @@ def _candidates(slug: str) -> list[conf.Webhook]:
     else:
         candidates = [webhook for webhook in conf.webhooks() if webhook.is_signed]
     if not candidates:
-        raise SignatureRefused("no webhook is configured for this address; see CIRCLECI_WEBHOOK_SECRETS")
+        raise SignatureRefused("no webhook is configured for this URL; see CIRCLECI_WEBHOOK_SECRETS")
     return candidates
 
 
 def record(arrival: Arrival, sender: Sender) -> Verdict:
-    """Log an authentic arrival durably; when this returns, it is committed.
+    """Log an authentic arrival durably; it is committed when this returns.
 
-    Recording the same event again changes nothing but the list of its deliveries, and only a newer version of an event
-    replaces an older one, in whatever order they arrive.
+    Recording an event again only adds a delivery to it. A newer version of an event replaces an older one, in whatever
+    order they arrive.
 
     Raises:
-        PayloadMalformed: no event can be read from it; the delivery is kept.
-        ProjectRefused: its webhook may not speak for the event's project; the delivery is kept.
-        OperationalError: the database is away, full or too slow; maybe something is written, if it was too slow.
+        PayloadMalformed: no event can be read from the body; the delivery is stored.
+        ProjectRefused: the webhook may not send this project's events; the delivery is stored.
+        OperationalError: the database is unreachable, full or too slow. If it was too slow, the event may be logged.
     """
     started = time.monotonic()
     try:
@@ -104,7 +105,7 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
             require_time_left(started)
             with durable_transaction():
                 verdict = log_event(event, arrival, sender)
-                _keep(arrival, verdict)
+                _store(arrival, verdict)
     except (PayloadMalformed, ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
@@ -115,18 +116,18 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
     """Read the event of an authentic arrival.
 
     Raises:
-        PayloadMalformed: no event can be read from it.
-        ProjectRefused: its webhook may not speak for the event's project.
+        PayloadMalformed: no event can be read from the body.
+        ProjectRefused: the webhook may not send this project's events.
     """
     event = read_event(arrival.body)
     if event.event_type != EventType.PING and not sender.webhook.may_speak_for(event.project_slug):
-        raise ProjectRefused(f"webhook {sender.webhook.name} may not speak for the project {event.project_slug!r}")
+        raise ProjectRefused(f"webhook {sender.webhook.name} may not send events of the project {event.project_slug!r}")
     return event
 
 
 def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
-    """Log an event with its delivery, together with others; None, and nothing is written, where that does not do."""
-    if _left_out(event, sender):
+    """Log a new event with its delivery, in one transaction with others; None, writing nothing, if it may be known."""
+    if _verdict_without_row(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)
     pair = Pair(
@@ -137,23 +138,23 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
     return verdict if insert_with_delivery(pair) else None
 
 
-def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool = False) -> Verdict:
-    """Log the event of an authentic arrival, without keeping a delivery; call it in a transaction.
+def log_event(event: Event, arrival: Arrival, sender: Sender, *, reread: bool = False) -> Verdict:
+    """Log the event of an authentic arrival without storing a delivery. Call it in a transaction.
 
     Args:
-        event: as read from the arrival.
-        arrival: what arrived.
-        sender: who sent it.
-        read_anew: replace the columns of the version that the log shows already by what is read now.
+        event: the event, read from the arrival.
+        arrival: the request.
+        sender: its sender.
+        reread: if the log already shows this version of the event, write its columns again.
 
     Raises:
-        ProjectRefused: the event id or the project id belongs to a project that the webhook may not speak for.
+        ProjectRefused: the event id or the project id belongs to a project whose events the webhook may not send.
     """
-    left_out = _left_out(event, sender)
-    if left_out:
-        return left_out
+    verdict = _verdict_without_row(event, sender)
+    if verdict:
+        return verdict
     require_own_project_id(event, sender)
-    outcome, reason, row = _log_version(event, arrival, sender, read_anew=read_anew)
+    outcome, reason, row = _log_version(event, arrival, sender, reread=reread)
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -164,8 +165,8 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
     )
 
 
-def _left_out(event: Event, sender: Sender) -> Verdict | None:
-    """Return what becomes of an event that has no row in the log; None for all others."""
+def _verdict_without_row(event: Event, sender: Sender) -> Verdict | None:
+    """Return the verdict on an event that is acknowledged but not stored; None for any other."""
     oldest = oldest_kept_event()
     if event.event_type == EventType.PING:
         outcome, reason = Outcome.PING, ""
@@ -187,28 +188,26 @@ def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, 
     }
 
 
-def _log_version(
-    event: Event, arrival: Arrival, sender: Sender, *, read_anew: bool
-) -> tuple[Outcome, str, WorkflowEvent]:
+def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool) -> tuple[Outcome, str, WorkflowEvent]:
     row = WorkflowEvent(**_event_columns(event, arrival, sender))
-    if insert_event(row):
-        return Outcome.LOGGED, "", row
-    # Locked, so that of two versions arriving at once the second sees what the first has written.
+    # The lock makes a version that arrives at the same time wait, and then see what this one has written.
     known = WorkflowEvent.objects.select_for_update(no_key=True).filter(event_id=event.event_id).first()
-    if known is None:  # Retention has removed it in between.
-        return _log_version(event, arrival, sender, read_anew=read_anew)
+    if known is None:
+        if insert_event(row):
+            return Outcome.LOGGED, "", row
+        return _log_version(event, arrival, sender, reread=reread)  # Another transaction has just inserted it.
     relation = relate(event, known, sender)
     if relation is Relation.UNRELATED:
-        its_own = replace(event, event_id=id_of_its_own(event))
-        outcome, reason, row = _log_version(its_own, arrival, sender, read_anew=read_anew)
+        renamed = replace(event, event_id=id_of_its_own(event))
+        outcome, reason, row = _log_version(renamed, arrival, sender, reread=reread)
         return outcome, reason or f"logged under an id of its own: {known.project_slug!r} has this one", row
     is_same = is_same_version(row, known)
     if relation is Relation.CLAIM:
-        reason = f"replaces an event of {known.project_slug!r}, whose webhook may not speak for this project"
+        reason = f"replaces an event of {known.project_slug!r}, whose webhook may not send this project's events"
     elif not is_same and is_newer_version(row, known):
         reason = "a newer version of a known event"
-    elif is_same and read_anew:
-        reason = "the same version, read anew"
+    elif is_same and reread:
+        reason = "the same version, read again"
     else:
         return Outcome.DUPLICATE, f"{'the same' if is_same else 'an older'} version of a known event", known
     row.pk, row.received_at, row.duplicates = known.pk, known.received_at, known.duplicates
@@ -217,26 +216,27 @@ def _log_version(
 
 
 def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None = None) -> None:
-    """Keep a refused arrival for the operator, within bounds that a stranger cannot stretch.
+    """Store a refused arrival for the operator, within bounds.
 
-    What nobody has signed is limited for each client address and minute, and its body is cut. The number of refused
-    deliveries kept is limited too, for verified, plausible and other ones apart, so that none pushes out the others.
+    Unsigned arrivals are limited per IP address and minute, and their bodies are cut. The number of stored refused
+    deliveries is limited separately for verified, plausible and other ones, so that none of these groups displaces
+    another.
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
-    # Asked before the transaction: a flood that nothing is kept of must not make honest writers wait for SQLite's lock.
-    is_kept = verified or not _is_flooding(arrival)
-    if is_kept:
-        kept = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
+    # Counted before the transaction: a flood that is not stored must not make deliveries wait for SQLite's lock.
+    is_stored = verified or not _is_flooding(arrival)
+    if is_stored:
+        stored = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
         with durable_transaction():
-            _delivery(kept, verdict).save(force_insert=True)
+            _delivery(stored, verdict).save(force_insert=True)
             group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
             group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
     logger.warning(
         "%s delivery from %s, %s: %s",
         verdict.outcome,
         arrival.client_address,
-        "kept" if is_kept else "not kept",
+        "stored" if is_stored else "not stored",
         verdict.reason,
     )
 
@@ -247,8 +247,8 @@ def _is_flooding(arrival: Arrival) -> bool:
     return Delivery.objects.count_refused_from(arrival.client_address, since=since) >= limit
 
 
-def _keep(arrival: Arrival, verdict: Verdict) -> None:
-    """Save the delivery of a verdict, and bound how many repetitions of it the log stores."""
+def _store(arrival: Arrival, verdict: Verdict) -> None:
+    """Save the delivery of a verdict, and limit how many repetitions of it are stored."""
     _delivery(arrival, verdict).save(force_insert=True)
     if verdict.outcome == Outcome.DUPLICATE and verdict.event:
         count = (verdict.event.duplicates or 0) + 1  # Its row is locked.

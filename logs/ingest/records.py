@@ -1,4 +1,4 @@
-"""Define the records of ingest (an arrival, its sender, the verdict on it) and the columns that store them."""
+"""The records of ingest (an arrival, its sender, the verdict on it) and the columns that store them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,8 +84,9 @@ def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]
     }
 
 
-def set_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
-    """Write a verdict into a delivery's columns, without saving it."""
-    for name, value in _verdict_columns(verdict, judged_at=judged_at).items():
+def save_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
+    """Save another verdict on a stored delivery; the columns of the arrival, its bytes among them, are not written."""
+    columns = _verdict_columns(verdict, judged_at=judged_at) | {"event": verdict.event}
+    for name, value in columns.items():
         setattr(delivery, name, value)
-    delivery.event = verdict.event
+    delivery.save(update_fields=columns)

@@ -1,4 +1,4 @@
-"""Pass a kept delivery through the pipeline again, under today's code and settings."""
+"""Pass a stored delivery through the pipeline again, with the current code and settings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from logs.exceptions import WebhookLogError
 from logs.ingest.pipeline import OUTCOMES, authenticate, log_event, read_trusted
-from logs.ingest.records import Arrival, Sender, Verdict, set_verdict
+from logs.ingest.records import Arrival, Sender, Verdict, save_verdict
 from logs.models import Attempt, Delivery, Outcome
 from logs.models.deliveries import REFUSED
 from logs.transactions import durable_transaction
@@ -29,15 +29,15 @@ class Replay:
 
 
 def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
-    """Judge a kept delivery again by its original bytes and headers, and log its event where that is due.
+    """Judge a stored delivery again by its original bytes and headers, and log its event if it is accepted.
 
-    A refused delivery takes the new verdict; its event keeps the time at which the delivery arrived. Of any other
-    delivery the verdict stays, but the columns of its event are read anew if it holds the version that the log shows.
-    Replaying twice changes nothing more. The delivery is locked meanwhile.
+    A refused delivery takes the new verdict; its event keeps the delivery's time of arrival. Any other delivery keeps
+    its verdict, but if it holds the version that the log shows, the event's columns are read from it again. A second
+    replay changes nothing more. The delivery is locked meanwhile.
 
     Args:
         delivery_id: the primary key.
-        actor: who replays; kept with the attempt.
+        actor: the user who replays; stored with the attempt.
         dry_run: judge, but write nothing.
 
     Raises:
@@ -52,8 +52,7 @@ def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
             _add_attempt(delivery, at=delivery.received_at, outcome=before, reason=delivery.reason, actor="")
         _add_attempt(delivery, at=now, outcome=verdict.outcome, reason=verdict.reason, actor=actor)
         if before in REFUSED:
-            set_verdict(delivery, verdict, judged_at=now)
-            delivery.save(force_update=True)
+            save_verdict(delivery, verdict, judged_at=now)
         transaction.set_rollback(dry_run)
     return Replay(delivery=delivery, before=before, verdict=verdict)
 
@@ -62,7 +61,9 @@ def _judge(delivery: Delivery) -> Verdict:
     body = bytes(delivery.body)
     if not delivery.is_whole:
         length = delivery.original_length
-        why = "its body was not read" if length is None else f"only {len(body)} of {length} bytes of its body are kept"
+        why = (
+            "its body was not read" if length is None else f"only {len(body)} of {length} bytes of its body are stored"
+        )
         return Verdict(outcome=Outcome(delivery.outcome), reason=f"cannot be judged again: {why}")
     arrival = Arrival(
         received_at=delivery.received_at,
@@ -74,7 +75,7 @@ def _judge(delivery: Delivery) -> Verdict:
     sender: Sender | None = None
     try:
         sender = authenticate(arrival)
-        return log_event(read_trusted(arrival, sender), arrival, sender, read_anew=True)
+        return log_event(read_trusted(arrival, sender), arrival, sender, reread=True)
     except WebhookLogError as error:
         return Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
 

@@ -90,7 +90,7 @@ def test_a_webhook_that_may_send_both_projects_replaces_a_claim_and_refuses_the_
     answer = deliver(forged, secret=PAYMENTS)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_project")
     assert answer.json()["detail"] == (
-        "webhook payments may not speak for the project 'github/acme/orchard', which has this event id"
+        "webhook payments may not send events of the project 'github/acme/orchard', which has this event id"
     )
     delivery = Delivery.objects.newest_first()[0]
     assert (delivery.outcome, delivery.webhook, delivery.verified) == (Outcome.FORBIDDEN, "payments", True)
@@ -175,7 +175,7 @@ def test_a_bound_webhook_cannot_use_another_projects_id(deliver, workflow_docume
     answer = deliver(document, secret=PAYMENTS)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_project")
     assert answer.json()["detail"] == (
-        f"webhook payments may not speak for the project 'github/acme/orchard', which has the id "
+        f"webhook payments may not send events of the project 'github/acme/orchard', which has the id "
         f"{genuine['project']['id']!r}; if the project was renamed, add that slug to the webhook's projects in "
         "CIRCLECI_WEBHOOK_SECRETS"
     )

@@ -224,4 +224,4 @@ def test_the_log_tells_whether_a_delivery_was_kept(deliver, settings, caplog):
     refuse(deliver)
     refuse(deliver)
     told = [record.getMessage().split(":")[0] for record in caplog.records if record.name == "logs.ingest.pipeline"]
-    assert told == ["unverified delivery from 127.0.0.1, kept", "unverified delivery from 127.0.0.1, not kept"]
+    assert told == ["unverified delivery from 127.0.0.1, stored", "unverified delivery from 127.0.0.1, not stored"]

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from logs.ingest.replay import replay
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
@@ -40,7 +41,7 @@ def mended(refused, settings):
 
 
 def test_the_wrong_secret_is_refused_shown_mended_replayed_and_logged(mended, workflow_document):
-    assert mended.reason == "the circleci-signature matches no secret; secrets of any webhook configured: 1"
+    assert mended.reason == "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"
     result = replay(mended.pk, actor="ops")
     assert (result.before, result.verdict.outcome, result.mended) == (Outcome.UNVERIFIED, Outcome.LOGGED, True)
     mended.refresh_from_db()
@@ -63,6 +64,14 @@ def test_the_delivery_keeps_the_history_of_its_attempts(refused, settings):
     ]
     assert attempts[0].attempted_at == refused.received_at
     assert "matches no secret" in attempts[1].reason
+
+
+def test_a_replay_does_not_write_what_arrived_again(mended):
+    with CaptureQueriesContext(connection) as queries:
+        replay(mended.pk, actor="ops")
+    (update,) = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "logs_delivery"')]
+    assert '"outcome"' in update
+    assert not any(f'"{column}"' in update for column in ("body", "headers", "received_at", "client_address"))
 
 
 def test_a_second_replay_changes_nothing_more(mended):
@@ -111,7 +120,7 @@ def test_reads_the_columns_of_an_accepted_delivery_anew(deliver, workflow_docume
     # As if an older version of webhooklog had not understood the branch.
     WorkflowEvent.objects.update(branch="")
     result = replay(Delivery.objects.get().pk, actor="ops")
-    assert result.verdict.reason == "the same version, read anew"
+    assert result.verdict.reason == "the same version, read again"
     assert WorkflowEvent.objects.get().branch == workflow_document()["pipeline"]["vcs"]["branch"]
     assert Delivery.objects.get().outcome == Outcome.LOGGED
 
@@ -155,7 +164,7 @@ def test_says_that_a_cut_body_cannot_be_judged_again(deliver, settings):
     deliver(b'{"id": "a", "type": "b"}', secret="wrong")
     result = replay(Delivery.objects.get().pk, actor="ops")
     assert result.verdict.outcome == Outcome.UNVERIFIED
-    assert result.verdict.reason == "cannot be judged again: only 10 of 24 bytes of its body are kept"
+    assert result.verdict.reason == "cannot be judged again: only 10 of 24 bytes of its body are stored"
 
 
 def test_says_that_a_chunked_body_cannot_be_judged_again_once_it_was_cut_or_not_read(deliver_in_chunks, settings):
@@ -165,7 +174,7 @@ def test_says_that_a_chunked_body_cannot_be_judged_again_once_it_was_cut_or_not_
     deliver_in_chunks(b'{"id": "a", "type": "b"}', secret="wrong")
     unread, cut = (replay(delivery.pk, actor="ops").verdict for delivery in Delivery.objects.newest_first())
     assert cut.outcome == Outcome.UNVERIFIED
-    assert cut.reason == "cannot be judged again: only 10 of 24 bytes of its body are kept"
+    assert cut.reason == "cannot be judged again: only 10 of 24 bytes of its body are stored"
     assert (unread.outcome, unread.reason) == (Outcome.REJECTED, "cannot be judged again: its body was not read")
 
 

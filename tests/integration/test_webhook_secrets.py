@@ -70,7 +70,7 @@ def test_tells_what_was_refused_last_at_each_address(deliver, workflow_document,
     deliver(workflow_document(), PAYMENTS, secret="wrong")
     deliver(workflow_document(), secret=None)
     output = report()
-    assert "unverified: the circleci-signature matches no secret; secrets of webhook payments configured: 2" in output
+    assert "unverified: the circleci-signature matches no secret (secrets of webhook payments tried: 2)" in output
     assert "unverified: there is no circleci-signature header" in output
     assert NEW not in output
     assert OLD not in output
@@ -113,7 +113,7 @@ def test_a_bound_webhook_speaks_for_its_projects_only(deliver, workflow_document
 def test_a_foreign_project_is_refused_with_the_reason_and_kept_whole(deliver, workflow_document, bound):
     answer = deliver(workflow_document(project="orchard"), PAYMENTS, secret=NEW)
     assert answer.json() == {
-        "detail": "webhook payments may not speak for the project 'github/acme/orchard'",
+        "detail": "webhook payments may not send events of the project 'github/acme/orchard'",
         "code": "forbidden_project",
     }
     delivery = Delivery.objects.get()
