@@ -51,3 +51,11 @@ class BodyUnreadable(WebhookLogError):
     """The connection ended, or broke HTTP's framing, before the whole body had arrived."""
 
     code = "body_unreadable"
+
+
+class InvalidQuery(ValueError):
+    """A parameter of a list is unknown or invalid; the message is fit for the client."""
+
+    def __init__(self, message: str, code: str = "invalid_parameter") -> None:
+        super().__init__(message)
+        self.code = code

@@ -20,7 +20,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
 # CircleCI does not document whether it follows redirects; a POST must never meet one.
 SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]
-CSRF_FAILURE_VIEW = "logs.api.csrf.csrf_failure"
+CSRF_FAILURE_VIEW = "logs.http.csrf.csrf_failure"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 # Below a path, other sites share the host. The cookie path keeps the cookies of the sites apart.
@@ -124,7 +124,7 @@ MIDDLEWARE = [
     "logs.http.request_id.RequestIdMiddleware",
     # Before the others, so that a probe needs neither an allowed host nor HTTPS.
     "logs.http.probes.HealthMiddleware",
-    "logs.api.webhooks_first.WebhooksFirstMiddleware",
+    "logs.api.middleware.WebhooksFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     # Before all that answers by itself: without its headers, pages of other origins could not read an error either.
@@ -228,8 +228,8 @@ AUTH_PASSWORD_VALIDATORS = [
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # Bearer stands first: its WWW-Authenticate header, which offers Basic too, makes a refusal a 401 and not a 403.
-        "logs.api.tokens.BearerAuthentication",
-        "logs.api.passwords.CountedBasicAuthentication",
+        "logs.api.authentication.BearerAuthentication",
+        "logs.api.authentication.CountedBasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -289,7 +289,7 @@ LOGGING = {
     # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
     "loggers": {
         "django": {"handlers": [], "level": environment.log_level, "propagate": True},
-        # The access log tells of each 4xx already, and logs.api.errors of a wrong host without a traceback.
+        # The access log tells of each 4xx already, and logs.http.errors of a wrong host without a traceback.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "axes": {"level": "WARNING"},  # At INFO it tells of each sign-in four times.

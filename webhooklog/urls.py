@@ -8,6 +8,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "logs.api.errors.bad_request"
-handler404 = "logs.api.errors.not_found"
-handler500 = "logs.api.errors.server_error"
+handler400 = "logs.http.errors.bad_request"
+handler404 = "logs.http.errors.not_found"
+handler500 = "logs.http.errors.server_error"

@@ -16,21 +16,18 @@ from django.utils.translation import gettext as _
 
 from logs.admin.inspector import InspectorAdmin
 from logs.admin.links import changed, leading, without
+from logs.exceptions import InvalidQuery
 from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_of
-from logs.reading.cursors import Direction, InvalidCursor, InvalidOrdering, Reading
+from logs.reading.cursors import Direction, Reading
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import MAX_SCANNED, Order, Page, Place
+from logs.reading.query import NEWEST_FIRST, check_names, read_filters, read_list
 
 PAGE_SIZE = 50
 NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, of which each look shows all once more.
 OWN_PARAMETERS = {"cursor", "ordering"}
-NEWEST_FIRST = "-received_at"
 MAX_SUGGESTIONS = 20
-
-
-class QueryRefused(ValueError):
-    """The parameters cannot be understood; the message tells which and why."""
 
 
 class ListAdmin(InspectorAdmin):
@@ -71,7 +68,7 @@ class ListAdmin(InspectorAdmin):
             return HttpResponseRedirect(f"?{usual.urlencode()}")
         try:
             shown, status = self._shown(request.GET), 200
-        except QueryRefused as error:
+        except InvalidQuery as error:
             shown, status = {"refusal": str(error)}, 400
         context = {
             **self.admin_site.each_context(request),
@@ -104,7 +101,7 @@ class ListAdmin(InspectorAdmin):
         moment = timezone.now()
         try:
             reading = self._reading(request.GET)
-        except QueryRefused as error:
+        except InvalidQuery as error:
             return JsonResponse({"refusal": str(error)}, status=400)
         page = reading.page(NEWER_SIZE)
         html = "".join(render_to_string(self.row_template, {"row": row}, request) for row in page.rows)
@@ -124,27 +121,14 @@ class ListAdmin(InspectorAdmin):
             raise PermissionDenied
 
     def _reading(self, query: QueryDict) -> Reading:
-        """Return what a query asks for.
+        """Return the rows that a query asks for.
 
         Raises:
-            QueryRefused: it cannot be understood.
+            InvalidQuery: a parameter is invalid.
         """
-        filterset = self.filterset_class(without(query, *OWN_PARAMETERS), self.rows())
-        for name, values in query.lists():
-            if name not in filterset.filters and name not in OWN_PARAMETERS:
-                raise QueryRefused(_("There is no filter named %(name)r.") % {"name": name})
-            if len(values) > 1 and name not in filterset.repeatable():
-                raise QueryRefused(_("%(name)s stands there several times.") % {"name": name})
-        if not filterset.is_valid():
-            name, messages = next(iter(filterset.errors.items()))
-            raise QueryRefused(f"{name}: {messages[0]}")
-        ordering, cursor = query.get("ordering", NEWEST_FIRST), query.get("cursor", "")
-        try:
-            return Reading(filterset, orders=self.orders, ordering=ordering, cursor=cursor)
-        except InvalidOrdering as error:
-            raise QueryRefused(str(error)) from error
-        except InvalidCursor as error:
-            raise QueryRefused(_("This page's address is not one that a list has given.")) from error
+        known = self.filterset_class.base_filters.keys() | OWN_PARAMETERS
+        check_names(query, known=known, repeatable=self.filterset_class.repeatable())
+        return read_list(read_filters(self.filterset_class, query, self.rows()), self.orders)
 
     def _shown(self, query: QueryDict) -> dict[str, Any]:
         moment = timezone.now()

@@ -5,12 +5,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
-from django.urls import reverse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
@@ -20,6 +17,7 @@ from logs.exceptions import (
     BodyUnreadable,
     ContentTypeRefused,
     EncodingRefused,
+    InvalidQuery,
     PayloadMalformed,
     ProjectRefused,
     SignatureRefused,
@@ -111,6 +109,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Answer what a REST view raised; None leaves it to Django, which answers 500."""
     if isinstance(error, WebhookLogError):
         error = http_error(error)
+    elif isinstance(error, InvalidQuery):
+        error = BadRequest(str(error), error.code)
     elif isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, DatabaseError | InterfaceError):
@@ -157,49 +157,3 @@ class DatabaseErrorMiddleware:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(meaning, DatabaseUnavailable) else None
         body = {"detail": meaning.detail, "code": meaning.get_codes()}
         return JsonResponse(body, status=meaning.status_code, headers=headers)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django itself refuses, such as a host that ALLOWED_HOSTS does not hold."""
-    if isinstance(exception, DisallowedHost):
-        host = request.META.get("HTTP_HOST", "")
-        logger.warning("a request came for the host %r, which ALLOWED_HOSTS does not hold", host)
-        detail = f"This site does not answer to the host {host!r}: add it to ALLOWED_HOSTS."
-        return JsonResponse({"detail": detail, "code": "disallowed_host"}, status=400)
-    return JsonResponse({"detail": "The request cannot be understood.", "code": "bad_request"}, status=400)
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer an unknown address: a page to browsers, JSON to everybody else."""
-    if request.method == "POST":
-        return wrong_url(request)
-    if is_browser(request):
-        return render(request, "404.html", {"site_header": "webhooklog"}, status=404)
-    return JsonResponse({"detail": f"There is nothing at {request.path}.", "code": "not_found"}, status=404)
-
-
-def wrong_url(request: HttpRequest) -> JsonResponse:
-    """Answer a POST to a path that does not accept it, most likely from a webhook with a wrong URL."""
-    detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
-    headers = {"X-Content-Type-Options": "nosniff"}  # Set here because this answer may bypass all middleware.
-    return JsonResponse({"detail": detail, "code": "not_found"}, status=404, headers=headers)
-
-
-def where_webhooks_go() -> str:
-    """Return the sentence that names the receiving endpoint."""
-    return f"Send CircleCI's webhooks to {reverse('logs:receive')} on this site."
-
-
-def is_browser(request: HttpRequest) -> bool:
-    """Return whether the client prefers HTML to JSON."""
-    try:
-        return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
-    except ValueError:  # An Accept header with a parameter that cannot be decoded.
-        return False
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer a defect of webhooklog's own, telling nothing of its insides."""
-    return JsonResponse(
-        {"detail": "Something is wrong with this site; its log says what.", "code": "error"}, status=500
-    )

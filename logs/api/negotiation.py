@@ -8,7 +8,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from logs.api.errors import BadRequest
+from logs.exceptions import InvalidQuery
 
 
 class FirstRenderer(BaseContentNegotiation):
@@ -33,7 +33,7 @@ class FormatOrAccept(DefaultContentNegotiation):
         """Return the renderer and its media type.
 
         Raises:
-            BadRequest: there is no such format.
+            InvalidQuery: there is no such format.
             NotAcceptable: the client accepts none.
         """
         name = request.query_params.get("format")
@@ -45,4 +45,4 @@ def _named(name: str, renderers: Sequence[BaseRenderer]) -> tuple[BaseRenderer, 
         if renderer.format == name:
             return renderer, renderer.media_type
     names = ", ".join(renderer.format for renderer in renderers)
-    raise BadRequest(f"format must be one of: {names}.", "invalid_format")
+    raise InvalidQuery(f"format must be one of: {names}.", "invalid_format")

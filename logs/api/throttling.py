@@ -23,7 +23,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from logs.api.passwords import TooManySignIns
+from logs.api.authentication import TooManySignIns
 from logs.http.client import counted_address
 
 WAIT_SECONDS = 0.1  # For other threads and processes; then a request is not counted.

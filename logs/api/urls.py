@@ -1,7 +1,8 @@
-"""The addresses of the endpoints, each with and without a trailing slash, so that a POST never meets a redirect."""
+"""The URLs of the endpoints, with and without a trailing slash: a redirect would drop the body of a POST."""
 
 from django.urls import re_path
 
+from logs.api.receiving import ReceiveWebhookView
 from logs.api.schema.views import DocsView, SchemaView
 from logs.api.views import (
     DeliveryBodyView,
@@ -12,12 +13,11 @@ from logs.api.views import (
     EventDetailView,
     EventListView,
     HomeView,
-    ReceiveWebhookView,
 )
 
 app_name = "logs"
 
-# An event's id is any text but NUL, which PostgreSQL refuses even to look for.
+# An event's id is any text without NUL, which PostgreSQL rejects even in a query.
 # fmt: off
 receiving = [
     re_path(r"^log-circleci-webhook/?\Z",                        ReceiveWebhookView.as_view(), name="receive"),

@@ -7,9 +7,11 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from logs.exceptions import InvalidQuery
 from logs.management.arguments import filled_text
 from logs.models import WorkflowEvent
 from logs.reading.filters import EventFilterSet
+from logs.reading.query import read_filters
 
 FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author")
 
@@ -35,8 +37,7 @@ def chosen_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
     """
     parameters = QueryDict(mutable=True)
     parameters.update(filters_given(options))
-    filterset = EventFilterSet(parameters, queryset=WorkflowEvent.objects.all())
-    if not filterset.is_valid():
-        told = [f"--{name.replace('_', '-')}: {errors[0]}" for name, errors in filterset.errors.items()]
-        raise CommandError(" ".join(told))
-    return filterset.qs
+    try:
+        return read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all()).qs
+    except InvalidQuery as error:
+        raise CommandError(f"--{error}") from error

@@ -12,20 +12,14 @@ from typing import Self
 from django.db.models import Model
 from django.utils import timezone
 
+from logs.exceptions import InvalidQuery
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Place
 
 STREAM_PAGE_SIZE = 2_000
 LATELY = timedelta(minutes=10)
 EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-class InvalidCursor(ValueError):
-    """The cursor is not one that a link has given for this ordering."""
-
-
-class InvalidOrdering(ValueError):
-    """The rows cannot be put in that order; the message names the ones that there are."""
+INVALID_CURSOR = "Invalid cursor: use one from a link of the same list and ordering."
 
 
 class Direction(StrEnum):
@@ -55,7 +49,7 @@ class Cursor:
         """Read a cursor that `encode` has made for the same ordering.
 
         Raises:
-            InvalidCursor: it is none of these.
+            InvalidQuery: it was not.
         """
         try:
             text = urlsafe_b64decode(parameter.encode() + b"=" * (-len(parameter) % 4)).decode()
@@ -64,10 +58,10 @@ class Cursor:
             key = EPOCH + timedelta(microseconds=int(number)) if is_moment else float(number)
             cursor = cls(ordering=its_ordering, direction=Direction(direction), place=Place(key=key, pk=int(pk)))
         except (ValueError, OverflowError) as error:
-            raise InvalidCursor from error
+            raise InvalidQuery(INVALID_CURSOR, "invalid_cursor") from error
         is_number = is_moment or math.isfinite(cursor.place.key)
         if its_ordering != ordering or not is_number or not 0 <= cursor.place.pk <= MAX_PRIMARY_KEY:
-            raise InvalidCursor
+            raise InvalidQuery(INVALID_CURSOR, "invalid_cursor")
         return cursor
 
 
@@ -81,8 +75,7 @@ class Reading:
         cursor: as encoded; ``""`` reads from the start.
 
     Raises:
-        InvalidOrdering: there is no such order.
-        InvalidCursor: no page of this ordering has given that cursor.
+        InvalidQuery: the ordering is unknown, or the cursor was not issued for it.
     """
 
     def __init__(
@@ -90,7 +83,7 @@ class Reading:
     ) -> None:
         if ordering.removeprefix("-") not in orders:
             names = ", ".join(f"{name}, -{name}" for name in orders)
-            raise InvalidOrdering(f"ordering must be one of: {names}.")
+            raise InvalidQuery(f"ordering must be one of: {names}.", "invalid_ordering")
         order = orders[ordering.removeprefix("-")]
         self.filterset = filterset
         self.ordering = ordering

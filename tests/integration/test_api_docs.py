@@ -20,10 +20,11 @@ import time_machine
 from django.core.management import call_command
 from rest_framework import exceptions
 
-from logs.api.errors import MEANINGS
+from logs.api.errors import MEANINGS, BadRequest
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
 from logs.api.serializers import DeliverySerializer
 from logs.circleci import samples
+from logs.exceptions import InvalidQuery
 from logs.models import WorkflowEvent
 from logs.reading import pages
 from logs.reading.filters import RANGE, DeliveryFilterSet, EventFilterSet
@@ -249,8 +250,9 @@ def raised_in(path, kinds):
 def test_the_table_of_errors_holds_every_status_and_code():
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section("Errors"), re.MULTILINE)
     documented = {(int(status), code) for status, code in rows}
-    kinds = {kind.__name__: kind for kind in subclasses(exceptions.APIException)}
+    kinds = {kind.__name__: kind for kind in subclasses(exceptions.APIException)} | {"InvalidQuery": BadRequest}
     errors = {(kind.status_code, kind.default_code) for kind in kinds.values() if "default_code" in vars(kind)}
+    errors.add((400, InvalidQuery("").code))
     errors |= {(meaning.status_code, error.code) for error, meaning in MEANINGS.items()}
     for path in (ROOT / "logs").rglob("*.py"):
         errors |= set(raised_in(path, kinds))

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from logs.api.urls import urlpatterns
-from logs.api.views.reading import ReadingView
+from logs.api.views.base import ReadingView
 from logs.circleci.samples import encode
 from logs.models import ApiToken, Attempt, Delivery, WorkflowEvent
 

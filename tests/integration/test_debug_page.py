@@ -55,8 +55,8 @@ def credentials_in(page):
         "logs.circleci.signature._is_claimed",
         "logs.conf._texts",
         "logs.conf.Webhook",
-        "logs.api.authentication.keep_refused",
-        "logs.api.authentication.http_error",
+        "logs.api.receiving.keep_refused",
+        "logs.api.receiving.http_error",
     ],
 )
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
@@ -77,7 +77,7 @@ def test_a_failing_delivery_shows_no_secret(debug, workflow_document, monkeypatc
 
 
 def test_the_page_still_shows_what_is_not_secret(debug, workflow_document, monkeypatch):
-    monkeypatch.setattr("logs.api.authentication.keep_refused", fail)
+    monkeypatch.setattr("logs.api.receiving.keep_refused", fail)
     page = debug.post(PATH, b"{}", content_type="application/json", headers={"accept": "text/html"}).content.decode()
     assert "there is no circleci-signature header" in page
     assert "DELIVERY_RETENTION_DAYS" in page
@@ -95,7 +95,7 @@ def test_a_failing_sign_in_shows_no_password(debug, monkeypatch):
 def test_a_failing_request_shows_no_credentials(debug, monkeypatch, scheme):
     token = base64.b64encode(f"operator:{PASSWORD}".encode()).decode()
     monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", fail)
-    monkeypatch.setattr("logs.api.tokens.hash_token", fail)
+    monkeypatch.setattr("logs.api.authentication.hash_token", fail)
     headers = {"accept": "text/html", "authorization": f"{scheme} {token}"}
     page = debug.get("/fetch-webhooks-logs", headers=headers).content.decode()
     assert "a defect" in page
@@ -105,7 +105,7 @@ def test_a_failing_request_shows_no_credentials(debug, monkeypatch, scheme):
 
 def test_the_page_leaves_the_environment_out(debug, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:hunter2@cache")
-    monkeypatch.setattr("logs.api.authentication.read_body", fail)
+    monkeypatch.setattr("logs.api.receiving.read_body", fail)
     # As runserver does.
     page = debug.post(PATH, b"{}", content_type="application/json", REDIS_URL="redis://:hunter2@cache").content.decode()
     assert "a defect" in page
@@ -120,7 +120,7 @@ def test_the_password_of_the_database_is_hidden(debug, monkeypatch):
         raise RuntimeError(f"a defect in the line above of {len(conninfo)} characters")
 
     monkeypatch.setitem(connection.settings_dict, "PASSWORD", password)
-    monkeypatch.setattr("logs.api.authentication.read_body", connect)
+    monkeypatch.setattr("logs.api.receiving.read_body", connect)
     headers = {"accept": "text/html"}
     page = debug.post(PATH, b"{}", content_type="application/json", headers=headers).content.decode()
     assert "<td>conninfo</td>" in page

@@ -168,7 +168,7 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
         ("webhook=%00", "invalid_parameter", "webhook: "),
         ("ordering=outcome", "invalid_ordering", "ordering must be one of: received_at, -received_at."),
         ("limit=0", "invalid_limit", "limit must be"),
-        ("cursor=x", "invalid_cursor", "The cursor is not one"),
+        ("cursor=x", "invalid_cursor", "Invalid cursor: use one from a link"),
         (
             "status=failed",
             "unknown_parameter",
@@ -234,7 +234,7 @@ def test_shows_every_verdict_after_replays(operator, refused, webhook_secrets):
     shown = operator.get(f"{URL}/{refused.pk}").json()
     assert shown["outcome"] == "logged"
     assert (shown["received_at"], shown["judged_at"]) == ("2026-05-04T10:00:00Z", "2026-05-06T10:00:00Z")
-    reason = "the circleci-signature matches no secret; secrets of any webhook configured: 1"
+    reason = "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"
     assert shown["attempts"] == [
         {"attempted_at": "2026-05-04T10:00:00Z", "outcome": "unverified", "reason": reason, "actor": None},
         {"attempted_at": "2026-05-05T10:00:00Z", "outcome": "unverified", "reason": reason, "actor": "operator"},

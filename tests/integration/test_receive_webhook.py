@@ -6,7 +6,7 @@ import json
 import pytest
 from django.db import OperationalError
 
-from logs.api.views import ReceiveWebhookView
+from logs.api.receiving import ReceiveWebhookView
 from logs.circleci import samples
 from logs.circleci.signature import sign
 from logs.ingest import pipeline
@@ -91,7 +91,7 @@ def test_takes_the_type_from_the_signed_body_not_from_the_header(deliver, workfl
         (
             {"circleci-signature": "v1=" + "0" * 64},
             "unverified",
-            "matches no secret; secrets of any webhook configured: 1",
+            "matches no secret (secrets of all webhooks tried: 1)",
         ),
         ({"circleci-signature": "v1="}, "unverified", "matches no secret"),
         ({"circleci-signature": "nonsense"}, "unverified", "holds no v1=... entry"),
@@ -160,6 +160,12 @@ def test_an_event_that_retention_removes_while_it_arrives_again_is_logged_after_
     assert WorkflowEvent.objects.count() == 1
 
 
+def test_a_known_event_is_inserted_once(deliver, workflow_document, monkeypatch):
+    deliver(workflow_document())
+    monkeypatch.setattr(pipeline, "insert_event", lambda _: pytest.fail("the event is known already"))
+    assert deliver(workflow_document()).json()["outcome"] == "duplicate"
+
+
 def test_an_empty_secret_lets_nobody_in(deliver, workflow_document, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"empty": ""}
     body = json.dumps(workflow_document()).encode()
@@ -187,7 +193,7 @@ def test_the_bare_address_accepts_any_configured_secret(deliver, workflow_docume
 def test_an_address_of_no_webhook_is_refused_and_kept(deliver, workflow_document):
     answer = deliver(workflow_document(), "/log-circleci-webhook/renamed-since")
     assert answer.status_code == 401
-    assert "no webhook is configured for this address" in Delivery.objects.get().reason
+    assert "no webhook is configured for this URL" in Delivery.objects.get().reason
 
 
 @pytest.mark.parametrize("secret", ["new-secret-after-rotation", "old-secret-before-rotation"])

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from logs.api.views import streaming
+from logs.api.views import stream as stream_view
 from logs.circleci import samples
 from logs.circleci.signature import verify
 from logs.models import Delivery, Outcome
@@ -205,8 +205,8 @@ def test_a_cursor_behind_the_end_is_refused_with_what_to_do(follower):
     assert ids_of(ask(follower, places_of_stream.encode_cursor(end))) == []
     answer = follower.get(URL, {"wait": 0, "after": places_of_stream.encode_cursor(end + 1)})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
-    assert "restored from a copy" in answer.json()["detail"]
-    assert "on from start, from now" in answer.json()["detail"]
+    assert "restored from a backup" in answer.json()["detail"]
+    assert "continue from start, from now" in answer.json()["detail"]
 
 
 def test_a_cursor_holds_when_retention_has_removed_its_delivery_and_all_others(follower):
@@ -334,7 +334,7 @@ def test_waits_until_there_is_something(follower, counted):
 
 
 def test_waits_for_what_the_filters_want(follower, counted, monkeypatch):
-    monkeypatch.setattr(streaming, "MAX_WAIT_SECONDS", 1)
+    monkeypatch.setattr(stream_view, "MAX_WAIT_SECONDS", 1)
     batch = follower.get(URL, {"outcome": "ping", "wait": 1}).json()
     assert batch["deliveries"] == []
     assert batch["cursor"] == places_of_stream.encode_cursor(places_of_stream.newest_key())
@@ -354,7 +354,7 @@ def test_ends_when_the_server_does(follower, monkeypatch):
             self.alive = False
 
     worker = Worker()
-    monkeypatch.setattr(streaming.signal, "getsignal", lambda _: worker.handle_exit)
+    monkeypatch.setattr(stream_view.signal, "getsignal", lambda _: worker.handle_exit)
     monkeypatch.setattr(stream.time, "sleep", worker.handle_exit)
     started = time.monotonic()
     assert follower.get(URL).json()["deliveries"] == []
@@ -365,7 +365,7 @@ def test_ends_when_the_server_does(follower, monkeypatch):
 @pytest.fixture
 def places(monkeypatch):
     """Give so many places to wait in."""
-    return lambda count: monkeypatch.setattr(streaming, "waiting_places", BoundedSemaphore(count))
+    return lambda count: monkeypatch.setattr(stream_view, "waiting_places", BoundedSemaphore(count))
 
 
 def test_who_finds_no_place_is_asked_to_come_again(follower, places):
@@ -379,8 +379,8 @@ def test_who_finds_no_place_is_asked_to_come_again(follower, places):
 
 def test_a_quarter_of_the_threads_may_wait(settings):
     assert settings.WEB_THREADS == 8
-    taken = [streaming.waiting_places.acquire(blocking=False) for _ in range(3)]
-    streaming.waiting_places.release(2)
+    taken = [stream_view.waiting_places.acquire(blocking=False) for _ in range(3)]
+    stream_view.waiting_places.release(2)
     assert taken == [True, True, False]
 
 
@@ -403,7 +403,7 @@ def test_who_has_something_to_read_takes_a_place_for_a_moment_too(follower, plac
         seen.append(follower.get(URL, {"after": "start"}))
         keep(1)
 
-    monkeypatch.setattr(streaming.time, "sleep", sleep)
+    monkeypatch.setattr(stream_view.time, "sleep", sleep)
     answer = follower.get(URL, {"after": "start"})
     assert "Retry-After" not in answer.headers
     assert len(ids_of(answer.json())) == 2

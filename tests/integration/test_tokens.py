@@ -228,7 +228,7 @@ def test_a_refused_token_notes_no_use(ask, issue, clock):
 @pytest.mark.django_db(transaction=True)
 def test_a_read_goes_on_while_its_use_cannot_be_noted(ask, issue, caplog):
     token, key = issue()
-    caplog.set_level("INFO", logger="logs.api.tokens")
+    caplog.set_level("INFO", logger="logs.api.authentication")
     _wait_for_locks("100ms")
     elsewhere = connection.copy()
     try:

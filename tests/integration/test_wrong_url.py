@@ -25,7 +25,7 @@ def test_a_signed_webhook_is_told_the_right_url(deliver, csrf_client, workflow_d
     answer = deliver(workflow_document(), path=path, headers={"accept": accept})
     assert_names_the_endpoint(answer)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert f"a webhook came to {answer.wsgi_request.path!r} on testserver" in caplog.text
+    assert f"a webhook arrived at {answer.wsgi_request.path!r} on testserver" in caplog.text
     assert not Delivery.objects.exists()
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from logs.api.authentication import TooManySignIns
 from logs.api.errors import DatabaseUnavailable, HTTPVersionTooOld, ServerEndsBrokenStreams
-from logs.api.pagination import MAX_LIMIT, InvalidCursor
-from logs.api.passwords import TooManySignIns
+from logs.api.pagination import MAX_LIMIT
 from logs.api.schema.examples import PING, SECRET, SIGNED_BODY
 from logs.api.schema.payload import WEBHOOK
 from logs.circleci.signature import sign
@@ -21,6 +21,7 @@ from logs.exceptions import (
     SignatureRefused,
 )
 from logs.permissions import VIEW_BODIES
+from logs.reading.cursors import INVALID_CURSOR
 
 
 def reference(kind: str, name: str) -> dict[str, str]:
@@ -105,7 +106,7 @@ READING = [
             "unknown_parameter": "Unknown parameter 'colour'; there are: cursor, format, limit, ordering.",
             "invalid_parameter": "revision: Ensure this value has at least 4 characters (it has 2).",
             "invalid_limit": f"limit must be a whole number from 1 to {MAX_LIMIT}.",
-            "invalid_cursor": str(InvalidCursor.default_detail),
+            "invalid_cursor": INVALID_CURSOR,
             "invalid_ordering": "ordering must be one of: received_at, -received_at.",
             "invalid_format": "format must be one of: json, csv, ndjson, api.",
             "unstorable_text": "The request holds a text that the database cannot.",
@@ -176,23 +177,21 @@ RECEIVING = [
         meaning="The body broke off, or is authentic but holds no object with a usable `id` and `type`; it is kept.",
         examples={
             PayloadMalformed.code: '"id" must be a text that is not empty',
-            BodyUnreadable.code: "the body did not arrive whole: 512 of 2048 bytes",
+            BodyUnreadable.code: "the body is incomplete: 512 of 2048 bytes arrived",
         },
     ),
     Refusal(
         status=401,
         name="Unverified",
         meaning="Nothing proves that CircleCI sent it; it is kept within bounds, to be replayed once that is mended.",
-        examples={
-            SignatureRefused.code: "the circleci-signature matches no secret; secrets of any webhook configured: 1"
-        },
+        examples={SignatureRefused.code: "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"},
         headers=["WWW-Authenticate"],
     ),
     Refusal(
         status=403,
         name="ForeignProject",
         meaning="The webhook is bound to other projects; the delivery is kept.",
-        examples={ProjectRefused.code: "webhook payments may not speak for the project 'github/acme/orchard'"},
+        examples={ProjectRefused.code: "webhook payments may not send events of the project 'github/acme/orchard'"},
     ),
     Refusal(
         status=413,

@@ -9,6 +9,8 @@ from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
 from logs.circleci import samples
 from logs.circleci.payload import read_event
+from logs.circleci.signature import sign
+from logs.circleci.vocabulary import SIGNATURE_HEADER
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
 from logs.reading.stream.cursors import encode_cursor
 
@@ -21,6 +23,22 @@ WORKFLOW = samples.workflow_completed(random=Random(1), status="failed")  # noqa
 JOB = samples.job_completed(random=Random(2), host=samples.Host.GITLAB)  # noqa: S311
 PING = samples.ping(random=Random(3))  # noqa: S311
 SIGNED_BODY = samples.encode(PING)
+
+SIGNATURE = f"""\
+CircleCI signs each delivery with its webhook's secret token: `{SIGNATURE_HEADER}` holds `v1=` and the HMAC-SHA256 of
+the raw body in lower-case hexadecimal digits. The header is a comma-separated list; entries of versions other than `v1`
+are ignored. The signature covers the bytes as sent: a body that was parsed and serialized again has another signature.
+
+For example, the secret `{SECRET}` and the body
+
+    {SIGNED_BODY.decode()}
+
+without a trailing line feed give
+
+    {SIGNATURE_HEADER}: {sign(SIGNED_BODY, SECRET)}
+
+`printf %s "$BODY" | openssl dgst -sha256 -hmac {SECRET}` computes the same digest. A webhook that is configured without
+a secret needs no signature, at its own URL only."""
 
 # What the log makes of it.
 _body = samples.encode(WORKFLOW)

@@ -5,10 +5,10 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
 
-from logs.api.schema import answers, parameters, security  # noqa: F401 - drf-spectacular finds extensions by import
+from logs.api.schema import answers, parameters
 from logs.api.schema.answers import reference
 from logs.api.schema.operations import OPERATIONS, Operation
-from logs.api.views.reading import PagedListView, ReadingView
+from logs.api.views.base import PagedListView, ReadingView
 
 INTRODUCTION = """\
 webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.

@@ -7,8 +7,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from logs.api.schema import examples, objects
-from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
+from logs.api import serializers
+from logs.api.receiving import ReceiptSerializer
+from logs.api.schema import examples
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 
 JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-ndjson", "application/octet-stream"
@@ -50,9 +51,9 @@ def _receiving(**more: str) -> Operation:
     return Operation(
         tag="receiving",
         answers={
-            (201, JSON): _answer(objects.ReceiptSerializer, "Logged, and committed.", examples.RECEIPT),
+            (201, JSON): _answer(ReceiptSerializer, "Logged, and committed.", examples.RECEIPT),
             (200, JSON): _answer(
-                objects.ReceiptSerializer,
+                ReceiptSerializer,
                 "Accepted, but no new event: a duplicate, a newer version, a ping, or older than events are kept.",
                 examples.RECEIPT | {"message": "Webhook Event was already logged", "outcome": "duplicate"},
             ),
@@ -83,7 +84,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="events",
         summary="List events",
         details="Events that all given filters choose, newest first. To read all, follow `next` in `Link`.",
-        answers=_list(WorkflowEventSerializer, examples.EVENT),
+        answers=_list(serializers.WorkflowEventSerializer, examples.EVENT),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"event": _link("event", "One of them.", event_id="$response.body#/0/id")},
     ),
@@ -93,7 +94,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Show an event",
         details="An event with its payload, its pipeline's other events, and its deliveries.",
         answers={
-            (200, JSON): _answer(objects.EventDetailSerializer, "The event.", examples.EVENT_DETAIL),
+            (200, JSON): _answer(serializers.EventDetailSerializer, "The event.", examples.EVENT_DETAIL),
         },
         headers=["ETag"],
         links={
@@ -106,7 +107,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="deliveries",
         summary="List deliveries",
         details="What arrived at the receiving endpoint, refused or not, newest first.",
-        answers=_list(DeliverySerializer, examples.DELIVERY),
+        answers=_list(serializers.DeliverySerializer, examples.DELIVERY),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"delivery": _link("delivery", "One of them.", id="$response.body#/0/id")},
     ),
@@ -120,7 +121,7 @@ OPERATIONS: dict[str, Operation] = {
             "because too many do: come again after that."
         ),
         answers={
-            (200, JSON): _answer(objects.StreamSerializer, "What has arrived; often nothing.", examples.STREAM),
+            (200, JSON): _answer(serializers.StreamSerializer, "What has arrived; often nothing.", examples.STREAM),
         },
         headers=["ETag"],
         links={"delivery": _link("delivery", "One of them.", id="$response.body#/deliveries/0/id")},
@@ -131,7 +132,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Show a delivery",
         details="A delivery with its headers and every verdict on it.",
         answers={
-            (200, JSON): _answer(objects.DeliveryDetailSerializer, "The delivery.", examples.DELIVERY_DETAIL),
+            (200, JSON): _answer(serializers.DeliveryDetailSerializer, "The delivery.", examples.DELIVERY_DETAIL),
         },
         headers=["ETag"],
         links=OF_DELIVERY,
@@ -152,7 +153,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Replay a delivery",
         details="Judge it again by its original bytes under today's settings, and log its event where that is due.",
         answers={
-            (200, JSON): _answer(objects.ReplaySerializer, "What has changed.", examples.REPLAY),
+            (200, JSON): _answer(serializers.ReplaySerializer, "What has changed.", examples.REPLAY),
         },
         links={"delivery": _link("delivery", "The delivery with its verdicts.", id="$response.body#/id")},
     ),

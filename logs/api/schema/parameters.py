@@ -8,7 +8,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import DELIVERY, EVENT
-from logs.api.views import DeliveryStreamView, streaming
+from logs.api.views import DeliveryStreamView, stream
 from logs.models import Outcome
 from logs.reading import fields
 from logs.reading.pages import MAX_PRIMARY_KEY
@@ -98,15 +98,15 @@ STREAM: dict[str, Parameter] = {
     },
     "limit": {
         "description": "How many deliveries an answer may hold.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": streaming.MAX_LIMIT, "default": streaming.DEFAULT_LIMIT},
+        "schema": {"type": "integer", "minimum": 1, "maximum": stream.MAX_LIMIT, "default": stream.DEFAULT_LIMIT},
     },
     "wait": {
         "description": "How many seconds to wait where there is none.",
         "schema": {
             "type": "integer",
             "minimum": 0,
-            "maximum": streaming.MAX_WAIT_SECONDS,
-            "default": streaming.MAX_WAIT_SECONDS,
+            "maximum": stream.MAX_WAIT_SECONDS,
+            "default": stream.MAX_WAIT_SECONDS,
         },
     },
 }

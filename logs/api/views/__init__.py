@@ -1,10 +1,9 @@
-"""The endpoints: CircleCI's on one side, its readers' on the other."""
+"""The endpoints for readers."""
 
 from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
 from logs.api.views.events import EventDetailView, EventListView
 from logs.api.views.home import HomeView
-from logs.api.views.receiving import ReceiveWebhookView
-from logs.api.views.streaming import DeliveryStreamView
+from logs.api.views.stream import DeliveryStreamView
 
 __all__ = [
     "DeliveryBodyView",
@@ -15,5 +14,4 @@ __all__ = [
     "EventDetailView",
     "EventListView",
     "HomeView",
-    "ReceiveWebhookView",
 ]

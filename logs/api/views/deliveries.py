@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from logs.api.negotiation import FirstRenderer
-from logs.api.serializers import AttemptSerializer, DeliverySerializer
-from logs.api.views.reading import PagedListView, ReadingView, truth
+from logs.api.serializers import DeliveryDetailSerializer, DeliverySerializer, ReplaySerializer
+from logs.api.views.base import PagedListView, ReadingView, truth
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 from logs.ingest.replay import replay
 from logs.models import Delivery
@@ -32,31 +32,30 @@ class DeliveryListView(PagedListView):
 
 
 class DeliveryDetailView(ReadingView):
-    """Shows one delivery, with its headers and every verdict on it."""
+    """Shows one delivery with its headers and every verdict on it."""
 
     required_permissions = [VIEW_DELIVERIES]
 
     def get(self, request: Request, pk: int) -> Response:
         """Return the delivery."""
         delivery = get_object_or_404(Delivery.objects.for_lists(), pk=pk)
-        attempts = AttemptSerializer(delivery.attempts.order_by("pk"), many=True)
-        return Response(DeliverySerializer(delivery).data | {"headers": delivery.headers, "attempts": attempts.data})
+        return Response(DeliveryDetailSerializer(delivery).data)
 
 
 class DeliveryBodyView(ReadingView):
-    """Hands out a delivery's bytes."""
+    """Returns a delivery's bytes."""
 
     required_permissions = [VIEW_DELIVERIES, VIEW_BODIES]
-    content_negotiation_class = FirstRenderer  # They are what they are, whatever the client accepts.
+    content_negotiation_class = FirstRenderer  # The bytes have one format, whatever the client accepts.
     parameters = []
 
     def get(self, request: Request, pk: int) -> HttpResponse:
-        """Return the bytes as they arrived, with the signature and the type of event in the headers they came in."""
+        """Return the bytes as they arrived, with the signature and the event type in the headers they arrived in."""
         delivery = get_object_or_404(Delivery, pk=pk)
         proof = {name: delivery.headers[name] for name in PROOF if name in delivery.headers}
         return HttpResponse(
             bytes(delivery.body),
-            # Whatever it claims to be, no browser shall show it as a page of this site.
+            # Whatever type the body claims, browsers must not show it as a page of this site.
             content_type="application/octet-stream",
             headers=proof | {"Content-Disposition": f'attachment; filename="delivery-{delivery.pk}.json"'},
         )
@@ -67,23 +66,13 @@ class DeliveryReplayView(ReadingView):
 
     http_method_names = ["post"]
     required_permissions = [VIEW_DELIVERIES, REPLAY]
-    renderer_classes = [JSONRenderer]  # The page for browsers would want a form, which there is none of.
+    renderer_classes = [JSONRenderer]  # The browsable API would need a form.
     parameters = ["dry_run", "format"]
 
     def post(self, request: Request, pk: int) -> Response:
-        """Judge the delivery by its original bytes under today's settings, and log its event where that is due."""
+        """Judge the delivery by its original bytes under the current settings, and log its event if that is due."""
         try:
             result = replay(pk, actor=request.user.get_username(), dry_run=truth(request, "dry_run"))
         except Delivery.DoesNotExist as error:
             raise NotFound from error
-        verdict = result.verdict
-        return Response(
-            {
-                "id": result.delivery.pk,
-                "before": result.before,
-                "outcome": verdict.outcome,
-                "reason": verdict.reason or None,
-                "mended": result.mended,
-                "event": verdict.event_id or None,
-            }
-        )
+        return Response(ReplaySerializer(result).data)

@@ -7,7 +7,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
-from logs.api.errors import where_webhooks_go
+from logs.http.errors import where_webhooks_go
 
 
 # A webhook whose URL lacks the path needs an answer that names the path, not one about forms.

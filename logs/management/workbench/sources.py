@@ -16,9 +16,10 @@ from django.http import QueryDict
 from django.utils.http import urlencode
 from urllib3.exceptions import HTTPError
 
+from logs.exceptions import InvalidQuery
 from logs.management.terminal import printable
 from logs.models import Delivery
-from logs.reading.cursors import InvalidCursor
+from logs.reading.query import read_filters
 from logs.reading.stream import deliveries as stream
 from logs.reading.stream.cursors import NOW, encode_cursor, place
 
@@ -138,10 +139,11 @@ class OwnLog:
         Raises:
             Refused: one of them cannot be understood.
         """
-        self._filterset = stream.StreamFilterSet(QueryDict(urlencode(filters)), Delivery.objects.all())
-        if not self._filterset.is_valid():
-            name, messages = next(iter(self._filterset.errors.items()))
-            raise Refused(f"{name}: {messages[0]}")
+        query = QueryDict(urlencode(filters))
+        try:
+            self._filterset = read_filters(stream.StreamFilterSet, query, Delivery.objects.all())
+        except InvalidQuery as error:
+            raise Refused(str(error)) from error
 
     def following(self, after: str) -> Followings:
         """Return the deliveries behind a cursor."""
@@ -149,7 +151,7 @@ class OwnLog:
             # The present is a place in the log that must be known before there is anything to lose by an outage.
             seconds = 0 if after == NOW else WAIT_SECONDS
             batch = stream.wait(self._filterset, after=place(after), limit=BATCH_SIZE, seconds=seconds)
-        except InvalidCursor as error:
+        except InvalidQuery as error:
             raise Refused(f"{error} Begin anew with --since.") from error
         except DatabaseError as error:
             connection.close()

@@ -7,8 +7,8 @@ from datetime import datetime
 from django.db import OperationalError, connection
 from django.db.models import Max
 
+from logs.exceptions import InvalidQuery
 from logs.models import Delivery
-from logs.reading.cursors import InvalidCursor
 from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.reading.stream.settling import writers_finish
 from logs.times import parse_moment
@@ -45,9 +45,10 @@ def place(text: str) -> int:
     if key is None:
         return _key_before(_moment(text))
     if key > _last_given_key():
-        raise InvalidCursor(
-            "The cursor lies behind the end of the log, which must have been restored from a copy or begun anew: read "
-            "on from start, from now, or from a moment before that."
+        raise InvalidQuery(
+            "The cursor is beyond the end of the log, which must have been restored from a backup or recreated: "
+            "continue from start, from now, or from a time before that.",
+            "invalid_cursor",
         )
     return key
 
@@ -82,8 +83,9 @@ def _moment(text: str) -> datetime:
     try:
         return parse_moment(text)
     except ValueError as error:
-        raise InvalidCursor(
-            "after must be now, start, a moment (2026-05-04T10:00Z, or 24h for so long ago) or an answer's cursor."
+        raise InvalidQuery(
+            "after must be now, start, a time (2026-05-04T10:00Z, or an age such as 24h) or an answer's cursor.",
+            "invalid_cursor",
         ) from error
 
 

@@ -117,7 +117,7 @@ def test_cuts_a_long_text_and_tells_by_how_much():
 def test_hostile_shapes_of_a_mebibyte_are_rendered_quickly():
     wide = {f"{number:07}": number for number in range(50_000)}
     deep = nested(MAX_DEPTH - 2) | {"x": ["y" * 10] * 60_000, "z": [[]] * 200_000}
-    started = time.monotonic()
+    started = time.process_time()
     for document in (wide, deep):
         assert len(render_tree(document).html) < 3_000_000
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

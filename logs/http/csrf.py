@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from logs.api.errors import is_browser, wrong_url
+from logs.http.errors import is_browser, wrong_url
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -6,7 +6,7 @@ import pytest
 from django.http import UnreadablePostError
 from django.test import RequestFactory
 
-from logs.api.arrivals import arrival_without_body, read_body
+from logs.api.receiving import arrival_without_body, read_body
 from logs.exceptions import BodyTooLarge, BodyUnreadable
 
 
@@ -45,7 +45,7 @@ class BrokenStream:
 
 
 def test_says_when_the_body_breaks_off():
-    with pytest.raises(BodyUnreadable, match="did not arrive whole"):
+    with pytest.raises(BodyUnreadable, match="body is incomplete"):
         read_body(chunked_request(BrokenStream()))
 
 

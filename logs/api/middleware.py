@@ -1,4 +1,4 @@
-"""Take CircleCI's requests past the middleware that only people and their browsers need."""
+"""Send CircleCI's requests past the middleware that only browsers need."""
 
 import logging
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import ResolverMatch
 from rest_framework.response import Response
 
-from logs.api.errors import where_webhooks_go, wrong_url
 from logs.api.urls import receiving
 from logs.circleci.vocabulary import SIGNATURE_HEADER
+from logs.http.errors import where_webhooks_go, wrong_url
 
 logger = logging.getLogger(__name__)
 
 
 class WebhooksFirstMiddleware:
-    """Hands a webhook to its view at once.
+    """Passes a webhook directly to its view.
 
-    Sessions, CSRF tokens, messages and policies for pages are nothing to it, and take time.
+    A webhook needs no session, CSRF token, message or page policy, and each of them takes time.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -25,8 +25,8 @@ class WebhooksFirstMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a webhook, or pass the request on."""
-        for address in receiving:
-            match = address.resolve(request.path_info[1:])
+        for pattern in receiving:
+            match = pattern.resolve(request.path_info[1:])
             if match:
                 return _answer(request, match)
         if request.method == "POST" and SIGNATURE_HEADER in request.headers:
@@ -35,18 +35,16 @@ class WebhooksFirstMiddleware:
 
 
 def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
-    request.get_host()  # As CommonMiddleware does: it refuses hosts that ALLOWED_HOSTS does not hold.
+    request.get_host()  # Like CommonMiddleware, reject hosts that are not in ALLOWED_HOSTS.
     response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
-    if isinstance(response, Response):  # Of an error; REST framework leaves it to others to render it.
+    if isinstance(response, Response):  # An error; REST framework returns it unrendered.
         response.render()
-    response.headers["X-Content-Type-Options"] = "nosniff"  # No browser takes it for a page.
+    response.headers["X-Content-Type-Options"] = "nosniff"  # Browsers must not treat it as a page.
     return response
 
 
 def _answer_elsewhere(request: HttpRequest) -> HttpResponse:
-    """Answer a webhook at any path but the receiving endpoint's; only the server's log records it."""
+    """Answer a webhook sent to a path that does not receive webhooks; only the server's log records it."""
     host = request.get_host()
-    logger.warning(
-        "a webhook came to %r on %s: its URL in CircleCI is wrong. %s", request.path, host, where_webhooks_go()
-    )
+    logger.warning("a webhook arrived at %r on %s, so its URL is wrong: %s", request.path, host, where_webhooks_go())
     return wrong_url(request)

@@ -1,4 +1,4 @@
-"""What all endpoints for readers have in common: permissions, formats, and how answers may be kept."""
+"""The base of all endpoints for readers: permissions, parameters, formats, caching."""
 
 from collections.abc import Iterator
 from hashlib import md5
@@ -17,7 +17,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from logs.api.errors import BadRequest
 from logs.api.filtering import StrictFilterBackend
 from logs.api.framing import require_visible_end
 from logs.api.negotiation import FormatOrAccept
@@ -27,28 +26,30 @@ from logs.api.permissions import HasPermissions
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
 from logs.api.serializers import FlatSerializer
 from logs.api.throttling import ThrottledView
+from logs.exceptions import InvalidQuery
 from logs.reading.fields import parse_truth
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import Order
+from logs.reading.query import NEWEST_FIRST, check_names
 
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")
 class _ConditionalView(APIView):
-    """Compresses its answers; one that has not changed is a 304."""
+    """Compresses its answers, and answers 304 if the client has the current one."""
 
 
 class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
-    """An endpoint for those who have the permissions it names."""
+    """An endpoint for users who have the permissions it names."""
 
     permission_classes = [HasPermissions]
     required_permissions: ClassVar[list[str]]
     content_negotiation_class: Any = FormatOrAccept
     renderer_classes: Any = [JSONRenderer, BrowsableAPIRenderer]
-    metadata_class = None  # OPTIONS would describe forms that there are not.
+    metadata_class = None  # OPTIONS would describe forms that do not exist.
 
     @property
     def parameters(self) -> list[str]:
-        """The names of the query parameters that there are."""
+        """The names of the query parameters."""
         return ["format"]
 
     @property
@@ -61,21 +62,19 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
         """Reject parameters that would otherwise be ignored.
 
         Raises:
-            BadRequest: a parameter is unknown or empty, or is repeated but is not a list.
+            InvalidQuery: a parameter is unknown or empty, or is repeated but is not a list.
         """
         super().initial(request, *args, **kwargs)
+        check_names(request.query_params, known=self.parameters, repeatable=self.repeatable)
+        # The form of the browsable API sends all its fields.
+        if isinstance(request.accepted_renderer, BrowsableAPIRenderer):
+            return
         for name, values in request.query_params.lists():
-            if name not in self.parameters:
-                known = ", ".join(sorted(self.parameters))
-                raise BadRequest(f"Unknown parameter {name!r}; there are: {known}.", "unknown_parameter")
-            if len(values) > 1 and name not in self.repeatable:
-                raise BadRequest(f"{name} is given {len(values)} times; give it once.", "invalid_parameter")
-            # The form of the browsable API sends all its fields.
-            if not all(values) and not isinstance(request.accepted_renderer, BrowsableAPIRenderer):
-                raise BadRequest(f"{name} is empty; leave it out, or write a value.", "invalid_parameter")
+            if not all(values):
+                raise InvalidQuery(f"{name} is empty; leave it out, or give a value.")
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer an error, as JSON to everybody but browsers: none of the other formats has a shape for it."""
+        """Answer an error as JSON, except to browsers: the other formats have no form for errors."""
         response = super().handle_exception(exc)
         if not isinstance(getattr(self.request, "accepted_renderer", None), BrowsableAPIRenderer):
             self.request.accepted_renderer = JSONRenderer()
@@ -83,7 +82,7 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
         return response
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Forbid caches that several people share: the next one may have other permissions."""
+        """Forbid shared caches: another user may have other permissions."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers["Cache-Control"] = "private, no-cache"
         if isinstance(response, Response) and response.status_code == 200:
@@ -96,48 +95,48 @@ def truth(request: Request, name: str) -> bool:
     """Return the value of a boolean parameter; False if it is missing.
 
     Raises:
-        BadRequest: it is neither true nor false.
+        InvalidQuery: it is neither true nor false.
     """
     try:
         return parse_truth(request.query_params.get(name, "false"))
     except ValueError as error:
-        raise BadRequest(f"{name}: {error}", "invalid_parameter") from error
+        raise InvalidQuery(f"{name}: {error}") from error
 
 
 def _name_by_content(response: Response) -> None:
-    """Give an answer an ETag that changes with its links too, which more rows change on a page that stays the same."""
-    told = response.content + response.headers.get("Link", "").encode()
-    response.headers["ETag"] = f'"{md5(told, usedforsecurity=False).hexdigest()}"'
+    """Set an ETag over the body and the links: new rows can change a page's links, but not its rows."""
+    tagged = response.content + response.headers.get("Link", "").encode()
+    response.headers["ETag"] = f'"{md5(tagged, usedforsecurity=False).hexdigest()}"'
 
 
 class PagedListView(ReadingView, ListAPIView[Any]):
-    """A list in pages; CSV and JSON lines without a ``limit`` hold all that follows."""
+    """A list in pages; CSV and JSON lines without ``limit`` hold all rows from the cursor on."""
 
     renderer_classes = [JSONRenderer, CSVRenderer, JSONLinesRenderer, BrowsableAPIRenderer]
     filter_backends = [StrictFilterBackend]
     pagination_class = KeysetPagination
-    default_ordering = "-received_at"
+    default_ordering = NEWEST_FIRST
     orders: ClassVar[dict[str, Order]]
     filterset_class: type[PagedFilterSet]
-    filterset: PagedFilterSet  # The filter backend leaves it here.
+    filterset: PagedFilterSet  # Set by the filter backend.
     serializer_class: type[FlatSerializer]
     export_name: ClassVar[str]
 
     @property
     def parameters(self) -> "list[str]":
-        """The names of the query parameters that there are."""
+        """The names of the query parameters."""
         return [*self.filterset_class.base_filters, "bom", "cursor", "format", "limit", "ordering"]
 
     @property
     def columns(self) -> "list[str]":
-        """The names of an object, in their order."""
+        """The names of an object's fields, in order."""
         return list(self.serializer_class.Meta.fields)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """Return a page, or a stream of all rows."""
         renderer = request.accepted_renderer
         if not all(all(values) for _, values in request.query_params.lists()):
-            # The addresses on a page with the form's empty fields in them would be refused in any other format.
+            # Links of a page that was requested with the form's empty fields would be rejected in other formats.
             given = {name: list(filter(None, values)) for name, values in request.query_params.lists()}
             return HttpResponseRedirect(f"?{urlencode(given, doseq=True)}")
         has_bom = truth(request, "bom")
@@ -147,7 +146,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
             return self._stream(request, renderer)
         page = super().list(request, *args, **kwargs)
         if isinstance(renderer, LinesRenderer):
-            # REST framework takes it from an answer without a line.
+            # REST framework omits it from an answer without a line.
             content_type = f"{renderer.media_type}; charset={renderer.charset}"
             page.add_post_render_callback(lambda page: page.headers.setdefault("Content-Type", content_type))
         return page
@@ -155,12 +154,12 @@ class PagedListView(ReadingView, ListAPIView[Any]):
     def _stream(self, request: Request, renderer: LinesRenderer) -> StreamingHttpResponse:
         require_visible_end(request)
         self.filter_queryset(self.get_queryset())
-        rows = all_rows(request, self)
+        rows = all_rows(self)
         flatten = self.get_serializer().to_representation
         lines = renderer.lines(map(flatten, rows), self.columns)
         name = f"webhooklog-{self.export_name}-{timezone.now():%Y-%m-%d}.{renderer.format}"
         return StreamingHttpResponse(
-            # Of an answer to HEAD the server would read all rows, and throw them away.
+            # For HEAD, the server would read all rows and discard them.
             _in_chunks(iter(()) if request.method == "HEAD" else lines),
             content_type=f"{renderer.media_type}; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
@@ -168,7 +167,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
 
 
 def _in_chunks(lines: Iterator[str], size: int = 500) -> Iterator[bytes]:
-    """Yield lines joined, so that each write to the connection carries many of them."""
+    """Join lines, so that each write to the connection carries many of them."""
     chunk: list[str] = []
     for line in lines:
         chunk.append(line)

@@ -1,0 +1,71 @@
+"""Read the parameters of a list. The API, the admin and the commands report the same error, each in its own form."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+
+from logs.exceptions import InvalidQuery
+from logs.reading.cursors import Reading
+from logs.reading.filters import PagedFilterSet
+from logs.reading.pages import Order
+
+NEWEST_FIRST = "-received_at"
+
+FilterSet = TypeVar("FilterSet", bound=PagedFilterSet)
+
+
+def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collection[str] = ()) -> None:
+    """Reject parameters that would otherwise be ignored: unknown ones, and repeated ones that are not lists.
+
+    Raises:
+        InvalidQuery: a parameter is unknown or given several times.
+    """
+    for name, values in query.lists():
+        if name not in known:
+            raise InvalidQuery(
+                f"Unknown parameter {name!r}; there are: {', '.join(sorted(known))}.", "unknown_parameter"
+            )
+        if len(values) > 1 and name not in repeatable:
+            raise InvalidQuery(f"{name} is given {len(values)} times; give it once.")
+
+
+def read_filters(filterset_class: type[FilterSet], query: QueryDict, rows: QuerySet[Any]) -> FilterSet:
+    """Return the filters that a query gives for these rows.
+
+    Raises:
+        InvalidQuery: a filter's value is invalid.
+    """
+    filterset = filterset_class(query, rows)
+    if not filterset.is_valid():
+        name, messages = next(iter(filterset.errors.items()))
+        raise InvalidQuery(f"{name}: {messages[0]}")
+    return filterset
+
+
+def read_list(filterset: PagedFilterSet, orders: Mapping[str, Order]) -> Reading:
+    """Return the rows that a query asks for, in its order, from its cursor.
+
+    Args:
+        filterset: from `read_filters`.
+        orders: the available orders by name.
+
+    Raises:
+        InvalidQuery: the ordering or the cursor is invalid.
+    """
+    query = filterset.data
+    ordering, cursor = query.get("ordering") or NEWEST_FIRST, query.get("cursor", "")
+    return Reading(filterset, orders=orders, ordering=ordering, cursor=cursor)
+
+
+def read_whole_number(query: QueryDict, name: str, *, default: int, least: int, most: int) -> int:
+    """Return the number that a parameter gives.
+
+    Raises:
+        InvalidQuery: it is not a whole number from `least` to `most`.
+    """
+    text = query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise InvalidQuery(f"{name} must be a whole number from {least} to {most}.")
+    return int(text)
