@@ -21,7 +21,7 @@ from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_of
 from logs.reading.cursors import Direction, Reading
 from logs.reading.filters import PagedFilterSet
-from logs.reading.pages import MAX_SCANNED, Order, Page, Place
+from logs.reading.pages import MAX_SCANNED, Order, Page, Position
 from logs.reading.query import NEWEST_FIRST, check_names, read_filters, read_list
 
 PAGE_SIZE = 50
@@ -134,7 +134,7 @@ class ListAdmin(InspectorAdmin):
         moment = timezone.now()
         reading = self._reading(query)
         page = reading.page(PAGE_SIZE)
-        moments = reading.filterset.fixed_moments()
+        moments = reading.filterset.absolute_times()
         links = {
             direction: f"?{changed(query, **moments, cursor=cursor).urlencode()}"
             for direction, cursor in reading.neighbours(page).items()
@@ -164,13 +164,13 @@ def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
             later; behind a moment of SETTLED_AFTER before, nothing more will.
     """
     in_order = attrgetter("key", "pk")
-    settled = Place(key=moment - SETTLED_AFTER, pk=0)
+    settled = Position(key=moment - SETTLED_AFTER, pk=0)
     end = page.end or settled
     if reading.cursor:
-        place = max(reading.cursor.place, min(settled, end, key=in_order), key=in_order)
+        position = max(reading.cursor.position, min(settled, end, key=in_order), key=in_order)
     else:
-        place = max(settled, end, key=in_order)  # What lies behind a full page is on the next one.
-    return reading.cursor_to(place, Direction.PREV)
+        position = max(settled, end, key=in_order)  # Rows after a full page are on the next page.
+    return reading.cursor_to(position, Direction.PREV)
 
 
 def _as_usual(query: QueryDict, repeatable: set[str]) -> QueryDict:

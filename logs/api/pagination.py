@@ -61,7 +61,7 @@ def _read(view: Any) -> Reading:
 
 def _links(request: Request, reading: Reading, page: Page) -> str:
     url = request.build_absolute_uri()
-    for name, time in reading.filterset.fixed_moments().items():
+    for name, time in reading.filterset.absolute_times().items():
         url = replace_query_param(url, name, time)
     urls = {"first": remove_query_param(url, "cursor")}
     for direction, cursor in reading.neighbours(page).items():

@@ -1,9 +1,9 @@
-"""The values that a column holds, and about how many rows a table has, without reading the table."""
+"""The values of a column and the approximate size of a table, without reading the table."""
 
 from django.db import connection
 from django.db.models import Model
 
-# A loose index scan: from each value, the index leads straight to the next one. DISTINCT would read all rows.
+# A loose index scan: the index leads from each value directly to the next one. DISTINCT would read all rows.
 # https://wiki.postgresql.org/wiki/Loose_indexscan (read 2026-11-23)
 _VALUES = """
 WITH RECURSIVE found (value, number) AS (
@@ -20,10 +20,10 @@ def values_of(model: type[Model], column: str, *, start: str = "", most: int = 2
     """Return the first values, in the database's order, of a text column that leads an index.
 
     Args:
-        model: whose.
-        column: its name.
-        start: what the values begin with; case matters.
-        most: how many values to look at.
+        model: the table.
+        column: the column's name.
+        start: the prefix of the values, case-sensitive.
+        most: how many values to read.
     """
     quote = connection.ops.quote_name
     sql = _VALUES.format(column=quote(column), table=quote(model._meta.db_table))
@@ -33,14 +33,14 @@ def values_of(model: type[Model], column: str, *, start: str = "", most: int = 2
 
 
 def about_how_many(model: type[Model]) -> int:
-    """Return about how many rows there are: PostgreSQL's own estimate, or the span of the primary keys."""
+    """Return the approximate number of rows: PostgreSQL's estimate, or the range of the primary keys."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])
             (estimate,) = cursor.fetchone()
-        if estimate >= 0:  # Else it has never been counted.
+        if estimate >= 0:  # It is -1 before the first ANALYZE.
             return int(estimate)
     keys = model._default_manager.values_list("pk", flat=True)
-    # Not both in one query, for which SQLite reads a whole index.
+    # Two queries: for one query with both, SQLite reads a whole index.
     first, last = keys.order_by("pk").first(), keys.order_by("-pk").first()
     return 0 if first is None or last is None else last - first + 1

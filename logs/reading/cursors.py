@@ -1,4 +1,4 @@
-"""Read chosen rows by pages; a cursor, which a page's links carry, tells where to read on."""
+"""Read filtered rows by pages. A cursor, which a page's links carry, says where the next page starts."""
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,16 +14,30 @@ from django.utils import timezone
 
 from logs.exceptions import InvalidQuery
 from logs.reading.filters import PagedFilterSet
-from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Place
+from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Position
 
 STREAM_PAGE_SIZE = 2_000
-LATELY = timedelta(minutes=10)
+RECENT = timedelta(minutes=10)
 EPOCH = datetime.fromtimestamp(0, UTC)
 INVALID_CURSOR = "Invalid cursor: use one from a link of the same list and ordering."
 
 
+def encode(text: str) -> str:
+    """Return a text as an opaque query parameter."""
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(parameter: str) -> str:
+    """Return the text that `encode` made a parameter of.
+
+    Raises:
+        ValueError: the parameter is not base64, or its text is not UTF-8.
+    """
+    return urlsafe_b64decode(parameter.encode() + b"=" * (-len(parameter) % 4)).decode()
+
+
 class Direction(StrEnum):
-    """Which way a page lies; the words are those of RFC 8288's relations."""
+    """The direction of reading; the values are RFC 8288's link relations."""
 
     NEXT = "next"
     PREV = "prev"
@@ -31,48 +45,47 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A place in an ordering, and which way to read from it."""
+    """A position in an ordering, and the direction of reading from it."""
 
     ordering: str
     direction: Direction
-    place: Place
+    position: Position
 
     def encode(self) -> str:
-        """Return the cursor as a query parameter; its inside is no promise to clients."""
-        key = self.place.key
+        """Return the cursor as a query parameter."""
+        key = self.position.key
         number = (key - EPOCH) // timedelta(microseconds=1) if isinstance(key, datetime) else key
-        text = f"{self.ordering} {self.direction} {number} {self.place.pk}"
-        return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return encode(f"{self.ordering} {self.direction} {number} {self.position.pk}")
 
     @classmethod
     def decode(cls, parameter: str, ordering: str) -> Self:
-        """Read a cursor that `encode` has made for the same ordering.
+        """Return the cursor that a query parameter holds.
 
         Raises:
-            InvalidQuery: it was not.
+            InvalidQuery: it is not a cursor of this ordering.
         """
         try:
-            text = urlsafe_b64decode(parameter.encode() + b"=" * (-len(parameter) % 4)).decode()
-            its_ordering, direction, number, pk = text.split(" ")
-            is_moment = ordering.removeprefix("-") != "duration"
-            key = EPOCH + timedelta(microseconds=int(number)) if is_moment else float(number)
-            cursor = cls(ordering=its_ordering, direction=Direction(direction), place=Place(key=key, pk=int(pk)))
+            its_ordering, direction, number, pk = decode(parameter).split(" ")
+            is_time = ordering.removeprefix("-") != "duration"
+            key = EPOCH + timedelta(microseconds=int(number)) if is_time else float(number)
+            position = Position(key=key, pk=int(pk))
+            cursor = cls(ordering=its_ordering, direction=Direction(direction), position=position)
         except (ValueError, OverflowError) as error:
             raise InvalidQuery(INVALID_CURSOR, "invalid_cursor") from error
-        is_number = is_moment or math.isfinite(cursor.place.key)
-        if its_ordering != ordering or not is_number or not 0 <= cursor.place.pk <= MAX_PRIMARY_KEY:
+        is_number = is_time or math.isfinite(position.key)
+        if its_ordering != ordering or not is_number or not 0 <= position.pk <= MAX_PRIMARY_KEY:
             raise InvalidQuery(INVALID_CURSOR, "invalid_cursor")
         return cursor
 
 
 class Reading:
-    """What is read: the rows that a filter set chooses, in an order, from a place.
+    """The rows that a filter set selects, in an order, after a position.
 
     Args:
-        filterset: a valid one.
-        orders: the orders that there are, by name.
-        ordering: the name of one, with a minus before it for the greatest first.
-        cursor: as encoded; ``""`` reads from the start.
+        filterset: a valid filter set.
+        orders: the available orders by name.
+        ordering: the name of one, with a minus sign for the greatest first.
+        cursor: an encoded cursor; ``""`` reads from the start.
 
     Raises:
         InvalidQuery: the ordering is unknown, or the cursor was not issued for it.
@@ -88,7 +101,7 @@ class Reading:
         self.filterset = filterset
         self.ordering = ordering
         self.cursor = Cursor.decode(cursor, ordering) if cursor else None
-        filterset.reads_few = self._reads_what_came_lately()
+        filterset.reads_few = self._reads_recent_rows()
         self.listing = Listing(
             rows=filterset.qs,
             order=order,
@@ -98,44 +111,44 @@ class Reading:
 
     @property
     def backwards(self) -> bool:
-        """Whether the page lies before the cursor's place."""
+        """Whether the page ends before the cursor's position."""
         return self.cursor is not None and self.cursor.direction == Direction.PREV
 
     def page(self, size: int) -> Page:
-        """Return a page of at most so many rows."""
-        return self.listing.page(size, behind=self._place, backwards=self.backwards)
+        """Return a page of at most `size` rows."""
+        return self.listing.page(size, after=self._position, backwards=self.backwards)
 
     def all_rows(self) -> Iterator[Model]:
-        """Return every row from the cursor's place on, of which a page is in memory at a time."""
-        pages = self.listing.pages(STREAM_PAGE_SIZE, behind=self._place)
-        first = next(pages)  # Now, while a failure of the database can still be answered as such.
+        """Return every row after the cursor; one page at a time is in memory."""
+        pages = self.listing.pages(STREAM_PAGE_SIZE, after=self._position)
+        first = next(pages)  # Read now: a failing database can still be answered with an error.
         return (row for page in chain([first], pages) for row in page.rows)
 
     def neighbours(self, page: Page) -> dict[Direction, str]:
-        """Return the encoded cursors of the pages before and behind a page of this reading, where there are some."""
-        places = {Direction.PREV: self._start(page), Direction.NEXT: page.end}
+        """Return the encoded cursors of the existing pages before and after a page of this reading."""
+        positions = {Direction.PREV: self._start(page), Direction.NEXT: page.end}
         if self.backwards:
-            places = {Direction.PREV: page.end, Direction.NEXT: self._start(page)}
-        return {direction: self.cursor_to(place, direction) for direction, place in places.items() if place}
+            positions = {Direction.PREV: page.end, Direction.NEXT: self._start(page)}
+        return {direction: self.cursor_to(position, direction) for direction, position in positions.items() if position}
 
-    def cursor_to(self, place: Place, direction: Direction) -> str:
-        """Return the encoded cursor of the page that lies before or behind a place."""
-        return Cursor(ordering=self.ordering, direction=direction, place=place).encode()
+    def cursor_to(self, position: Position, direction: Direction) -> str:
+        """Return the encoded cursor of the page before or after a position."""
+        return Cursor(ordering=self.ordering, direction=direction, position=position).encode()
 
     @property
-    def _place(self) -> Place | None:
-        return self.cursor.place if self.cursor else None
+    def _position(self) -> Position | None:
+        return self.cursor.position if self.cursor else None
 
-    def _reads_what_came_lately(self) -> bool:
-        """Tell whether all rows that there are from the cursor's place on came within minutes."""
+    def _reads_recent_rows(self) -> bool:
+        """Return whether only rows of the last minutes can be read."""
         if self.ordering != "-received_at" or self.cursor is None or not self.backwards:
             return False
-        return bool(self.cursor.place.key >= timezone.now() - LATELY)
+        return bool(self.cursor.position.key >= timezone.now() - RECENT)
 
-    def _start(self, page: Page) -> Place | None:
-        """Return the place that leads back to where the reader came from; None at the list's own start."""
+    def _start(self, page: Page) -> Position | None:
+        """Return the position from which the previous page is read; None at the start of the list."""
         if not self.cursor:
             return None
         if not page.rows:
-            return self.cursor.place
-        return self.listing.order.place_of(page.rows[-1 if self.backwards else 0])
+            return self.cursor.position
+        return self.listing.order.position_of(page.rows[-1 if self.backwards else 0])

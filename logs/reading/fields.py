@@ -1,4 +1,4 @@
-"""The kinds of parameters that choose rows, each with a message that says what was wanted."""
+"""The kinds of filters; each error message says what is accepted."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from logs.reading.search import words_of
 from logs.times import parse_moment
 
 MAX_TEXT_LENGTH = 500
-MIN_PREFIX_LENGTH = 4  # A shorter one would begin too many of a long log's hashes.
+MIN_PREFIX_LENGTH = 4  # A shorter prefix would match too many hashes of a long log.
 TRUTHS = [("true", "true"), ("false", "false")]
 TRUTH_SPELLINGS = {
     "true": "true",
@@ -40,11 +40,11 @@ def parse_truth(text: str) -> bool:
         raise ValueError(INVALID_TRUTH) from error
 
 
-class MomentField(forms.Field):
-    """A moment in ISO 8601, or so long ago."""
+class TimeField(forms.Field):
+    """A time in ISO 8601, or an age."""
 
     def to_python(self, value: str | None) -> datetime | None:
-        """Return the moment."""
+        """Return the time."""
         try:
             return parse_moment(value) if value else None
         except ValueError as error:
@@ -52,19 +52,19 @@ class MomentField(forms.Field):
 
 
 class WordsField(forms.CharField):
-    """A text with words in it."""
+    """A text that contains words."""
 
     def clean(self, value: str | None) -> list[str]:
         """Return the words."""
         text = super().clean(value)
         words = words_of(text)
         if text and not words:
-            raise forms.ValidationError("There must be a letter or a digit in it.")
+            raise forms.ValidationError("It must contain a letter or a digit.")
         return words
 
 
 class TruthSelect(forms.Select):
-    """Offers true and false, and accepts every spelling of them."""
+    """Offers true and false, and accepts all their spellings."""
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
         """Return ``true`` or ``false``; return any other value unchanged."""
@@ -73,7 +73,7 @@ class TruthSelect(forms.Select):
 
 
 class TruthField(forms.TypedChoiceField):
-    """True or false; a form offers to choose neither too."""
+    """True or false; a form also offers neither."""
 
     widget = TruthSelect
 
@@ -82,14 +82,14 @@ class TruthField(forms.TypedChoiceField):
         self.widget.choices = [("", "either"), *TRUTHS]
 
 
-class MomentFilter(filters.Filter):
-    """Compares with a moment."""
+class TimeFilter(filters.Filter):
+    """Compares with a time."""
 
-    field_class = MomentField
+    field_class = TimeField
 
 
 class TextFilter(filters.CharFilter):
-    """Compares with a text as it was given, white space included."""
+    """Compares with a text exactly as given, white space included."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({"strip": False, "max_length": MAX_TEXT_LENGTH} | kwargs))
@@ -107,14 +107,14 @@ class IdFilter(TextFilter):
 
 
 class PrefixFilter(TextFilter):
-    """Compares with the beginning of a text."""
+    """Compares with a prefix of a text."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_length=MIN_PREFIX_LENGTH, **kwargs)
 
 
 class WordsFilter(TextFilter):
-    """Looks for words."""
+    """Searches for words."""
 
     field_class = WordsField
 
@@ -129,14 +129,14 @@ class ListWidget(BaseCSVWidget):
 
 
 class ListField(BaseCSVField):
-    """Several values, with commas between them."""
+    """Several values, separated by commas."""
 
     base_widget_class = ListWidget
 
     def clean(self, value: "list[str] | None") -> Any:
         """Return the values."""
         if value and "" in value:
-            raise forms.ValidationError("There is nothing before, after or between commas.")
+            raise forms.ValidationError("A value is missing before, after or between commas.")
         return super().clean(value)
 
 
@@ -147,13 +147,13 @@ class ListFilter(filters.BaseInFilter):
 
 
 class TextsFilter(ListFilter, TextFilter):
-    """Compares with several texts, with commas between them."""
+    """Compares with several texts, separated by commas."""
 
 
 class IntegerFilter(filters.NumberFilter):
-    """Compares with a whole number that the database can hold."""
+    """Compares with a whole number that the database can store."""
 
-    field_class = forms.IntegerField  # type: ignore[assignment]  # Any field will do.
+    field_class = forms.IntegerField  # type: ignore[assignment]  # Any field works.
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, min_value=0, max_value=MAX_PRIMARY_KEY, **kwargs)
@@ -179,8 +179,8 @@ class TruthFilter(filters.TypedChoiceFilter):
 
 
 class OutcomesFilter(ListFilter, filters.ChoiceFilter):
-    """Compares with several outcomes, with commas between them."""
+    """Compares with several outcomes, separated by commas."""
 
     def __init__(self, **kwargs: Any) -> None:
-        messages = {"invalid_choice": f"%(value)s is no outcome; there are: {', '.join(Outcome.values)}."}
+        messages = {"invalid_choice": f"%(value)s is not an outcome; use {', '.join(Outcome.values)}."}
         super().__init__(choices=Outcome.choices, error_messages=messages, **kwargs)

@@ -1,7 +1,7 @@
-"""The parameters that choose rows; one that cannot be understood is an error: without it, the question were another.
+"""The filters of the lists. An invalid value is an error: ignoring it would answer another question.
 
-Rows are found by an index wherever one leads to them. Where none does, a page looks at a bounded number of rows
-(`logs.reading.pages`); `PagedFilterSet.scan` tells which.
+Rows are found by an index if one leads to them. Otherwise a page scans a bounded number of rows (`logs.reading.pages`);
+`PagedFilterSet.scan` decides which.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ from logs.reading.fields import (
     IdFilter,
     IntegerFilter,
     ListFilter,
-    MomentFilter,
     OutcomesFilter,
     PrefixFilter,
     SecondsFilter,
     TextFilter,
     TextsFilter,
+    TimeFilter,
     TruthFilter,
     WordsFilter,
 )
@@ -41,9 +41,9 @@ class PagedFilterSet(filters.FilterSet):
     """Filters whose rows are read by pages.
 
     Attributes:
-        SELECTIVE: the names of filters that leave few rows.
+        SELECTIVE: the names of filters that match few rows.
         ORDERED: the names of filters whose rows an index holds in the order of arrival, the most selective first.
-        reads_few: whether so few rows are read that each may be looked at, without asking how many there are.
+        reads_few: whether so few rows are read that each may be tested, without an estimate of their number.
     """
 
     SELECTIVE: ClassVar[set[str]] = set()
@@ -55,7 +55,7 @@ class PagedFilterSet(filters.FilterSet):
 
     @classmethod
     def repeatable(cls) -> set[str]:
-        """Return the names of the filters that accept several values, and so may be repeated."""
+        """Return the names of the filters that accept several values and may be repeated."""
         return {name for name, each in cls.base_filters.items() if isinstance(each, ListFilter)}
 
     @property
@@ -65,11 +65,11 @@ class PagedFilterSet(filters.FilterSet):
 
     @property
     def is_selective(self) -> bool:
-        """Whether the wanted rows are few, so that sorting and sifting them costs nothing."""
+        """Whether so few rows match that sorting and testing them costs nothing."""
         return self.reads_few or bool(self.SELECTIVE & self.given.keys())
 
     def scan(self, column: str) -> QuerySet[Any] | None:
-        """Return the rows to search through for a page in the order of a column; None where the wanted rows suffice."""
+        """Return the rows that a page in the order of a column has to scan; None if the matching rows suffice."""
         given = self.given
         if self.is_selective:
             return None
@@ -81,8 +81,8 @@ class PagedFilterSet(filters.FilterSet):
             return None
         return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
 
-    def fixed_moments(self) -> dict[str, str]:
-        """Return each moment that was given, absolute, so that the pages of one reading keep their bounds."""
+    def absolute_times(self) -> dict[str, str]:
+        """Return the given times as absolute times: all pages of a reading then have the same bounds."""
         return {name: value.isoformat() for name, value in self.given.items() if isinstance(value, datetime)}
 
     def _apply(self, names: Iterable[str]) -> QuerySet[Any]:
@@ -92,7 +92,7 @@ class PagedFilterSet(filters.FilterSet):
         return rows
 
     def _is_short(self) -> bool:
-        """Tell whether the time of arrival is bounded so closely that all its rows may be sorted."""
+        """Return whether the period of arrival is short enough to sort all its rows."""
         given = self.given
         until = given.get("received_before") or timezone.now()
         return "received_after" in given and until - given["received_after"] <= MAX_SORTED
@@ -103,13 +103,13 @@ class PagedFilterSet(filters.FilterSet):
 
 
 class EventFilterSet(PagedFilterSet):
-    """Chooses events."""
+    """Selects events."""
 
     SELECTIVE = {"workflow_id", "pipeline_id", "pipeline", "revision", "tag"}
     ORDERED = ("branch", "author", "job", "workflow", "project", "status")
 
     # fmt: off
-    project         = TextFilter(method="of_project", help_text="Its name, its slug (github/orchard/press) or its id.")
+    project         = TextFilter(method="of_project", help_text="The project's name, id or slug (github/acme/press).")
     organization    = TextFilter(help_text="The organization's name.")
     workflow        = TextFilter(help_text="The workflow's name.")
     job             = TextFilter(help_text="The job's name.")
@@ -117,21 +117,21 @@ class EventFilterSet(PagedFilterSet):
     event_type      = TextFilter(help_text="workflow-completed or job-completed.")
     branch          = TextFilter(help_text="The branch.")
     tag             = TextFilter(help_text="The tag.")
-    revision        = PrefixFilter(method="of_revision", help_text="The commit's hash, or how it begins.")
+    revision        = PrefixFilter(method="of_revision", help_text="The commit's hash or its first characters.")
     author          = TextFilter(help_text="The name of the commit's author.")
     webhook         = TextFilter("name", help_text="The webhook's name in CircleCI.")
     pipeline        = IntegerFilter("pipeline_number", help_text="The pipeline's number.")
     workflow_id     = IdFilter(help_text="The workflow's id.")
     pipeline_id     = IdFilter(help_text="The pipeline's id.")
     trigger         = TextFilter(help_text="What started the pipeline: webhook, api, ...")
-    happened_after  = MomentFilter("happened_at", "gte", help_text="When it happened, at the earliest.")
-    happened_before = MomentFilter("happened_at", "lt", help_text="It happened before that.")
-    received_after  = MomentFilter("received_at", "gte", help_text="When it arrived, at the earliest.")
-    received_before = MomentFilter("received_at", "lt", help_text="It arrived before that.")
-    min_duration    = SecondsFilter("duration_seconds", "gte", help_text="How many seconds it took, at least.")
-    max_duration    = SecondsFilter("duration_seconds", "lte", help_text="How many seconds it took, at most.")
+    happened_after  = TimeFilter("happened_at", "gte", help_text="It happened at this time or later.")
+    happened_before = TimeFilter("happened_at", "lt", help_text="It happened before this time.")
+    received_after  = TimeFilter("received_at", "gte", help_text="It arrived at this time or later.")
+    received_before = TimeFilter("received_at", "lt", help_text="It arrived before this time.")
+    min_duration    = SecondsFilter("duration_seconds", "gte", help_text="The shortest duration in seconds.")
+    max_duration    = SecondsFilter("duration_seconds", "lte", help_text="The longest duration in seconds.")
     verified        = TruthFilter(help_text="Whether a signature proves that CircleCI sent it.")
-    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow, job.")
+    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow or job.")
     # fmt: on
 
     class Meta:
@@ -139,21 +139,21 @@ class EventFilterSet(PagedFilterSet):
         fields: list[str] = []
 
     def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep the events of a project, by its name, its slug or its id."""
+        """Keep events of a project, given by name, slug or id."""
         column, project = project_named(value)
         return rows.filter(**{column: project})
 
     def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep the events of the commits whose hash begins so."""
+        """Keep events of commits whose hash starts with `value`."""
         return rows.of_revision(value)
 
     def holding_words(self, rows: WorkflowEventQuerySet, name: str, value: list[str]) -> WorkflowEventQuerySet:
-        """Keep the events that hold all words."""
+        """Keep events that contain all the words."""
         return rows.filter(HoldsWords(value)) if self._few is None else rows.filter(pk__in=self._few)
 
     @property
     def is_selective(self) -> bool:
-        """Whether the wanted rows are few, so that sorting and sifting them costs nothing."""
+        """Whether so few rows match that sorting and testing them costs nothing."""
         return super().is_selective or ("q" in self.given and self._few is not None)
 
     @cached_property
@@ -162,7 +162,7 @@ class EventFilterSet(PagedFilterSet):
 
 
 class DeliveryFilterSet(PagedFilterSet):
-    """Chooses deliveries."""
+    """Selects deliveries."""
 
     SELECTIVE = {"event"}
     ORDERED = ("outcome",)
@@ -170,10 +170,10 @@ class DeliveryFilterSet(PagedFilterSet):
     # fmt: off
     outcome         = OutcomesFilter(help_text="One or more outcomes, separated by commas or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
-    verified        = TruthFilter(help_text="Whether its signature proves that CircleCI sent it.")
-    event           = IdFilter("event__event_id", help_text="The id of the event it told of.")
-    received_after  = MomentFilter("received_at", "gte", help_text="When it arrived, at the earliest.")
-    received_before = MomentFilter("received_at", "lt", help_text="It arrived before that.")
+    verified        = TruthFilter(help_text="Whether the signature proves that CircleCI sent it.")
+    event           = IdFilter("event__event_id", help_text="The id of its event.")
+    received_after  = TimeFilter("received_at", "gte", help_text="It arrived at this time or later.")
+    received_before = TimeFilter("received_at", "lt", help_text="It arrived before this time.")
     # fmt: on
 
     class Meta:
@@ -181,14 +181,14 @@ class DeliveryFilterSet(PagedFilterSet):
         fields: list[str] = []
 
     def of_webhook(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
-        """Keep the deliveries of a webhook."""
+        """Keep deliveries of a webhook."""
         return rows.alias(webhook_without_index=unindexed("webhook")).filter(webhook_without_index=value)
 
 
 def unindexed(column: str) -> Coalesce:
-    """Return a column of text as no index holds it.
+    """Return a text column in a form that no index holds.
 
-    SQLite, which never counts what its tables hold, takes an index of the column for a way to few rows, and where the
-    index is not in the order of the list, it reads all rows of a value and sorts them.
+    SQLite has no statistics and assumes that an index on the column leads to few rows. If the index does not have the
+    list's order, SQLite reads all rows with a value and sorts them.
     """
     return Coalesce(column, Value(""))

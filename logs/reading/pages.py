@@ -1,8 +1,8 @@
 """Read rows in an order, a page at a time, at a cost that does not grow with the table.
 
-A page starts behind a place, which is a row's key and primary key, not behind a number of rows. Where no index leads
-to the wanted rows, a page looks at `MAX_SCANNED` rows at most and ends there, with fewer rows than asked for or none;
-the next page goes on behind them.
+A page starts after a position, which is a row's sort key and primary key, not after a number of rows. Where no index
+leads to the wanted rows, a page scans at most `MAX_SCANNED` rows and ends there, possibly short or empty; the next page
+continues after them (ADR 4).
 """
 
 from collections.abc import Iterator
@@ -17,29 +17,29 @@ from logs.models.events import DURATION, HAPPENED_AT
 MAX_SCANNED = 5_000
 MAX_PRIMARY_KEY = 2**63 - 1
 
-Key = datetime | float
+SortKey = datetime | float
 Rows = QuerySet[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What rows are sorted by; their primary key makes the order total."""
+    """An order of rows; their primary key makes it total."""
 
     column: str
-    key: Expression | F  # The column, with a value in place of NULL. An index must hold it before the primary key.
-    missing: Key | None = None  # That value; less than any other.
+    key: Expression | F  # The column with a value in place of NULL. An index must hold it before the primary key.
+    missing: SortKey | None = None  # That value; less than any other.
 
-    def place_of(self, row: Model) -> "Place":
-        """Return the place of a row."""
+    def position_of(self, row: Model) -> "Position":
+        """Return a row's position."""
         value = getattr(row, self.column)
-        return Place(key=self.missing if value is None else value, pk=row.pk)
+        return Position(key=self.missing if value is None else value, pk=row.pk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A place in an order."""
+class Position:
+    """A position in an order."""
 
-    key: Any  # A Key.
+    key: Any  # A SortKey.
     pk: int
 
 
@@ -55,69 +55,69 @@ EVENT_ORDERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some rows of a listing, in its order."""
+    """Consecutive rows of a listing, in its order."""
 
     rows: list[Any]
-    end: Place | None  # Where to read on, in the direction of reading; None where nothing follows.
+    end: Position | None  # Where the next page starts, in the direction of reading; None after the last page.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Rows in an order, to be read by pages."""
+    """Rows in an order, read by pages."""
 
     rows: Rows
     order: Order
     descending: bool
-    scan: Rows | None = None  # Rows that hold the wanted ones and that an index holds in this order; a page
-    # searches a bounded number of them. None where `rows` itself is such a selection, or small.
+    scan: Rows | None = None  # A superset of the rows that an index holds in this order; a page scans a bounded number
+    # of it. None if `rows` itself is such a set, or small.
 
-    def page(self, size: int, *, behind: Place | None = None, backwards: bool = False) -> Page:
-        """Return the rows that follow a place.
+    def page(self, size: int, *, after: Position | None = None, backwards: bool = False) -> Page:
+        """Return the rows that follow a position.
 
         Args:
-            size: the most rows to return.
-            behind: where to begin; None begins at the first row, or at the last one when reading backwards.
-            backwards: read towards the first row. The page is in the listing's order all the same.
+            size: the largest number of rows.
+            after: the position; None starts at the first row, or at the last one when reading backwards.
+            backwards: read towards the first row; the page is in the listing's order nevertheless.
         """
         descending = self.descending ^ backwards
-        following = self._follow(self.rows, behind, descending=descending)
-        edge = self._edge(behind, descending=descending)
+        following = self._follow(self.rows, after, descending=descending)
+        edge = self._edge(after, descending=descending)
         if edge is not None:
             following = following.filter(**{"key__gte" if descending else "key__lte": edge})
         found = list(following[: size + 1])
         rows = found[:size]
         end = None
         if len(found) > size:
-            end = self.order.place_of(rows[-1])
+            end = self.order.position_of(rows[-1])
         elif edge is not None:
-            end = Place(key=edge, pk=0 if descending else MAX_PRIMARY_KEY)
+            end = Position(key=edge, pk=0 if descending else MAX_PRIMARY_KEY)
         return Page(rows=rows[::-1] if backwards else rows, end=end)
 
-    def pages(self, size: int, *, behind: Place | None = None) -> Iterator[Page]:
-        """Yield all pages from a place on."""
-        page = self.page(size, behind=behind)
+    def pages(self, size: int, *, after: Position | None = None) -> Iterator[Page]:
+        """Yield all pages after a position."""
+        page = self.page(size, after=after)
         yield page
         while page.end:
-            page = self.page(size, behind=page.end)
+            page = self.page(size, after=page.end)
             yield page
 
-    def _follow(self, rows: Rows, behind: Place | None, *, descending: bool) -> Rows:
+    def _follow(self, rows: Rows, after: Position | None, *, descending: bool) -> Rows:
         ordered: Rows = rows.alias(key=self.order.key).order_by(*(("-key", "-pk") if descending else ("key", "pk")))
-        if behind is None:
+        if after is None:
             return ordered
-        # Not one condition with OR: in that, no database sees a place in an index to start from.
+        # Not a single condition with OR: no database would use it to start inside an index.
         towards, past = ("lte", "gte") if descending else ("gte", "lte")
-        here_and_on = ordered.filter(**{f"key__{towards}": behind.key})
-        following: Rows = here_and_on.exclude(**{"key": behind.key, f"pk__{past}": behind.pk})
+        from_here = ordered.filter(**{f"key__{towards}": after.key})
+        following: Rows = from_here.exclude(**{"key": after.key, f"pk__{past}": after.pk})
         return following
 
-    def _edge(self, behind: Place | None, *, descending: bool) -> Key | None:
-        """Return the key of the last row that a page may look at; None where it may look at all that follow."""
+    def _edge(self, after: Position | None, *, descending: bool) -> SortKey | None:
+        """Return the key of the last row that a page may scan; None if it may scan all that follow."""
         if self.scan is None:
             return None
-        near = self._follow(self.scan, behind, descending=descending).annotate(place=self.order.key)
-        found = near.values("place")[:MAX_SCANNED].aggregate(
-            count=Count("place"), edge=(Min if descending else Max)("place")
+        near = self._follow(self.scan, after, descending=descending).annotate(scanned=self.order.key)
+        found = near.values("scanned")[:MAX_SCANNED].aggregate(
+            count=Count("scanned"), edge=(Min if descending else Max)("scanned")
         )
-        edge: Key | None = found["edge"] if found["count"] == MAX_SCANNED else None
+        edge: SortKey | None = found["edge"] if found["count"] == MAX_SCANNED else None
         return edge

@@ -1,4 +1,4 @@
-"""Full-text search over events: words, by PostgreSQL's GIN index or SQLite's FTS5, which migration 0003 makes.
+"""Full-text search over events, with PostgreSQL's GIN index or SQLite's FTS5; migration 0003 creates both.
 
 Both indexes split text into words at spaces. Words of scripts that are written without spaces are therefore searched
 for as substrings, without an index.
@@ -17,11 +17,11 @@ from django.db.models.sql.compiler import SQLCompiler
 
 SEARCHED_COLUMNS = ("commit_subject", "branch", "author", "workflow", "job")
 FEW = 2_000
-# PostgreSQL's index gives the first row of a word only after it has gone through all rows that hold it. Where so many
-# are expected, it is not asked. The estimate may be wrong: then a search takes longer or finds a page's rows less soon.
+# PostgreSQL's index returns a word's first row only after reading all rows with the word. If more rows than this are
+# expected, the index is not used. If the estimate is wrong, a search or a page takes longer.
 MANY = 20_000
 
-# As the indexes have it. PostgreSQL by itself takes "feature/login" for a path and "v1.2" for a host, each one word.
+# As in the index. By default PostgreSQL reads "feature/login" as a path and "v1.2" as a host, each a single word.
 POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ plainto_tsquery('simple', %s)"
 LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
@@ -83,7 +83,7 @@ def _few_keys(sql: str, query: str) -> list[int] | None:
 
 
 def _estimated_rows(sql: str, query: str) -> int:
-    """Return how many rows PostgreSQL expects, by its statistics; close enough to tell few from very many."""
+    """Return how many rows PostgreSQL expects; accurate enough to distinguish few from very many."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [query])
         ((explained,),) = cursor.fetchone()
@@ -91,9 +91,9 @@ def _estimated_rows(sql: str, query: str) -> int:
 
 
 class HoldsWords(Func):
-    """Whether an event's searched columns together hold each of some words; case does not matter.
+    """Whether an event's searched columns together contain each of the words, in any case.
 
-    For events that are many or that something else leads to: no index leads from the words to them.
+    Use it when many events match or another condition finds them: it does not use the index on words.
     """
 
     output_field = BooleanField()
@@ -109,8 +109,8 @@ class HoldsWords(Func):
         text = self._text(compiler)
         if are_spaceless(self.words):
             return self._holds_parts(text)
-        # The letters first: a row without them need not be taken to pieces, which costs ten times as much.
-        # IS TRUE keeps PostgreSQL from the index, which gives a word's first row only after all rows that hold it.
+        # LIKE first: splitting a row into words costs ten times as much.
+        # IS TRUE keeps PostgreSQL from using the index, which returns a word's first row only after reading them all.
         conditions = [LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
         return " AND ".join(condition.format(text) for condition in conditions), [*self.words, " ".join(self.words)]
 
@@ -121,7 +121,7 @@ class HoldsWords(Func):
         if are_spaceless(self.words):
             return self._holds_parts(self._text(compiler))
         key, _ = compiler.compile(self.source_expressions[0])
-        # Without the plus, SQLite would read all rows of the list, and sort them.
+        # Without the plus sign, SQLite would read all rows of the list and sort them.
         return f"+{key} IN ({SQLITE_ROWIDS})", [_sqlite_query(self.words)]
 
     def _text(self, compiler: SQLCompiler) -> str:

@@ -16,7 +16,7 @@ from logs.models import Delivery, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_of
 from logs.reading.cursors import Cursor, Direction, Reading
-from logs.reading.pages import Place
+from logs.reading.pages import Position
 from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
@@ -295,8 +295,8 @@ def test_looking_for_newer_ones_costs_one_query(admin_client, events, django_ass
 def test_after_hours_out_of_sight_a_look_is_bounded(admin_client, events, monkeypatch):
     monkeypatch.setattr("logs.reading.pages.MAX_SCANNED", 10)
     make_event(200, name="CircleCI").save()
-    place = Place(key=make_event(-1).received_at, pk=0)
-    cursor = Cursor(ordering="-received_at", direction=Direction.PREV, place=place).encode()
+    position = Position(key=make_event(-1).received_at, pk=0)
+    cursor = Cursor(ordering="-received_at", direction=Direction.PREV, position=position).encode()
     seen = []
     for _ in range(13):
         cursor, seen_now = newer(admin_client, cursor, webhook="CircleCI")

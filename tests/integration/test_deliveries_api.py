@@ -156,12 +156,12 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
             "outcome=lost",
             "invalid_parameter",
             (
-                "outcome: lost is no outcome; there are: logged, updated, duplicate, ping, expired, unverified, "
+                "outcome: lost is not an outcome; use logged, updated, duplicate, ping, expired, unverified, "
                 "malformed, forbidden, rejected."
             ),
         ),
-        ("outcome=logged,lost", "invalid_parameter", "outcome: lost is no outcome; there are: "),
-        ("outcome=LOGGED", "invalid_parameter", "outcome: LOGGED is no outcome"),
+        ("outcome=logged,lost", "invalid_parameter", "outcome: lost is not an outcome; use "),
+        ("outcome=LOGGED", "invalid_parameter", "outcome: LOGGED is not an outcome"),
         ("verified=yes", "invalid_parameter", "verified: It must be true or false."),
         ("received_after=yesterday", "invalid_parameter", "received_after: Invalid time 'yesterday'"),
         ("webhook=" + "x" * 501, "invalid_parameter", "webhook: "),

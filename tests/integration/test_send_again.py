@@ -128,7 +128,7 @@ def test_a_rate_is_for_sending(arguments):
 
 
 def test_names_a_filter_that_cannot_be_understood(local):
-    with pytest.raises(CommandError, match="--status: There is nothing before, after or between commas"):
+    with pytest.raises(CommandError, match="--status: A value is missing before, after or between commas"):
         run("--to", local, "--status", "failed,")
 
 

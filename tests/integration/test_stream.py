@@ -155,7 +155,7 @@ def test_chooses_by_the_filters_of_the_list(follower):
 
 
 def test_moves_on_past_what_the_filters_leave_out(follower, monkeypatch):
-    monkeypatch.setattr(stream, "MAX_LOOKED_AT", 2)
+    monkeypatch.setattr(stream, "MAX_SCANNED", 2)
     keep(5, outcome=Outcome.PING)
     wanted = keep(1)
     assert follow(follower, outcome="logged") == [[], [], wanted]

@@ -235,9 +235,9 @@ def test_a_look_costs_the_same_however_many_events_the_filters_leave_out(deliver
     with time_machine.travel("2026-05-04 10:00"):
         arrival(deliver)()
     with django_assert_num_queries(4) as queries:
-        assert not list(following.look())
+        assert not list(following.poll())
     with django_assert_num_queries(4) as queries:
-        assert not list(following.look())
+        assert not list(following.poll())
     assert "2026-05-04 09:5" in queries[-1]["sql"]
 
 
@@ -274,7 +274,7 @@ def test_a_long_line_is_not_broken(tail, deliver):
 
 
 def test_names_a_filter_that_cannot_be_understood():
-    with pytest.raises(CommandError, match="--status: There is nothing before, after or between commas"):
+    with pytest.raises(CommandError, match="--status: A value is missing before, after or between commas"):
         call_command("tail", "--status", ",")
 
 

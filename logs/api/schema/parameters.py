@@ -34,7 +34,7 @@ FILTERS: dict[type[filters.Filter], Schema] = {
     fields.TruthFilter: {"type": "boolean"},
     fields.IntegerFilter: {"type": "integer", "minimum": 0, "maximum": MAX_PRIMARY_KEY},
     fields.SecondsFilter: {"type": "number", "minimum": 0, "maximum": 1e50},
-    fields.MomentFilter: {
+    fields.TimeFilter: {
         "type": "string",
         "anyOf": [
             {"format": "date-time"},
@@ -126,7 +126,7 @@ def _in_query(name: str, view: Any) -> Parameter:
     each = view.filterset_class.base_filters[name]
     schema, example = FILTERS[type(each)], EXAMPLES[name]
     is_list = schema["type"] == "array"
-    note = MOMENT_NOTE if type(each) is fields.MomentFilter else ""
+    note = MOMENT_NOTE if type(each) is fields.TimeFilter else ""
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.

@@ -16,7 +16,7 @@ from logs.models import Delivery
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 from logs.reading.query import read_filters, read_whole_number
 from logs.reading.stream import deliveries as stream
-from logs.reading.stream.cursors import NOW, place
+from logs.reading.stream.cursors import NOW, start_after
 
 MAX_WAIT_SECONDS = 25  # Proxies give up on an answer after 30 seconds or more.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
@@ -45,8 +45,8 @@ class DeliveryStreamView(ReadingView):
         filterset = read_filters(self.filterset_class, query, Delivery.objects.all())
         limit = read_whole_number(query, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
         seconds = read_whole_number(query, "wait", default=MAX_WAIT_SECONDS, least=0, most=MAX_WAIT_SECONDS)
-        after = place(query.get("after", NOW))
-        batch, headers = stream.look(filterset, after=after, limit=limit), {}
+        after = start_after(query.get("after", NOW))
+        batch, headers = stream.poll(filterset, after=after, limit=limit), {}
         if seconds and batch.is_last:
             if waiting_places.acquire(blocking=False):
                 try:

@@ -67,7 +67,7 @@ class Command(CommandWithExamples):
 
     def _show(self, following: Following, console: Console, *, bell: bool) -> None:
         is_bad = False
-        for event in following.look():
+        for event in following.poll():
             console.print(event_line(event), soft_wrap=True)
             is_bad = is_bad or tone_of(event.status) is Tone.BAD
         if is_bad and bell and console.is_terminal:

@@ -21,7 +21,7 @@ from logs.management.terminal import printable
 from logs.models import Delivery
 from logs.reading.query import read_filters
 from logs.reading.stream import deliveries as stream
-from logs.reading.stream.cursors import NOW, encode_cursor, place
+from logs.reading.stream.cursors import NOW, encode_cursor, start_after
 
 # Silence for READ_TIMEOUT_SECONDS is a dead connection, on every system and behind every proxy: options of keep-alive
 # differ between systems, and tell only that the nearest proxy is there. So the site, which could keep an answer back
@@ -150,7 +150,7 @@ class OwnLog:
         try:
             # The present is a place in the log that must be known before there is anything to lose by an outage.
             seconds = 0 if after == NOW else WAIT_SECONDS
-            batch = stream.wait(self._filterset, after=place(after), limit=BATCH_SIZE, seconds=seconds)
+            batch = stream.wait(self._filterset, after=start_after(after), limit=BATCH_SIZE, seconds=seconds)
         except InvalidQuery as error:
             raise Refused(f"{error} Begin anew with --since.") from error
         except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Follow events as they are written, by looking again and again at what an index holds last."""
+"""Follow events as they are written, by polling the end of an index."""
 
 import time
 from collections import deque
@@ -19,11 +19,11 @@ PAGE_SIZE = 1_000
 
 
 class Following:
-    """Events of a selection in the order in which they were written, each version of each event once.
+    """The selected events in the order they are written, each version of each event once.
 
     Args:
         events: the selection.
-        since: where to begin; None leaves out what was written before now.
+        since: where to start; None skips everything written before now.
     """
 
     def __init__(self, events: QuerySet[WorkflowEvent], since: datetime | None) -> None:
@@ -32,13 +32,13 @@ class Following:
         self._ends: deque[tuple[float, LogEnd]] = deque([(time.monotonic(), log_end())])
         self._known = set[tuple[int, datetime | None]]()
         if since is None:
-            for _ in self.look():
+            for _ in self.poll():
                 pass
 
-    def look(self) -> Iterator[WorkflowEvent]:
-        """Yield what was written since the last look, the oldest first; take all of it before the next look."""
-        # Back by what may still be uncommitted; the versions are told apart. Asked first, and of all events: the next
-        # look need not pass over again what the selection leaves out.
+    def poll(self) -> Iterator[WorkflowEvent]:
+        """Yield what was written since the last poll, oldest first. Exhaust it before the next poll."""
+        # SETTLED_AFTER earlier, because a transaction may still be open; versions already seen are skipped. Read first,
+        # and from all events: the next poll does not scan again what the selection excludes.
         settled, end = _newest() - SETTLED_AFTER, log_end()
         found = set[tuple[int, datetime | None]]()
         for event in self._written():
@@ -53,12 +53,12 @@ class Following:
         in_order = self._events.filter(changed_at__gte=self._since)
         pages = Listing(rows=in_order, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
         yield from chain.from_iterable(page.rows for page in pages)
-        # If a clock was set back, or another host's is slow, new events have times before those already read.
+        # If a clock was set back or another host's is slow, new events have earlier times than those already read.
         (_, end), earlier = self._ends[0], self._events.filter(changed_at__lt=self._since)
         yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
 
     def _settle(self, end: LogEnd) -> None:
-        """Drop all ends of the log before the last one that is older than any open transaction."""
+        """Drop all log ends before the last one that is older than any open transaction."""
         now = time.monotonic()
         self._ends.append((now, end))
         while now - self._ends[1][0] > SETTLED_AFTER.total_seconds():

@@ -1,7 +1,6 @@
-"""Places in the stream of deliveries, from which clients read on."""
+"""Cursors of the stream of deliveries."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 
 from django.db import OperationalError, connection
@@ -9,13 +8,14 @@ from django.db.models import Max
 
 from logs.exceptions import InvalidQuery
 from logs.models import Delivery
+from logs.reading.cursors import decode, encode
 from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.reading.stream.settling import writers_finish
 from logs.times import parse_moment
 
 NOW, START = "now", "start"
-WRITING_SECONDS = 2  # To find the present, so long is waited for those who are writing; mostly it takes milliseconds.
-MAX_OVERTAKING = 1_000  # So many deliveries may be kept while another one's body is still coming in.
+WRITING_SECONDS = 2  # How long finding the newest delivery waits for open transactions; usually milliseconds.
+MAX_OVERTAKING = 1_000  # How many deliveries may be stored while another one's body is still arriving.
 
 _CURSOR = re.compile(r"stream ([0-9]{1,19})", re.ASCII)
 # fmt: off
@@ -26,16 +26,16 @@ _LAST_GIVEN = {
 # fmt: on
 
 
-def place(text: str) -> int:
-    """Return the key behind which to read on; 0 stands before the first delivery.
+def start_after(text: str) -> int:
+    """Return the key after which to read; 0 is before the first delivery.
 
     Args:
-        text: ``now`` for what comes next, ``start`` for all that is kept, a moment for what arrived since then, or a
-            cursor.
+        text: ``now`` for later deliveries, ``start`` for all stored ones, a time for those that arrived since then, or
+            a cursor.
 
     Raises:
-        InvalidCursor: it is none of these, or a cursor that this log has not come to; the message says what to do.
-        OperationalError: what is being written takes too long to tell what comes next.
+        InvalidQuery: it is none of these, or a cursor beyond the end of this log.
+        OperationalError: an open transaction takes too long to tell which delivery is the newest.
     """
     if text == NOW:
         return newest_key()
@@ -43,7 +43,7 @@ def place(text: str) -> int:
         return 0
     key = _decode(text)
     if key is None:
-        return _key_before(_moment(text))
+        return _key_before(_time(text))
     if key > _last_given_key():
         raise InvalidQuery(
             "The cursor is beyond the end of the log, which must have been restored from a backup or recreated: "
@@ -54,32 +54,32 @@ def place(text: str) -> int:
 
 
 def newest_key() -> int:
-    """Return the key of the delivery that was kept last; nothing appears before it any more.
+    """Return the newest delivery's key, once no lower key can still be committed.
 
     Raises:
-        OperationalError: somebody has been writing for too long; what is written may get a lower key.
+        OperationalError: a transaction that may commit a lower key has been open for too long.
     """
     newest: int | None = Delivery.objects.aggregate(newest=Max("pk"))["newest"]
     if not writers_finish(within_seconds=WRITING_SECONDS):
-        raise OperationalError(f"deliveries have been being written for {WRITING_SECONDS} seconds")
+        raise OperationalError(f"a transaction has been writing deliveries for {WRITING_SECONDS} seconds")
     return newest or 0
 
 
 def encode_cursor(key: int) -> str:
-    """Return a key as clients get it; its inside is no promise to them."""
-    return urlsafe_b64encode(f"stream {key}".encode()).decode().rstrip("=")
+    """Return the cursor after a delivery's key."""
+    return encode(f"stream {key}")
 
 
 def _decode(text: str) -> int | None:
-    """Return the key in a cursor; None where it is no cursor."""
+    """Return the key in a cursor; None if the text is not a cursor."""
     try:
-        inside = _CURSOR.fullmatch(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode())
+        inside = _CURSOR.fullmatch(decode(text))
     except ValueError:
         return None
     return min(int(inside[1]), MAX_PRIMARY_KEY) if inside else None
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     try:
         return parse_moment(text)
     except ValueError as error:
@@ -89,16 +89,16 @@ def _moment(text: str) -> datetime:
         ) from error
 
 
-def _key_before(moment: datetime) -> int:
-    """Return the key behind which all that arrived since a moment was kept."""
-    arrived = Delivery.objects.filter(received_at__gte=moment).order_by("received_at", "pk")
-    # Not only the first: those that arrived a little later, but whose bodies came faster, have lower keys.
+def _key_before(time: datetime) -> int:
+    """Return the key after which all deliveries since a time are stored."""
+    arrived = Delivery.objects.filter(received_at__gte=time).order_by("received_at", "pk")
+    # Not only the first: a delivery that started later, but whose body arrived faster, has a lower key.
     keys = list(arrived.values_list("pk", flat=True)[:MAX_OVERTAKING])
     return min(keys) - 1 if keys else newest_key()
 
 
 def _last_given_key() -> int:
-    """Return the highest key that was ever given out; it stays when retention removes its delivery."""
+    """Return the highest key ever assigned, even if retention has removed its delivery."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_GIVEN[connection.vendor])
         row = cursor.fetchone()

@@ -1,8 +1,8 @@
-"""Tell when a key that is missing among deliveries will stay missing.
+"""Decide when a gap among the keys of deliveries is final.
 
-PostgreSQL gives keys out before a transaction commits, so that a lower one may appear after a higher one. But it gives
-them to transactions that have announced by a lock that they write, and show it until what they wrote is visible. Once
-all who were writing when a higher key was seen have finished, nothing lower can come. SQLite has one writer at a time.
+PostgreSQL assigns keys before a transaction commits, so a lower key may appear after a higher one. A transaction holds
+a lock on the table from before it gets a key until its rows are visible. Once every transaction that held this lock
+when a higher key was seen has ended, no lower key can appear. SQLite has one writer at a time.
 """
 
 import time
@@ -20,7 +20,7 @@ _WRITERS = """
 
 
 def writers_finish(*, within_seconds: float) -> bool:
-    """Wait until all who are writing deliveries now have finished; return False if some do not in that time."""
+    """Wait until all transactions that are writing deliveries now have ended; return False if some do not in time."""
     deadline = time.monotonic() + within_seconds
     unfinished = _writers()
     while unfinished:
