@@ -1,4 +1,4 @@
-"""Every error as JSON: ``{"detail": words for people, "code": a word for programs}``."""
+"""Errors as JSON: ``{"detail": a message for people, "code": a stable word for programs}``."""
 
 import logging
 import sqlite3
@@ -25,23 +25,23 @@ from logs.exceptions import (
 )
 
 RETRY_AFTER_SECONDS = 10
-# SQLSTATE codes: a missing privilege, and a table and a column that no migration has created yet.
+# SQLSTATE codes: a missing privilege, and a table or a column that no migration has created yet.
 OF_THE_SITE = ("42501", "42P01", "42703")
 
 logger = logging.getLogger(__name__)
 
 
 class DatabaseUnavailable(exceptions.APIException):
-    """The database is unreachable, locked, full or not writable: nothing was written; the client may send again."""
+    """The database is unreachable, locked, full or not writable. Nothing was written; the client may send again."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The database is unavailable; send the request again later, nothing is doubled by that."
+    default_detail = "The database is unavailable. Send the request again later; nothing will be logged twice."
     default_code = "database_unavailable"
-    wait = RETRY_AFTER_SECONDS  # REST framework makes a Retry-After header of it.
+    wait = RETRY_AFTER_SECONDS  # REST framework sends it as Retry-After.
 
 
 class BadRequest(exceptions.APIException):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "bad_request"
@@ -54,7 +54,7 @@ class UnsupportedContentType(exceptions.APIException):
 
 
 class UnsupportedContentEncoding(exceptions.APIException):
-    """The body is compressed; the answer's Accept-Encoding says what is accepted (RFC 9110, 15.5.16)."""
+    """The body is compressed; the answer's Accept-Encoding lists the accepted encodings (RFC 9110, 15.5.16)."""
 
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
@@ -88,7 +88,7 @@ class ServerEndsBrokenStreams(exceptions.APIException):
     default_code = "server_ends_broken_streams"
 
 
-# What each of the application's own exceptions means in HTTP.
+# The meaning of each of the application's exceptions in HTTP.
 MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     SignatureRefused: exceptions.AuthenticationFailed,
     PayloadMalformed: BadRequest,
@@ -101,12 +101,12 @@ MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
 
 
 def http_error(error: WebhookLogError) -> exceptions.APIException:
-    """Return what an exception of the application's means in HTTP."""
+    """Return the API exception for one of the application's exceptions."""
     return MEANINGS[type(error)](str(error), error.code)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer what a REST view raised; None leaves it to Django, which answers 500."""
+    """Answer an exception of a REST view; None leaves it to Django, which answers 500."""
     if isinstance(error, WebhookLogError):
         error = http_error(error)
     elif isinstance(error, InvalidQuery):
@@ -125,8 +125,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 def _database_meaning(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, DataError):
-        # A NUL, say, which PostgreSQL refuses even to look for.
-        return BadRequest("The request holds a text that the database cannot.", "unstorable_text")
+        # For example a NUL, which PostgreSQL rejects even in a query.
+        return BadRequest("The request contains a text that the database cannot store.", "unstorable_text")
     if isinstance(error, OperationalError | InterfaceError | InternalError) or _is_of_the_site(error):
         logger.error("the database failed: %s", error)
         return DatabaseUnavailable()
@@ -134,13 +134,13 @@ def _database_meaning(error: Exception) -> exceptions.APIException | None:
 
 
 def _is_of_the_site(error: Exception) -> bool:
-    """Whether the operator must fix the database, although the driver reports an error in the statement."""
+    """Return whether the operator must fix the database, although the driver reports an error in the statement."""
     is_of_damaged_file = type(error.__cause__) is sqlite3.DatabaseError
     return is_of_damaged_file or getattr(error.__cause__, "sqlstate", None) in OF_THE_SITE
 
 
 class DatabaseErrorMiddleware:
-    """Answers what the database makes of a request outside REST views, as `exception_handler` does inside."""
+    """Answers database errors outside REST views, as `exception_handler` does inside them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -150,7 +150,7 @@ class DatabaseErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a failure of the database; None leaves any other to Django."""
+        """Answer a database error; None leaves any other exception to Django."""
         meaning = _database_meaning(exception)
         if meaning is None:
             return None

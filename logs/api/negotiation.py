@@ -1,4 +1,4 @@
-"""Choose the format of an answer."""
+"""Select the format of an answer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from logs.exceptions import InvalidQuery
 
 
 class FirstRenderer(BaseContentNegotiation):
-    """Answers in the view's first format, whatever the client accepts: a webhook must never be refused for that."""
+    """Answers in the view's first format, whatever the client accepts; a webhook must not fail because of Accept."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Return the view's first parser."""
@@ -27,14 +27,14 @@ class FirstRenderer(BaseContentNegotiation):
 
 
 class FormatOrAccept(DefaultContentNegotiation):
-    """Answers in the format that ``?format=`` names, or else in one that the client accepts."""
+    """Answers in the format that ``?format=`` names, otherwise in one that the client accepts."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """Return the renderer and its media type.
 
         Raises:
-            InvalidQuery: there is no such format.
-            NotAcceptable: the client accepts none.
+            InvalidQuery: the format is unknown.
+            NotAcceptable: the client accepts none of the formats.
         """
         name = request.query_params.get("format")
         return _named(name, renderers) if name else super().select_renderer(request, renderers, format_suffix)

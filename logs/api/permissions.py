@@ -1,4 +1,4 @@
-"""Who may read the log, and who may replay."""
+"""The permissions that requests need."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from logs.permissions import VIEW_EVENTS
 
 
 def may(request: Request, permission: str) -> bool:
-    """Whether the request's user has a permission; PUBLIC_READ gives everybody that of viewing events."""
+    """Return whether the user has a permission; with PUBLIC_READ, every client may view events."""
     return (permission == VIEW_EVENTS and settings.PUBLIC_READ) or request.user.has_perm(permission)
 
 
 class HasPermissions(BasePermission):
-    """Lets in users who have all the permissions that the view's ``required_permissions`` name."""
+    """Allows users who have all of the view's ``required_permissions``."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell whether the request may be answered; False asks for credentials.
+        """Return whether the request is allowed; False asks for credentials.
 
         Raises:
-            PermissionDenied: somebody is signed in, but lacks a permission.
+            PermissionDenied: the user is signed in but lacks a permission.
         """
         missing = [permission for permission in view.required_permissions if not may(request, permission)]
         if missing and request.user.is_authenticated:
             raise PermissionDenied(
-                f"This needs the permission {missing[0]}; an administrator can give it to {request.user}.",
+                f"This needs the permission {missing[0]}; an administrator can grant it to {request.user}.",
                 "permission_denied",
             )
         return not missing

@@ -1,4 +1,4 @@
-"""Rows as CSV and as JSON lines, one after the other, so that any number of them needs the same memory."""
+"""Rows as CSV and as JSON lines, one by one: any number of them needs the same memory."""
 
 import csv
 import json
@@ -25,12 +25,12 @@ FORMULA_INSIDE = re.compile(rf"(?<![{SKIPPED}])([{SKIPPED}]*[{SEPARATORS}][{BLAN
 
 
 class LinesRenderer(BaseRenderer):
-    """Writes objects one a line; the view tells their names in ``columns``."""
+    """Writes one object per line; the view's ``columns`` are the names of its fields."""
 
     charset = "utf-8"
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
-        """Yield the lines, each with its end."""
+        """Yield the lines with their line ends."""
         raise NotImplementedError
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
@@ -46,12 +46,12 @@ class JSONLinesRenderer(LinesRenderer):
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
         """Yield a line for each object."""
-        # In ASCII, because some clients end a line at each of Unicode's line separators too.
+        # In ASCII, because some clients also split lines at Unicode's line separators.
         return (json.dumps(each) + "\n" for each in objects)
 
 
 class CSVRenderer(LinesRenderer):
-    """Writes comma-separated values (RFC 4180) under a line of names; what is missing is empty.
+    """Writes comma-separated values (RFC 4180) after a header line; missing values are empty.
 
     A text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises. If the locale's
     separator is not the comma, parts of a text become cells of their own; these are prefixed too.
@@ -63,7 +63,7 @@ class CSVRenderer(LinesRenderer):
     has_bom = False  # Whether to begin with a byte order mark; without one, Excel does not recognise UTF-8.
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
-        """Yield the line of names and a line for each object."""
+        """Yield the header line and a line for each object."""
         writer = csv.writer(_Echo())
         yield ("\ufeff" if self.has_bom else "") + writer.writerow(columns)
         for each in objects:
@@ -71,7 +71,7 @@ class CSVRenderer(LinesRenderer):
 
 
 class _Echo:
-    """A file that hands back what is written to it."""
+    """A file whose ``write`` returns the text."""
 
     def write(self, line: str) -> str:
         return line
@@ -84,6 +84,6 @@ def _cell(value: Any) -> Any:
 
 
 def _harmless(text: str) -> str:
-    # Few texts hold a separator; to search each for a formula after one would double the time of an export.
+    # Few texts contain a separator. Searching every text for formulas after one would double the time of an export.
     safe = FORMULA_INSIDE.sub(r"\1'", text) if SEPARATOR.search(text) else text
     return f"'{safe}" if FORMULA.match(safe) else safe

@@ -1,7 +1,7 @@
-"""Bound how many requests a client may make in a minute, across all processes of this machine.
+"""Limit each client's requests per minute, across all processes of this machine.
 
-The counts stand in an SQLite file of their own. In the main database each would take the write lock and wait for the
-disk, and so make deliveries wait for readers.
+The counts have an SQLite file of their own. In the main database, each count would take the write lock and wait for the
+disk, and deliveries would wait for readers.
 """
 
 import logging
@@ -26,13 +26,13 @@ from rest_framework.views import APIView
 from logs.api.authentication import TooManySignIns
 from logs.http.client import counted_address
 
-WAIT_SECONDS = 0.1  # For other threads and processes; then a request is not counted.
-SILENT_SECONDS = 600  # After a line in the log about requests that were not counted.
+WAIT_SECONDS = 0.1  # For other threads and processes; after that, a request is not counted.
+SILENT_SECONDS = 600  # Between two log lines about requests that were not counted.
 
-# Counting is one step of SQLite's. Over the two steps of INSERT ... RETURNING a thread would keep the write lock while
-# it waits to go on in Python: among busy threads ten milliseconds and more, and not a few hundredths of one.
-# Ten old rows go at a time: the file stays small, and nobody waits until a flood's are gone. The minute before is kept
-# for threads that looked at the clock just before it ended.
+# Counting is a single step of SQLite. INSERT ... RETURNING takes two, and between them a thread would hold the write
+# lock while it waits for Python's: 10 ms and more among busy threads, instead of a few hundredths of a millisecond.
+# Each count deletes ten old rows: the file stays small, and no request waits until a flood's rows are deleted. The
+# previous minute's rows stay for threads that read the clock just before it ended.
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS requests (minute INTEGER, client TEXT, count INTEGER, PRIMARY KEY (minute, client))
         WITHOUT ROWID;
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How much of API_REQUESTS_PER_MINUTE a client has used."""
+    """A client's use of API_REQUESTS_PER_MINUTE."""
 
     requests: int
     limit: int
@@ -62,7 +62,7 @@ class Usage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that tell the client."""
+        """The headers that report the usage."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(max(0, self.limit - self.requests)),
@@ -71,52 +71,52 @@ class Usage:
 
 
 class ThrottledView(APIView):
-    """Counts each request for its token, user or address, and refuses those beyond the limit.
+    """Counts each request for its token, user or IP address, and rejects those beyond the limit.
 
-    Among a view's bases it stands before one that makes one answer of another, a 304 say, so that each tells the usage.
+    List it before any base class that replaces the response, for example by a 304: every response reports the usage.
     """
 
-    client: str  # For whom the request counts.
+    client: str  # The client for which the request counts.
     usage: Usage | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, and tell the usage."""
+        """Add rate-limit headers to the response."""
         response = super().dispatch(request, *args, **kwargs)
         if isinstance(response, SimpleTemplateResponse):  # It may become a 304 when it is rendered.
-            response.add_post_render_callback(self._tell_usage)
+            response.add_post_render_callback(self._add_headers)
         else:
-            self._tell_usage(response)
+            self._add_headers(response)
         return response
 
-    def _tell_usage(self, response: HttpResponseBase) -> None:
+    def _add_headers(self, response: HttpResponseBase) -> None:
         for name, value in self.usage.headers.items() if self.usage else ():
             response.headers[name] = value
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count the request, also one that is refused before anybody knows who sends it.
+        """Count the request, even if it is rejected before its client is known.
 
         Raises:
-            Throttled: there have been too many.
+            Throttled: the client has made too many requests.
         """
         self.client = f"address {counted_address(request._request)}"
         try:
             super().initial(request, *args, **kwargs)
         finally:
             self.usage = _usage(COUNT, self.client)
-            _refuse_excess(self.usage)
+            _reject_excess(self.usage)
 
     def perform_authentication(self, request: Request) -> None:
-        """Find out who sends the request, and look at no credentials of an address that has sent too many wrong ones.
+        """Authenticate the request, unless its IP address has sent too many wrong credentials.
 
         Raises:
-            AuthenticationFailed: the credentials are wrong, which counts for their address.
-            Throttled: there have been too many of these: even right ones would only tell a guess from another.
+            AuthenticationFailed: the credentials are wrong; this counts for their address.
+            Throttled: the address has sent too many wrong ones. Right ones are rejected, too, to confirm no guess.
             TooManySignIns: too many passwords are being checked at the same time.
         """
         address = self.client
         if "authorization" in request.headers:
-            self.client = f"wrong credentials of {address}"  # Until they prove right.
-            _refuse_excess(_usage(FORESEE, self.client))
+            self.client = f"wrong credentials of {address}"  # Until they turn out to be right.
+            _reject_excess(_usage(FORESEE, self.client))
         try:
             super().perform_authentication(request)
         except TooManySignIns:
@@ -126,22 +126,22 @@ class ThrottledView(APIView):
 
 
 def _identity(request: Request) -> str | None:
-    """Return the token or else the user of an authenticated request; None where nobody has signed in."""
+    """Return the token or the user of an authenticated request; None if it is anonymous."""
     if hasattr(request.auth, "pk"):
         return f"token {request.auth.pk}"
     return f"user {request.user.pk}" if request.user.is_authenticated else None
 
 
-def _refuse_excess(usage: Usage | None) -> None:
+def _reject_excess(usage: Usage | None) -> None:
     if usage and usage.requests > usage.limit:
         raise Throttled(
             usage.reset_seconds,
-            f"More than {usage.limit} requests in a minute; the setting API_REQUESTS_PER_MINUTE says how many may be.",
+            f"More than {usage.limit} requests in a minute; see the setting API_REQUESTS_PER_MINUTE.",
         )
 
 
 def _usage(statement: str, client: str) -> Usage | None:
-    """Return what COUNT makes or FORESEE finds of a client's usage; None without a limit, or without counts."""
+    """Return the client's usage this minute; None if throttling is off or the store is unavailable."""
     limit = settings.API_REQUESTS_PER_MINUTE
     if not limit:
         return None
@@ -151,14 +151,14 @@ def _usage(statement: str, client: str) -> Usage | None:
 
 
 class _Own(local):
-    """What each thread has of its own."""
+    """The state of one thread."""
 
     connection: sqlite3.Connection | None = None
-    inode: int | None = None  # Of the file that the connection was opened to.
+    inode: int | None = None  # Of the connection's file.
 
 
 class Counts:
-    """The counts in a file, to which each thread has a connection of its own."""
+    """The counts in a file; each thread has its own connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -167,9 +167,9 @@ class Counts:
         self._silence = Lock()
 
     def execute(self, statement: str, minute: int, client: str) -> int | None:
-        """Return the count that COUNT makes, or FORESEE says it would make.
+        """Return the count after COUNT, or the one that FORESEE predicts.
 
-        None where the file cannot be used: nobody is refused then, since a log that can be read matters more.
+        None if the file cannot be used. No request is rejected then: reading the log matters more than the limit.
         """
         try:
             connection = self._connect()
@@ -181,29 +181,29 @@ class Counts:
         return count or 1
 
     def close(self) -> None:
-        """Close this thread's connection; its next request opens another one."""
+        """Close this thread's connection; its next request opens a new one."""
         if self._own.connection:
             self._own.connection.close()
             self._own.connection = None
 
     def _connect(self) -> sqlite3.Connection:
-        """Return this thread's connection to the file, which somebody may have removed since it was opened."""
+        """Return this thread's connection; reopen the file if it was removed."""
         connection = self._own.connection
         if connection is None or self._own.inode != _inode(self._path):
             self.close()
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=WAIT_SECONDS, isolation_level=None)
             self._own.connection, self._own.inode = connection, _inode(self._path)
-            # Nothing waits for the disk. What a power cut spoils is made anew.
+            # Nothing waits for the disk. A file damaged by a power cut is recreated.
             connection.execute("PRAGMA synchronous = OFF")
-            # SQLite does not wait for another process that does the same to a new file; one of them is enough.
+            # SQLite does not wait for another process that does the same to a new file; one of them suffices.
             with suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
         return connection
 
     def _give_up(self, error: OSError | sqlite3.Error) -> None:
-        """Close the file, for the next request to open it anew, and say so unless that was said lately."""
+        """Close the file, so that the next request reopens it, and log this at most every SILENT_SECONDS."""
         self.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             for suffix in ("-wal", "-shm", ""):
@@ -225,7 +225,7 @@ def _inode(path: Path) -> int | None:
 def counts() -> Counts:
     """Return this process's counts.
 
-    A fork inherits those of its parent, which it must neither use nor close, under an id that it never asks for.
+    A forked process must neither use nor close its parent's connections; it has another process id and never sees them.
     Source: https://www.sqlite.org/howtocorrupt.html, section 2.6 (read 2026-11-23).
     """
     return _counts(os.getpid(), settings.API_REQUESTS_FILE)

@@ -131,7 +131,7 @@ class EventFilterSet(PagedFilterSet):
     min_duration    = SecondsFilter("duration_seconds", "gte", help_text="The shortest duration in seconds.")
     max_duration    = SecondsFilter("duration_seconds", "lte", help_text="The longest duration in seconds.")
     verified        = TruthFilter(help_text="Whether a signature proves that CircleCI sent it.")
-    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow or job.")
+    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow, job.")
     # fmt: on
 
     class Meta:

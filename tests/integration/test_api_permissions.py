@@ -117,7 +117,7 @@ def test_a_permission_opens_what_the_table_says(user_with, ask, credentials, end
     if status == 403:
         missing = next(each for each in NEEDED[endpoint] if each.removeprefix("logs.") not in HOLDERS[holder])
         assert answer.json() == {
-            "detail": f"This needs the permission {missing}; an administrator can give it to somebody.",
+            "detail": f"This needs the permission {missing}; an administrator can grant it to somebody.",
             "code": "permission_denied",
         }
 

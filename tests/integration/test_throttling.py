@@ -71,7 +71,7 @@ def test_beyond_the_limit_a_client_is_told_when_to_come_again(reader):
     assert answers[-1].headers["Retry-After"] == "42"
     assert answers[-1].headers["Content-Type"] == "application/json"
     assert answers[-1].json() == {
-        "detail": "More than 3 requests in a minute; the setting API_REQUESTS_PER_MINUTE says how many may be."
+        "detail": "More than 3 requests in a minute; see the setting API_REQUESTS_PER_MINUTE."
         " Expected available in 42 seconds.",
         "code": "throttled",
     }

@@ -1,4 +1,4 @@
-"""What endpoints have in common in their answers: headers and errors, as components that operations refer to."""
+"""The headers and errors that endpoints share, as components that operations refer to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,40 +42,40 @@ PAGE = "https://ci-log.example.org/fetch-webhooks-logs"
 
 # fmt: off
 HEADERS = {
-    "X-Request-ID":        _header("The request's id, which the server's log lines share.",
+    "X-Request-ID":        _header("The request's id; the server's log lines have it, too.",
                                    "0f5bd3c1d4d84d6d9d7a3e8c3f3b9d58", required=True),
-    "Cache-Control":       _header("Caches that several people share keep nothing.", "private, no-cache"),
-    "ETag":                _header("Names the answer: send it as `If-None-Match`, and an unchanged answer is a 304.",
+    "Cache-Control":       _header("Shared caches must not store the answer.", "private, no-cache"),
+    "ETag":                _header("Identifies the answer: sent as `If-None-Match`, an unchanged answer is a 304.",
                                    '"d41d8cd98f00b204e9800998ecf8427e"'),
-    "Link":                _header("The `first`, `next` and `prev` page where there is one (RFC 8288).",
+    "Link":                _header("The `first`, `next` and `prev` page, if it exists (RFC 8288).",
                                    f'<{PAGE}>; rel="first", <{PAGE}?cursor=bmV4dA>; rel="next"'),
-    "Content-Disposition": _header("The name of the file.",
+    "Content-Disposition": _header("The file's name.",
                                    'attachment; filename="webhooklog-events-2026-08-20.csv"'),
-    "RateLimit-Limit":     _header("How many requests may be made in a minute.", 600, type="integer", minimum=1),
-    "RateLimit-Remaining": _header("How many of them are left.", 599, type="integer", minimum=0),
-    "RateLimit-Reset":     _header("Seconds until they may be made again.", 42, type="integer", minimum=1, maximum=60),
+    "RateLimit-Limit":     _header("Requests allowed per minute.", 600, type="integer", minimum=1),
+    "RateLimit-Remaining": _header("Requests left in this minute.", 599, type="integer", minimum=0),
+    "RateLimit-Reset":     _header("Seconds until the next minute begins.", 42, type="integer", minimum=1, maximum=60),
     "Retry-After":         _header("Seconds to wait.", 10, required=True, type="integer", minimum=1),
-    "WWW-Authenticate":    _header("How to sign in.", 'Basic realm="api", Bearer realm="api"', required=True),
-    SIGNATURE_HEADER:      _header("The signature that came with the body.", sign(SIGNED_BODY, SECRET)),
-    EVENT_TYPE_HEADER:     _header("The type of event that came with the body.", PING["type"]),
+    "WWW-Authenticate":    _header("The accepted schemes.", 'Basic realm="api", Bearer realm="api"', required=True),
+    SIGNATURE_HEADER:      _header("The signature that arrived with the body.", sign(SIGNED_BODY, SECRET)),
+    EVENT_TYPE_HEADER:     _header("The event type that arrived with the body.", PING["type"]),
 }
 # fmt: on
 USAGE = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class ErrorAnswer:
     """An answer that is an error."""
 
     status: int
     name: str
     meaning: str
-    examples: dict[str, str]  # The detail, by the code.
+    examples: dict[str, str]  # The detail by code.
     headers: Sequence[str] = ()
 
     @property
     def component(self) -> dict[str, Any]:
-        """The answer, to be referred to by its name."""
+        """The answer as a component."""
         examples = {code: {"value": {"detail": detail, "code": code}} for code, detail in self.examples.items()}
         return {
             "description": self.meaning,
@@ -84,13 +84,13 @@ class Refusal:
         }
 
 
-NOT_FOUND = Refusal(
+NOT_FOUND = ErrorAnswer(
     status=404,
     name="NotFound",
-    meaning="There is no such thing, or retention has removed it.",
+    meaning="It does not exist, or retention has removed it.",
     examples={"not_found": "Not found."},
 )
-UNAVAILABLE = Refusal(
+UNAVAILABLE = ErrorAnswer(
     status=503,
     name="Unavailable",
     meaning="The database is unreachable, locked or full; nothing was written.",
@@ -98,10 +98,10 @@ UNAVAILABLE = Refusal(
     headers=["Retry-After"],
 )
 READING = [
-    Refusal(
+    ErrorAnswer(
         status=400,
         name="BadRequest",
-        meaning="A parameter is unknown, stands twice, or is not as it must be; `detail` names it.",
+        meaning="A parameter is unknown, repeated or invalid; `detail` names it.",
         examples={
             "unknown_parameter": "Unknown parameter 'colour'; there are: cursor, format, limit, ordering.",
             "invalid_parameter": "revision: Ensure this value has at least 4 characters (it has 2).",
@@ -109,14 +109,14 @@ READING = [
             "invalid_cursor": INVALID_CURSOR,
             "invalid_ordering": "ordering must be one of: received_at, -received_at.",
             "invalid_format": "format must be one of: json, csv, ndjson, api.",
-            "unstorable_text": "The request holds a text that the database cannot.",
+            "unstorable_text": "The request contains a text that the database cannot store.",
             "disallowed_host": "This site does not answer to the host 'example.com': add it to ALLOWED_HOSTS.",
         },
     ),
-    Refusal(
+    ErrorAnswer(
         status=401,
         name="Unauthorized",
-        meaning="Nobody has signed in, or the credentials are wrong.",
+        meaning="The credentials are missing or wrong.",
         examples={
             "not_authenticated": "Authentication credentials were not provided.",
             "authentication_failed": "Invalid username/password.",
@@ -126,30 +126,30 @@ READING = [
         },
         headers=["WWW-Authenticate"],
     ),
-    Refusal(
+    ErrorAnswer(
         status=403,
         name="Forbidden",
         meaning="The user lacks a permission, which `detail` names, or a page of another origin sent a POST.",
         examples={
-            "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can give it to eve.",
+            "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can grant it to eve.",
             "foreign_origin": "A page of another origin sent this request (Origin: https://evil.example). This site's "
             "origin is https://hooks.example.com. If that is wrong behind a proxy with TLS, set HTTPS_ONLY and pass "
             "the client's Host on, with its port.",
         },
     ),
-    Refusal(
+    ErrorAnswer(
         status=406,
         name="NotAcceptable",
-        meaning="There is no format that `Accept` allows.",
+        meaning="`Accept` allows none of the formats.",
         examples={"not_acceptable": "Could not satisfy the request Accept header."},
     ),
-    Refusal(
+    ErrorAnswer(
         status=429,
         name="TooManyRequests",
         meaning="More than `API_REQUESTS_PER_MINUTE` requests in a minute, or too many passwords at the same time.",
         examples={
-            "throttled": "More than 600 requests in a minute; the setting API_REQUESTS_PER_MINUTE says how many may "
-            "be. Expected available in 42 seconds.",
+            "throttled": "More than 600 requests in a minute; see the setting API_REQUESTS_PER_MINUTE. Expected "
+            "available in 42 seconds.",
             "too_many_sign_ins": str(TooManySignIns.default_detail),
         },
         headers=[*USAGE, "Retry-After"],
@@ -157,13 +157,13 @@ READING = [
     UNAVAILABLE,
 ]
 EXPORTING = [
-    Refusal(
+    ErrorAnswer(
         status=426,
         name="UpgradeRequired",
         meaning="A CSV or JSON lines export without `limit` over HTTP/1.0, where a truncated export looks complete.",
         examples={HTTPVersionTooOld.default_code: HTTPVersionTooOld.default_detail},
     ),
-    Refusal(
+    ErrorAnswer(
         status=501,
         name="NotImplemented",
         meaning="A CSV or JSON lines export without `limit` on a server that ends a truncated one like a complete one.",
@@ -171,38 +171,38 @@ EXPORTING = [
     ),
 ]
 RECEIVING = [
-    Refusal(
+    ErrorAnswer(
         status=400,
         name="Malformed",
-        meaning="The body broke off, or is authentic but holds no object with a usable `id` and `type`; it is kept.",
+        meaning="The body is incomplete, or is authentic but not an object with a valid `id` and `type`; it is stored.",
         examples={
             PayloadMalformed.code: '"id" must be a text that is not empty',
             BodyUnreadable.code: "the body is incomplete: 512 of 2048 bytes arrived",
         },
     ),
-    Refusal(
+    ErrorAnswer(
         status=401,
         name="Unverified",
-        meaning="Nothing proves that CircleCI sent it; it is kept within bounds, to be replayed once that is mended.",
+        meaning="No signature proves that CircleCI sent it; it is stored, within limits, and can be replayed.",
         examples={SignatureRefused.code: "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"},
         headers=["WWW-Authenticate"],
     ),
-    Refusal(
+    ErrorAnswer(
         status=403,
         name="ForeignProject",
-        meaning="The webhook is bound to other projects; the delivery is kept.",
+        meaning="The webhook is bound to other projects; the delivery is stored.",
         examples={ProjectRefused.code: "webhook payments may not send events of the project 'github/acme/orchard'"},
     ),
-    Refusal(
+    ErrorAnswer(
         status=413,
         name="TooLarge",
         meaning="The body is longer than `MAX_BODY_BYTES`.",
         examples={BodyTooLarge.code: "the body is longer than 1048576 bytes; see MAX_BODY_BYTES"},
     ),
-    Refusal(
+    ErrorAnswer(
         status=415,
         name="UnsupportedContentType",
-        meaning="The body's content type is not JSON, or it is compressed; the latter answer has `Accept-Encoding`.",
+        meaning="The body is not JSON, or is compressed; in the second case the answer has `Accept-Encoding`.",
         examples={
             ContentTypeRefused.code: "the content type is not application/json",
             EncodingRefused.code: "the content encoding is 'gzip': send the body uncompressed",
@@ -214,19 +214,19 @@ RECEIVING = [
 
 ERROR = {
     "type": "object",
-    "description": "Every error.",
+    "description": "An error.",
     "properties": {
-        "detail": {"type": "string", "description": "What is wrong, in words for people."},
-        "code": {"type": "string", "description": "What is wrong, in a word for programs."},
+        "detail": {"type": "string", "description": "A message for people."},
+        "code": {"type": "string", "description": "A stable word for programs."},
     },
     "required": ["detail", "code"],
 }
 NOT_MODIFIED = {
-    "description": "`If-None-Match` names the answer that there still is; there is no body.",
+    "description": "The answer is still the one that `If-None-Match` names; there is no body.",
     "headers": {name: reference("headers", name) for name in ("X-Request-ID", "ETag", *USAGE)},
 }
 ADDRESS_TOO_LONG = {
-    "description": "The address is longer than the server reads, some 8,000 bytes; the words are the server's own.",
+    "description": "The URL is longer than the server reads, about 8,000 bytes; the message is the server's own.",
     "content": {"text/html": {"schema": {"type": "string"}, "example": "<h1>URI Too Long</h1>"}},
 }
 COMPONENTS = {

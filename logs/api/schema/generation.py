@@ -1,4 +1,4 @@
-"""Make the description: drf-spectacular asks each view's schema for its operation, and calls the hooks."""
+"""Generate the OpenAPI document: drf-spectacular calls each view's schema, then the hooks."""
 
 from typing import Any
 
@@ -13,29 +13,28 @@ from logs.api.views.base import PagedListView, ReadingView
 INTRODUCTION = """\
 webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.
 
-Every error is an object with `detail`, for people, and `code`, for programs. A method that a path does not support is
-answered 405 with `Allow`. A parameter that is unknown, empty, or repeated without being a list is an error; none is
-ignored. A list is separated by commas or repeats its parameter. Times are ISO 8601 in UTC; missing values are null.
-Answers are compressed for clients that accept gzip. An answer with an `ETag` is a 304 for clients that have it already
-(`If-None-Match`). In a browser that is signed in to the admin, the reading endpoints are pages with a form for the
-filters.
+An error is an object with `detail`, a message for people, and `code`, a word for programs. A method that a path does
+not support is answered 405 with `Allow`. No parameter is ignored: an unknown, empty or wrongly repeated one is an
+error. A list is separated by commas or repeats its parameter. Times are ISO 8601 in UTC; missing values are null.
+Answers are compressed for clients that accept gzip. If `If-None-Match` names the current `ETag`, the answer is 304. In
+a browser that is signed in to the admin, the reading endpoints are pages with a form for the filters.
 
-`GET /healthz` answers 200 while the process serves, and `GET /readyz` while it can log, both at any host name."""
+`GET /healthz` answers 200 while the process serves, `GET /readyz` while it can log; both accept any host name."""
 
 TAGS = [
     {"name": "receiving", "description": "For CircleCI."},
-    {"name": "events", "description": "What happened: one for each workflow or job that ended."},
-    {"name": "deliveries", "description": "What arrived: one for each request of CircleCI's, or of anybody else's."},
+    {"name": "events", "description": "One event per workflow or job that ended."},
+    {"name": "deliveries", "description": "One delivery per request that arrived, from CircleCI or any other client."},
 ]
 
 
 class OperationSchema(AutoSchema):
-    """Describes a view by its place in the table of operations."""
+    """Describes a view by its entry in the table of operations."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
     ) -> dict[str, Any] | None:
-        """Return the operation; None for a view that shall not be described."""
+        """Return the operation; None if the view is excluded."""
         self.path, self.method, self.registry = path, method, registry
         if self.is_excluded():
             return None
@@ -52,7 +51,7 @@ class OperationSchema(AutoSchema):
         }
 
     def get_response_serializers(self) -> Any:
-        """Return the answers that are no errors."""
+        """Return the answers that are not errors."""
         return OPERATIONS[self.path].answers
 
     def get_paginated_name(self, serializer_name: str) -> str:
@@ -76,7 +75,7 @@ class OperationSchema(AutoSchema):
             refusals = [*refusals, *answers.EXPORTING]
         names = {each.status: each.name for each in refusals} | {414: "AddressTooLong"}
         if "format" not in getattr(self.view, "parameters", []):
-            names.pop(406, None)  # There is but one format, which nobody is asked about.
+            names.pop(406, None)  # There is only one format.
         if "{" in self.path:
             names[404] = answers.NOT_FOUND.name
         if self.method == "GET":
@@ -90,12 +89,12 @@ def _permissions(view: Any) -> str:
 
 
 def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
-    """Describe each endpoint by the shorter of its two addresses."""
+    """Describe each endpoint by the shorter of its two URLs."""
     return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
 
 
 def add_what_is_shared(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the introduction, and what operations refer to beside their own objects."""
+    """Add the introduction and the shared components."""
     components = result["components"] | answers.COMPONENTS
     components["schemas"]["Error"] = answers.ERROR
     return result | {"info": result["info"] | {"description": INTRODUCTION}, "tags": TAGS, "components": components}

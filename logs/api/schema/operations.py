@@ -1,4 +1,4 @@
-"""The operations: what each endpoint does and answers, and where its answers lead."""
+"""The operations: the purpose and the answers of each endpoint, and the links from its answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-nd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is said of an endpoint beyond what its code tells."""
+    """The description of an endpoint that its code does not give."""
 
     id: str
     tag: str
     summary: str
     details: str = ""
     answers: Mapping[Any, OpenApiResponse]  # By status and media type.
-    headers: Sequence[str] = ()  # Of those answers.
-    links: Mapping[str, Any] = field(default_factory=dict)  # From those answers to other operations.
+    headers: Sequence[str] = ()  # Of these answers.
+    links: Mapping[str, Any] = field(default_factory=dict)  # From these answers to other operations.
 
 
 def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
@@ -33,8 +33,8 @@ def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
 
 
 def _list(serializer: type, example: dict[str, Any]) -> dict[Any, OpenApiResponse]:
-    """Return what a list answers, in its three formats."""
-    description = "A page, as a bare array; in CSV and JSON lines without a `limit` all that follows."
+    """Return a list's answers in its three formats."""
+    description = "A page as a bare array; in CSV and JSON lines without `limit`, all rows from the cursor on."
     return {
         (200, JSON): _answer(serializer(many=True), description, example),
         (200, CSV): _answer(OpenApiTypes.STR, description, examples.as_csv(example)),
@@ -47,18 +47,18 @@ def _link(operation_id: str, description: str, **values: str) -> dict[str, Any]:
 
 
 def _receiving(**more: str) -> Operation:
-    """Return the operation of CircleCI's endpoint, which has two addresses."""
+    """Return the operation of CircleCI's endpoint, which has two URLs."""
     return Operation(
         tag="receiving",
         answers={
-            (201, JSON): _answer(ReceiptSerializer, "Logged, and committed.", examples.RECEIPT),
+            (201, JSON): _answer(ReceiptSerializer, "Logged and committed.", examples.RECEIPT),
             (200, JSON): _answer(
                 ReceiptSerializer,
-                "Accepted, but no new event: a duplicate, a newer version, a ping, or older than events are kept.",
+                "Accepted, but not a new event: a duplicate, a newer version, a ping, or too old for the log.",
                 examples.RECEIPT | {"message": "Webhook Event was already logged", "outcome": "duplicate"},
             ),
         },
-        links={"event": _link("event", "The event that was logged.", event_id="$response.body#/id")},
+        links={"event": _link("event", "The logged event.", event_id="$response.body#/id")},
         **more,
     )
 
@@ -76,14 +76,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "/log-circleci-webhook/{webhook}": _receiving(
         id="receive_by_name",
-        summary="Receive a webhook at its own address",
-        details="Only this webhook's secrets may have signed; one that has none needs no signature.",
+        summary="Receive a webhook at its own URL",
+        details="Only this webhook's secrets are accepted; a webhook without secrets needs no signature.",
     ),
     "/fetch-webhooks-logs": Operation(
         id="events",
         tag="events",
         summary="List events",
-        details="Events that all given filters choose, newest first. To read all, follow `next` in `Link`.",
+        details="The events that match all given filters, newest first. To read all of them, follow `next` in `Link`.",
         answers=_list(serializers.WorkflowEventSerializer, examples.EVENT),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"event": _link("event", "One of them.", event_id="$response.body#/0/id")},
@@ -106,7 +106,7 @@ OPERATIONS: dict[str, Operation] = {
         id="deliveries",
         tag="deliveries",
         summary="List deliveries",
-        details="What arrived at the receiving endpoint, refused or not, newest first.",
+        details="The requests to the receiving endpoint, refused or not, newest first.",
         answers=_list(serializers.DeliverySerializer, examples.DELIVERY),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"delivery": _link("delivery", "One of them.", id="$response.body#/0/id")},
@@ -116,12 +116,12 @@ OPERATIONS: dict[str, Operation] = {
         tag="deliveries",
         summary="Wait for deliveries",
         details=(
-            "The deliveries behind a cursor, with their bytes, in the order in which they were kept: none is left out, "
-            "none comes twice. Where there are none, the answer waits for some. With a `Retry-After` it did not wait, "
-            "because too many do: come again after that."
+            "The deliveries after a cursor, with their bytes, in the order they were stored, each exactly once. If "
+            "there are none, the request waits for some. An answer with `Retry-After` did not wait, because too many clients "
+            "do: retry after that time."
         ),
         answers={
-            (200, JSON): _answer(serializers.StreamSerializer, "What has arrived; often nothing.", examples.STREAM),
+            (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),
         },
         headers=["ETag"],
         links={"delivery": _link("delivery", "One of them.", id="$response.body#/deliveries/0/id")},
@@ -141,7 +141,7 @@ OPERATIONS: dict[str, Operation] = {
         id="delivery_body",
         tag="deliveries",
         summary="Fetch a delivery's bytes",
-        details="The bytes as they arrived, with the signature they came with, so that it can be verified again.",
+        details="The bytes as they arrived, with their signature, which can be verified again.",
         answers={
             (200, BYTES): _answer(OpenApiTypes.BINARY, "The bytes.", examples.SIGNED_BODY.decode()),
         },
@@ -151,9 +151,9 @@ OPERATIONS: dict[str, Operation] = {
         id="replay_delivery",
         tag="deliveries",
         summary="Replay a delivery",
-        details="Judge it again by its original bytes under today's settings, and log its event where that is due.",
+        details="Judge it again by its original bytes under the current settings, and log its event if it is accepted.",
         answers={
-            (200, JSON): _answer(serializers.ReplaySerializer, "What has changed.", examples.REPLAY),
+            (200, JSON): _answer(serializers.ReplaySerializer, "The change.", examples.REPLAY),
         },
         links={"delivery": _link("delivery", "The delivery with its verdicts.", id="$response.body#/id")},
     ),

@@ -19,7 +19,7 @@ Parameter = dict[str, Any]
 NO_NUL = r"^[^\x00]+$"
 TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT_LENGTH, "pattern": NO_NUL}
 
-# What a value must be, by the kind of filter.
+# The schema of a value by the kind of filter.
 FILTERS: dict[type[filters.Filter], Schema] = {
     fields.TextFilter: TEXT,
     fields.IdFilter: TEXT,
@@ -48,7 +48,7 @@ FILTERS: dict[type[filters.Filter], Schema] = {
     },
 }
 
-MOMENT_NOTE = " ISO 8601 (in UTC without an offset), seconds or milliseconds since 1970, or an age such as `24h`."
+TIME_NOTE = " ISO 8601 (in UTC without an offset), seconds or milliseconds since 1970, or an age such as `24h`."
 
 EXAMPLES: dict[str, Any] = EVENT | {
     "status": ["failed", "error"],
@@ -68,7 +68,7 @@ EXAMPLES: dict[str, Any] = EVENT | {
     "outcome": ["unverified", "malformed"],
 }
 
-# What stands in the path.
+# The parameters in the path.
 PATH: dict[str, Parameter] = {
     "event_id": {
         "description": "CircleCI's id of the event.",
@@ -87,21 +87,21 @@ PATH: dict[str, Parameter] = {
     },
 }
 
-# What has a meaning of its own when waiting for deliveries.
+# The parameters with a special meaning in the stream.
 STREAM: dict[str, Parameter] = {
     "after": {
         "description": (
-            "Where to read on: a `cursor` of an answer; `now`, before what comes next; `start`, before all; a moment, "
-            "before what arrived since then."
+            "Where to start: the `cursor` of an answer, to continue; `now`, for later deliveries; `start`, for all; a "
+            "time, for those that arrived since then."
         ),
         "schema": {"type": "string", "minLength": 1, "format": "stream-cursor", "default": "now"},
     },
     "limit": {
-        "description": "How many deliveries an answer may hold.",
+        "description": "The largest number of deliveries in an answer.",
         "schema": {"type": "integer", "minimum": 1, "maximum": stream.MAX_LIMIT, "default": stream.DEFAULT_LIMIT},
     },
     "wait": {
-        "description": "How many seconds to wait where there is none.",
+        "description": "How many seconds to wait if there are none.",
         "schema": {
             "type": "integer",
             "minimum": 0,
@@ -126,10 +126,10 @@ def _in_query(name: str, view: Any) -> Parameter:
     each = view.filterset_class.base_filters[name]
     schema, example = FILTERS[type(each)], EXAMPLES[name]
     is_list = schema["type"] == "array"
-    note = MOMENT_NOTE if type(each) is fields.TimeFilter else ""
+    note = TIME_NOTE if type(each) is fields.TimeFilter else ""
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
-        # As the parameter's own example, Swagger UI would write it into its form: nothing matches all of them at once.
+        # In the schema, not as the parameter's example: Swagger UI would fill its form with all of them.
         "schema": schema | {"examples": [example]},
         # A repeated parameter, which every client generator supports; commas are also accepted.
         **({"style": "form", "explode": True} if is_list else {}),
@@ -138,14 +138,14 @@ def _in_query(name: str, view: Any) -> Parameter:
 
 def _limit(view: Any) -> Parameter:
     return {
-        "description": "How many objects a page holds. Without it, CSV and JSON lines hold all that follow.",
+        "description": "The number of objects on a page. Without it, CSV and JSON lines hold all further rows.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     }
 
 
 def _cursor(view: Any) -> Parameter:
     return {
-        "description": "The place to read on from, as a `Link` header of the same `ordering` gives it.",
+        "description": "Where the page starts: a cursor from a `Link` header with the same `ordering`.",
         "schema": {"type": "string", "minLength": 1, "format": "cursor"},
     }
 
@@ -153,7 +153,7 @@ def _cursor(view: Any) -> Parameter:
 def _ordering(view: Any) -> Parameter:
     orderings = [f"{sign}{order}" for order in view.orders for sign in ("-", "")]
     return {
-        "description": "What to sort by; downwards with a minus sign.",
+        "description": "The sort order; a minus sign means descending.",
         "schema": {"type": "string", "enum": orderings, "default": view.default_ordering},
     }
 
@@ -168,7 +168,7 @@ def _format(view: Any) -> Parameter:
 
 def _bom(view: Any) -> Parameter:
     return {
-        "description": "Begin CSV with a byte order mark, for Excel. Other formats never have one.",
+        "description": "Start CSV with a byte order mark, for Excel. Other formats never have one.",
         "schema": {"type": "boolean", "default": False},
     }
 

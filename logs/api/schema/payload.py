@@ -5,7 +5,7 @@ from typing import Any
 from logs.api.schema.examples import JOB, PING, WORKFLOW
 from logs.circleci.payload import MAX_ID_LENGTH
 
-# Of these the log reads what is as CircleCI documents it, and leaves out what is not: any value is accepted.
+# The log reads the documented parts of these blocks and ignores the rest: any value is accepted.
 BLOCKS = {
     "happened_at": "When it happened, in ISO 8601.",
     "webhook": "The webhook's id and name.",
@@ -15,7 +15,7 @@ BLOCKS = {
     "pipeline": "The pipeline's id, number, trigger, and the commit.",
     "job": "The job's id, name, number, status and times, in job events.",
 }
-BLANK = r"\s\x1c-\x1f"  # Of the last four, dialects of regular expressions think differently.
+BLANK = r"\s\x1c-\x1f"  # Dialects of regular expressions differ on the last four.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "An open object: any block but `id` and `type` may be missing or unknown.",
@@ -24,7 +24,7 @@ SCHEMA: dict[str, Any] = {
             "type": "string",
             "maxLength": MAX_ID_LENGTH,
             "pattern": rf"^[^\x00]*[^\x00{BLANK}][^\x00]*$",
-            "description": "Names the event: the same in each of its deliveries.",
+            "description": "Identifies the event; the same in each of its deliveries.",
         },
         "type": {
             "type": "string",

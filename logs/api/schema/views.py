@@ -1,4 +1,4 @@
-"""The addresses of the description itself: it tells nothing secret, so everybody may read it."""
+"""The endpoints of the OpenAPI document and its page. They contain nothing secret and need no permission."""
 
 from functools import cache
 from typing import Any
@@ -17,23 +17,23 @@ from logs.api.throttling import ThrottledView
 
 
 class SchemaView(ThrottledView):
-    """Shows the description, in JSON or YAML."""
+    """Returns the OpenAPI document in JSON or YAML."""
 
-    schema = None  # It does not describe itself.
+    schema = None  # The document does not describe itself.
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     content_negotiation_class = FormatOrAccept
     renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
 
     def get(self, request: Request) -> Response:
-        """Return the description."""
+        """Return the document."""
         return Response(_description())
 
 
-# Swagger UI's icons are images inside its style sheet.
+# Swagger UI's style sheet contains its icons as data URLs.
 @method_decorator(csp_update({"img-src": [SELF, "data:"]}), name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
-    """Shows the description as a page, on which requests can be tried out."""
+    """Shows the document as a page on which requests can be tried out."""
 
     url_name = "logs:schema"
 
