@@ -117,8 +117,8 @@ OPERATIONS: dict[str, Operation] = {
         summary="Wait for deliveries",
         details=(
             "The deliveries after a cursor, with their bytes, in the order they were stored, each exactly once. If "
-            "there are none, the request waits for some. An answer with `Retry-After` did not wait, because too many clients "
-            "do: retry after that time."
+            "there are none, the request waits for some. An answer with `Retry-After` did not wait, because too many "
+            "clients do: retry after that time."
         ),
         answers={
             (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),
