@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,20 @@ def test_every_command_it_names_exists(path):
     assert commands <= set(get_commands())
     targets = set(re.findall(r"(?:^ {4}|`)make ([\w-]+)", text, re.MULTILINE))
     assert targets <= set(re.findall(r"^([\w-]+):", page("Makefile"), re.MULTILINE))
+
+
+def test_architecture_shows_the_layers_that_are_enforced():
+    (contract,) = [
+        each for each in tomllib.loads(page("pyproject.toml"))["tool"]["importlinter"]["contracts"] if "layers" in each
+    ]
+    shown = re.findall(
+        r"^\| (`\w+`(?: · `\w+`)*) \|", page("docs/architecture.md").split("## Five walks")[0], re.MULTILINE
+    )
+    assert [set(re.findall(r"\w+", row)) for row in shown] == [set(row.split(" | ")) for row in contract["layers"]]
+
+
+def test_architecture_names_files_that_exist():
+    named = re.findall(r"`([\w/]+(?:\.py|\.md|/))`", page("docs/architecture.md"))
+    assert len(named) > 30
+    roots = (ROOT, ROOT / "logs", ROOT / "logs/admin", ROOT / "logs/insights")
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
