@@ -110,7 +110,7 @@ class ThrottledView(APIView):
 
         Raises:
             AuthenticationFailed: the credentials are wrong; this counts for their address.
-            Throttled: the address has sent too many wrong ones. Right ones are rejected, too, to confirm no guess.
+            Throttled: the address has sent too many wrong ones. Even right ones would now only confirm a guess.
             TooManySignIns: too many passwords are being checked at the same time.
         """
         address = self.client

@@ -193,25 +193,25 @@ def _insert_into(model: type[Model], *more: str) -> str:
 
 @cache
 def _event_statement(placeholder: str) -> str:
-    places = ", ".join([placeholder] * len(_names(WorkflowEvent)))
-    return f"{_insert_into(WorkflowEvent)} VALUES ({places}) {_UNLESS_KNOWN} RETURNING id"
+    placeholders = ", ".join([placeholder] * len(_names(WorkflowEvent)))
+    return f"{_insert_into(WorkflowEvent)} VALUES ({placeholders}) {_UNLESS_KNOWN} RETURNING id"
 
 
 @cache
 def _guarded_event_statement() -> str:
     """Return the SQLite statement that inserts an event unless its id is known or its project id is another's."""
     names = _names(WorkflowEvent)
-    places = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
+    placeholders = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
     return (
-        f"{_insert_into(WorkflowEvent)} SELECT * FROM (SELECT {places}) sent"  # noqa: S608 - names of the model
+        f"{_insert_into(WorkflowEvent)} SELECT * FROM (SELECT {placeholders}) sent"  # noqa: S608 - names of the model
         f" WHERE NOT ?{len(names) + 1} OR {_PROJECT_ID_IS_FREE} {_UNLESS_KNOWN} RETURNING id"
     )
 
 
 @cache
 def _delivery_statement() -> str:
-    places = ", ".join("?" for _ in [*_names(Delivery), "event_id"])
-    return f"{_insert_into(Delivery, 'event_id')} VALUES ({places})"
+    placeholders = ", ".join("?" for _ in [*_names(Delivery), "event_id"])
+    return f"{_insert_into(Delivery, 'event_id')} VALUES ({placeholders})"
 
 
 @cache
@@ -219,8 +219,8 @@ def _statement_for(count: int) -> str:
     """Return the PostgreSQL statement that inserts `count` events, each with its delivery."""
     event_names, delivery_names = _quoted_names(WorkflowEvent), _quoted_names(Delivery)
     numbers = itertools.count(1)
-    sent = ", ".join(_places(numbers, [*_types(WorkflowEvent), "::boolean"]) for _ in range(count))
-    arrived = ", ".join(_places(numbers, ["", *_types(Delivery)]) for _ in range(count))
+    sent = ", ".join(_placeholders(numbers, [*_types(WorkflowEvent), "::boolean"]) for _ in range(count))
+    arrived = ", ".join(_placeholders(numbers, ["", *_types(Delivery)]) for _ in range(count))
     return (
         f"WITH sent ({', '.join(event_names)}, is_bound) AS (VALUES {sent}),"  # noqa: S608 - names of the models
         f" event AS ({_insert_into(WorkflowEvent)} SELECT {', '.join(f'sent.{name}' for name in event_names)} FROM sent"
@@ -241,6 +241,6 @@ def _types(model: type[Model]) -> list[str]:
     return ["::" + cast("str", field.db_type(connection)).partition("(")[0] for field in _fields(model)]
 
 
-def _places(numbers: Iterator[int], types: Sequence[str]) -> str:
+def _placeholders(numbers: Iterator[int], types: Sequence[str]) -> str:
     """Return a row of numbered placeholders, each with the cast of its type."""
     return f"({', '.join(f'${next(numbers)}{type_}' for type_ in types)})"

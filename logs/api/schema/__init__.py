@@ -1,1 +1,1 @@
-"""The description of the API in OpenAPI 3.1: a table of its operations, and what its code does not tell of itself."""
+"""The OpenAPI 3.1 document: a table of operations, and the parts that drf-spectacular cannot derive from the code."""

@@ -70,10 +70,10 @@ class OperationSchema(AutoSchema):
         return {status: answer | {"headers": headers} | links for status, answer in bodies.items()}
 
     def _others(self) -> dict[str, Any]:
-        refusals = answers.READING if self._is_reading else answers.RECEIVING
+        errors = answers.READING if self._is_reading else answers.RECEIVING
         if isinstance(self.view, PagedListView):
-            refusals = [*refusals, *answers.EXPORTING]
-        names = {each.status: each.name for each in refusals} | {414: "AddressTooLong"}
+            errors = [*errors, *answers.EXPORTING]
+        names = {each.status: each.name for each in errors} | {414: "AddressTooLong"}
         if "format" not in getattr(self.view, "parameters", []):
             names.pop(406, None)  # There is only one format.
         if "{" in self.path:
