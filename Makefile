@@ -13,8 +13,8 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-packages test-browser torture bench bench-admin bench-growth fuzz check api-check schema format \
-	lock clean
+.PHONY: help run test test-packages test-browser torture mutants bench bench-admin bench-growth fuzz check api-check schema \
+	format lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## drive a real Chromium thro
 
 torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
+
+# A fresh start each time: mutmut would not run a mutant again after a change of the tests.
+mutants: $(BIN)/dev.installed $(BIN)/mutants.installed ## change the code in 1,900 small ways, and list each change that no test detects: half an hour
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure beside peers and limits: an hour (SHORT=1: a look, a minute)
 	$(BIN)/python -m tests.load.bench $(if $(SHORT),--short)
@@ -70,13 +76,13 @@ format: $(BIN)/dev.installed ## format the code and mend what can be mended by i
 	$(BIN)/djlint --reformat --quiet logs
 
 lock: $(BIN)/dev.installed ## compile each *.in of requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
-	@for path in requirements/base requirements/prod requirements/dev requirements/granian tests/load/peers/requirements; do \
+	@for path in requirements/base requirements/prod requirements/dev requirements/granian requirements/mutants tests/load/peers/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(if $(UPGRADE),--upgrade) \
 			--custom-compile-command "make lock" --output-file $$path.txt $$path.in || exit 1; \
 	done
 
 clean: ## remove what make has made; the log in var/ stays
-	rm -rf .venv $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
+	rm -rf .venv $(PEERS) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
 
 # Debian's package of the driver brings the Chromium that it fits.
 $(CHROMEDRIVER):
