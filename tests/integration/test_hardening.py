@@ -171,6 +171,16 @@ def test_a_client_is_unlocked_by_any_of_its_addresses(client, user):
     assert sign_in(client, REMOTE_ADDR="2001:db8::1")
 
 
+def test_unlocking_a_client_or_an_account_leaves_the_failures_of_others(client, user):
+    for client_address in ("192.0.2.1", "192.0.2.2"):
+        sign_in(client, "wrong", REMOTE_ADDR=client_address)
+    client.post(LOGIN, {"username": "another", "password": "wrong"}, REMOTE_ADDR="192.0.2.2")
+    call_command("axes_reset_ip", "192.0.2.1")
+    assert list(AccessAttempt.objects.values_list("ip_address", flat=True)) == ["192.0.2.2"] * 2
+    call_command("axes_reset_username", "another")
+    assert [failure.username for failure in AccessAttempt.objects.all()] == ["operator"]
+
+
 def test_a_sign_in_between_guesses_forgets_only_failures_of_its_own_account(client, user):
     get_user_model().objects.create_superuser("guesser", password="the guesser's own password")
 

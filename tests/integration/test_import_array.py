@@ -71,10 +71,27 @@ def test_equal_entries_are_events_of_their_own_and_a_second_import_adds_only_wha
 
 
 @pytest.mark.django_db
+def test_another_array_adds_each_entry_that_says_something_else(run):
+    assert run([ENTRY]) == ["1 x logged"]
+    assert run([OTHER]) == ["1 x logged"]
+    assert run([dict(reversed(ENTRY.items()))]) == ["1 x duplicate"]
+
+
+@pytest.mark.django_db
+def test_ids_are_the_same_in_every_version_so_that_an_upgrade_doubles_nothing(run):
+    run([ENTRY, ENTRY])
+    assert set(WorkflowEvent.objects.values_list("event_id", flat=True)) == {
+        "imported-a3286d1d4d4d0690a37cf767822297b8cf71ebc0bb47f812ad8eccf5284d9aa7",
+        "imported-af73cbe531c5c9879368b6d0134fbbf42fb7fb558a0a9078a5924550f3db2df1",
+    }
+
+
+@pytest.mark.django_db
 def test_each_has_a_delivery_that_no_webhook_is_blamed_for(run):
     run([ENTRY])
     delivery = Delivery.objects.get()
     assert (delivery.webhook, delivery.verified, delivery.event) == ("", False, WorkflowEvent.objects.get())
+    assert (delivery.webhook_slug, delivery.headers, delivery.client_address) == ("", {}, None)
     assert json.loads(bytes(delivery.body))["workflow"] == {"name": "build-and-test", "status": "success"}
 
 

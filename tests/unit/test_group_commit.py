@@ -88,7 +88,8 @@ def test_who_has_waited_too_long_for_others_gives_up_and_is_not_written(writer):
         first = pool.submit(together.submit, 1)
         wait_until(lambda: writer.groups, "the first is being written")
         second = pool.submit(together.submit, 2)
-        assert isinstance(second.exception(timeout=5), TimeoutError)
+        with pytest.raises(TimeoutError, match=r"writing for 0\.05 seconds"):
+            second.result(timeout=5)
         assert len(together) == 0
         writer.may_write.set()
         assert first.result() == 2

@@ -151,6 +151,17 @@ def test_ids_that_are_numbers_change_and_stay_as_long():
     assert block["number"] == 12
 
 
+@pytest.mark.parametrize(
+    "document", [{"id": "4711"}, {"id": 4711}, {"a": {"id": 4711}}, {"a": {"ids": [4711]}}, {"a": {"b_ids": ["4711"]}}]
+)
+def test_every_number_that_is_an_id_changes(document):
+    assert b"4711" not in anonymised(json.dumps(document).encode(), "key")
+
+
+def test_writes_json_without_spaces():
+    assert anonymised(b'{"type": "ping", "forced": [true, null]}', "key") == b'{"type":"ping","forced":[true,null]}'
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"a": NaN}', b"[" * 100_000])
 def test_refuses_what_is_no_payload(body):
     with pytest.raises(PayloadMalformed):

@@ -42,6 +42,11 @@ def test_sends_the_headers_that_prove_it_and_no_others():
     ]
 
 
+@pytest.mark.parametrize("body", [b"{}", b"x" * (MAX_INLINE_BYTES + 1)])
+def test_sends_to_the_url(body):
+    assert shlex.split(command(body))[-1] == ADDRESS
+
+
 def test_takes_away_what_curl_would_add():
     assert headers_in(command(headers={})) == ["content-type:", "user-agent:"]
 
@@ -64,6 +69,11 @@ def test_takes_away_what_curl_would_add():
 )
 def test_the_shell_passes_on_the_same_bytes(body):
     assert sent_bytes(command(body)) == body
+
+
+@pytest.mark.parametrize("text", ["{}", "two\nlines\n", "Größe сад 🌳"])
+def test_shows_readable_text_as_it_is(text):
+    assert command(text.encode()).startswith(f"printf %s {shlex.quote(text)} |\ncurl ")
 
 
 @pytest.mark.parametrize("body", [b"a\r", b"a\tb", "\u202ea".encode(), "\u200ba".encode(), b"\x1b[2J", b"\xff"])
