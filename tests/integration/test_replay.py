@@ -128,6 +128,8 @@ def test_reads_the_columns_of_an_accepted_delivery_anew(deliver, workflow_docume
 def test_a_malformed_delivery_stays_malformed(deliver):
     deliver(b"[]")
     assert replay(Delivery.objects.get().pk, actor="ops").verdict.outcome == Outcome.MALFORMED
+    delivery = Delivery.objects.get()
+    assert (delivery.webhook, delivery.secret_position, delivery.verified) == ("My CircleCI Webhook", 0, True)
 
 
 def test_a_forgery_stays_refused_by_replay(deliver, workflow_document):

@@ -1,8 +1,10 @@
 """A write that the database cannot make is answered 503, and /readyz names the reason."""
 
+import fcntl
 import json
+import sqlite3
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,26 @@ def test_readyz_leaves_no_row_behind_and_uses_up_no_key(client, deliver, workflo
     for rows in (WorkflowEvent.objects, Delivery.objects):
         first, second = rows.order_by("pk").values_list("pk", flat=True)
         assert second == first + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_readyz_commits_because_sqlite_detects_a_full_disk_at_a_commit_only(client):
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+    with closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+        before = other.execute("PRAGMA data_version").fetchone()
+        assert client.get("/readyz").status_code == 200
+        assert other.execute("PRAGMA data_version").fetchone() != before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_readyz_waits_a_second_for_its_turn(client):
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+    with Path(f"{connection.settings_dict['NAME']}-turn").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        reason = client.get("/readyz").json()["detail"]
+    assert reason == "the database cannot be written: another process has been writing for 1 seconds"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -111,7 +111,9 @@ def test_a_revoked_token_is_refused_at_once_and_others_go_on(ask, issue):
     token, key = issue()
     _, other = issue()
     token.delete()
-    assert_refused(ask(key), "invalid_token")
+    answer = ask(key)
+    assert_refused(answer, "invalid_token")
+    assert answer.json()["detail"] == "There is no such token, or it was revoked."
     assert ask(other).status_code == 200
 
 
@@ -133,7 +135,9 @@ def test_a_token_of_an_inactive_user_is_refused(ask, issue, user):
     _, key = issue()
     user.is_active = False
     user.save()
-    assert_refused(ask(key), "inactive_user")
+    answer = ask(key)
+    assert_refused(answer, "inactive_user")
+    assert answer.json()["detail"] == "The token's user is inactive."
 
 
 def test_a_token_ends_with_its_user(ask, issue, user):
