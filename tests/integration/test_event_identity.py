@@ -146,6 +146,7 @@ def test_a_renamed_project_stays_one_event(deliver, genuine, settings):
     deliver(genuine, secret=ORCHARD)
     renamed = newer(genuine) | {"project": genuine["project"] | {"slug": "github/acme/grove"}}
     assert deliver(renamed, secret=ORCHARD).json()["outcome"] == "updated"
+    assert deliver(genuine, secret=ORCHARD).json()["outcome"] == "duplicate"
     assert WorkflowEvent.objects.get().project_slug == "github/acme/grove"
 
 
@@ -256,6 +257,15 @@ def test_a_time_in_the_far_future_counts_as_a_day_after_its_arrival(deliver, gen
     assert WorkflowEvent.objects.get().status == "success"
     bodies = [bytes(delivery.body) for delivery in Delivery.objects.all()]
     assert sum(b"9998-12-31" in body for body in bodies) == 2
+
+
+def test_a_later_versions_time_in_the_far_future_counts_from_its_own_arrival(deliver, genuine):
+    start = datetime(2026, 8, 20, 10, 0, tzinfo=UTC)
+    with time_machine.travel(start, tick=False) as clock:
+        deliver(genuine)
+        clock.shift(timedelta(hours=25))
+        assert deliver(genuine | {"happened_at": "9998-12-31T00:00:00Z"}).json()["outcome"] == "updated"
+        assert deliver(genuine | {"happened_at": "2026-08-21T16:00:00Z"}).json()["outcome"] == "duplicate"
 
 
 def test_a_replay_of_a_time_in_the_far_future_keeps_no_newer_version_out(deliver, genuine):

@@ -63,6 +63,12 @@ def always_beside(monkeypatch):
     return write_beside
 
 
+def test_only_outside_a_transaction_can_a_write_be_committed_now():
+    assert transactions.is_outside_transactions()
+    with transaction.atomic():
+        assert not transactions.is_outside_transactions()
+
+
 def test_each_event_has_its_own_delivery():
     pairs = [pair(f"event-{number}", body=b"%d" % number, pipeline_number=10**number) for number in range(8)]
     keys = insert_pairs(pairs)
