@@ -110,6 +110,15 @@ def test_where_nothing_proves_whose_id_it_is_each_project_has_an_event_of_its_ow
     assert reasons[0] == "logged under an id of its own: 'github/acme/payments' has this one"
 
 
+def test_a_replay_reads_the_columns_of_an_event_with_an_id_of_its_own_anew(deliver, genuine, forged, settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = CONFIGURATIONS["both webhooks are bound"]
+    deliver(forged, secret=PAYMENTS)
+    deliver(genuine, secret=ORCHARD)
+    shown("orchard").update(branch="")
+    assert replay(shown("orchard").get().deliveries.get().pk, actor="ops").verdict.outcome == Outcome.UPDATED
+    assert shown("orchard").get().branch == genuine["pipeline"]["vcs"]["branch"]
+
+
 def test_an_id_of_its_own_fits_the_column_and_cannot_be_computed_by_others(deliver, genuine, forged, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = CONFIGURATIONS["both webhooks are bound"]
     long = {"id": "x" * 200}

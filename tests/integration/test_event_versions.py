@@ -45,6 +45,22 @@ def test_the_newest_version_wins_in_every_order_of_arrival(deliver, workflow_doc
 
 
 @pytest.mark.django_db
+def test_the_delivery_of_each_version_has_its_reason_and_its_project(deliver, workflow_document):
+    document = workflow_document()
+    for seconds in (7, 42, 42, 0):
+        deliver(version_of(document, seconds))
+    assert list(Delivery.objects.order_by("pk").values_list("reason", "project_slug")) == [
+        (reason, document["project"]["slug"])
+        for reason in (
+            "",
+            "a newer version of a known event",
+            "the same version of a known event",
+            "an older version of a known event",
+        )
+    ]
+
+
+@pytest.mark.django_db
 def test_an_update_and_its_delivery_are_written_together_or_not_at_all(deliver, workflow_document, monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError

@@ -76,7 +76,8 @@ def test_acknowledges_a_ping_without_making_an_event_of_it(deliver, ping_documen
     assert answer.status_code == 200
     assert answer.json() == {"message": "Ping received", "id": ping_document["id"], "outcome": "ping"}
     assert not WorkflowEvent.objects.exists()
-    assert Delivery.objects.get().outcome == Outcome.PING
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.webhook, delivery.verified) == (Outcome.PING, "My CircleCI Webhook", True)
 
 
 def test_takes_the_type_from_the_signed_body_not_from_the_header(deliver, workflow_document):
