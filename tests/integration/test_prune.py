@@ -449,6 +449,10 @@ def test_an_event_is_too_old_to_be_logged_from_the_same_moment_on(settings, deli
     document = workflow_document(happened_at=NOW - age)
     with time_machine.travel(NOW, tick=False):
         assert deliver(document).json()["outcome"] == outcome
+    delivery = Delivery.objects.get()
+    assert delivery.reason == ("older than EVENT_RETENTION_DAYS" if outcome == "expired" else "")
+    assert (delivery.webhook, delivery.verified) == ("My CircleCI Webhook", True)
+    assert delivery.project_slug == document["project"]["slug"]
 
 
 def test_a_removed_event_comes_back_where_events_are_kept_for_ever(deliver, workflow_document):

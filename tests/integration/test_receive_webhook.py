@@ -77,7 +77,8 @@ def test_acknowledges_a_ping_without_making_an_event_of_it(deliver, ping_documen
     assert answer.json() == {"message": "Ping received", "id": ping_document["id"], "outcome": "ping"}
     assert not WorkflowEvent.objects.exists()
     delivery = Delivery.objects.get()
-    assert (delivery.outcome, delivery.webhook, delivery.verified) == (Outcome.PING, "My CircleCI Webhook", True)
+    assert (delivery.outcome, delivery.reason) == (Outcome.PING, "")
+    assert (delivery.webhook, delivery.verified) == ("My CircleCI Webhook", True)
 
 
 def test_takes_the_type_from_the_signed_body_not_from_the_header(deliver, workflow_document):
