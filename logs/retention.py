@@ -10,10 +10,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from logs.models import Delivery, WorkflowEvent
-
-# Between two batches. SQLite's waiting writers look for the lock every 100 ms at the latest: after a shorter pause the
-# next batch could take it first each time, until a delivery has waited too long and is answered 503.
-MIN_PAUSE_SECONDS = 0.12
+from logs.transactions import LOCK_PAUSE_SECONDS
 
 Rows = models.QuerySet[Delivery] | models.QuerySet[WorkflowEvent]
 
@@ -105,7 +102,7 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
         if len(batch) < size:
             return
         since = batch[-1][1]
-        time.sleep(max(MIN_PAUSE_SECONDS, time.monotonic() - started))
+        time.sleep(max(LOCK_PAUSE_SECONDS, time.monotonic() - started))
 
 
 def _delete(model: type[Delivery] | type[WorkflowEvent], keys: list[int]) -> int:
@@ -127,4 +124,4 @@ def _detach_deliveries(event_keys: list[int], *, size: int) -> None:
             Delivery.objects.filter(pk__in=keys).update(event=None)
         if len(keys) < size:
             return
-        time.sleep(MIN_PAUSE_SECONDS)
+        time.sleep(LOCK_PAUSE_SECONDS)

@@ -13,6 +13,9 @@ from django.db import OperationalError, connection, transaction
 # To wait for other threads (insertion.py), for a turn and for SQLite itself (settings.py) takes less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
 PAUSE_SECONDS = 0.001
+# How long batch jobs pause for writers that wait inside SQLite, which polls for its lock at least every 100 ms. After a
+# shorter pause, a job could take the lock first each time, until a delivery has waited too long and is answered 503.
+LOCK_PAUSE_SECONDS = 0.12
 # When nothing is tried once more, since two waits of 3 seconds each are to end before those 10.
 LATEST_SECOND_TRY_SECONDS = 3.5
 

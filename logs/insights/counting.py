@@ -21,15 +21,14 @@ from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_idle_workflow
 from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
+from logs.transactions import LOCK_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(minutes=1)
 MAX_HOURS_OF_A_PAGE = 6
 
-# SQLite's waiting writers look for the lock every 100 ms at the latest: they need such a pause now and then.
-WORK_SECONDS = 0.1
-PAUSE_SECONDS = 0.12
+WORK_SECONDS = 0.1  # On SQLite, from one pause for waiting writers to the next.
 
 
 class CountedElsewhere(Exception):
@@ -147,7 +146,7 @@ def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
     for counted in steps:
         yield counted
         if connection.vendor == "sqlite" and time.monotonic() - rested_at > WORK_SECONDS:
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(LOCK_PAUSE_SECONDS)
             rested_at = time.monotonic()
 
 

@@ -24,7 +24,7 @@ PRUNE = reverse("admin:logs_delivery_prune")
 def rules(settings, monkeypatch):
     """Keep deliveries for ten days, and all events."""
     settings.DELIVERY_RETENTION_DAYS, settings.DELIVERY_RETENTION_COUNT, settings.EVENT_RETENTION_DAYS = 10, 0, 0
-    monkeypatch.setattr(retention, "MIN_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(retention, "LOCK_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ SECRET = "a-secret-of-the-tests"
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
-PAUSE_SECONDS = retention.MIN_PAUSE_SECONDS
+PAUSE_SECONDS = retention.LOCK_PAUSE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def every_rule_off(settings):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(retention, "MIN_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(retention, "LOCK_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def plan_of(rows):
 def test_the_pause_lets_a_waiting_writer_in(settings, monkeypatch):
     settings.DELIVERY_RETENTION_DAYS = 1
     pauses = []
-    monkeypatch.setattr(retention, "MIN_PAUSE_SECONDS", PAUSE_SECONDS)
+    monkeypatch.setattr(retention, "LOCK_PAUSE_SECONDS", PAUSE_SECONDS)
     monkeypatch.setattr(retention.time, "sleep", pauses.append)
     keep_deliveries(5)
     prune(batch_size=2)
@@ -344,7 +344,7 @@ def post(document):
 
 @pytest.mark.django_db(transaction=True)
 def test_deliveries_that_arrive_meanwhile_are_all_logged(settings, webhook_secrets, workflow_document, monkeypatch):
-    monkeypatch.setattr(retention, "MIN_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr(retention, "LOCK_PAUSE_SECONDS", 0.005)
     settings.DELIVERY_RETENTION_DAYS = settings.EVENT_RETENTION_DAYS = 1
     for number in range(20):
         keep_deliveries(40, event=keep_event(2 * DAY, f"event-{number}"))

@@ -30,7 +30,7 @@ def clock():
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(counting, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(counting, "LOCK_PAUSE_SECONDS", 0)
 
 
 def rollup(*arguments):

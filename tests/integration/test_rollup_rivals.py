@@ -126,7 +126,7 @@ def test_what_is_written_while_several_count_is_counted_in_the_end():
                 begin()
                 with suppress(CountedElsewhere):
                     list(with_pauses(itertools.chain(refresh(), backfill())))
-                time.sleep(counting.PAUSE_SECONDS)
+                time.sleep(counting.LOCK_PAUSE_SECONDS)
         finally:
             connection.close()
 
