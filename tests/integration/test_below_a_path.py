@@ -180,6 +180,7 @@ def test_the_api_and_its_description_are_below_the_path(site):
 
 def test_commands_and_the_health_check_find_the_site(running):
     assert "201" in manage(running.server.environment, "send_test_webhook")
+    assert "(/ci/log-circleci-webhook)\n" in manage(running.server.environment, "check_webhooks")
     environment = {"PATH": os.environ["PATH"], "PORT": str(running.server.port)}
     check = [sys.executable, PROJECT / "docker" / "healthcheck.py"]
     assert subprocess.run(check, env=environment, check=False, timeout=30).returncode == 0

@@ -72,6 +72,7 @@ def test_tells_what_was_refused_last_at_each_address(deliver, workflow_document,
     output = report()
     assert "unverified: the circleci-signature matches no secret (secrets of webhook payments tried: 2)" in output
     assert "unverified: there is no circleci-signature header" in output
+    assert f"payments  ({PAYMENTS})\n" in output
     assert NEW not in output
     assert OLD not in output
 

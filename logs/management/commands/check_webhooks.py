@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -47,9 +48,13 @@ manage.py check_webhooks | grep "STILL IN USE"
         uses = read_uses()
         rotations = read_rotations(uses)
         for webhook in configured:
-            title = f"{webhook.name}  (/log-circleci-webhook/{webhook.slug})"
+            title = f"{webhook.name}  ({_path(webhook.slug)})"
             self.stdout.write("\n".join([title, *_facts(webhook, uses[webhook.name], rotations.get(webhook.name))]))
-        self.stdout.write("\n".join(["Address of all webhooks  (/log-circleci-webhook)", _last_refused("")]))
+        self.stdout.write("\n".join([f"URL of all webhooks  ({_path('')})", _last_refused("")]))
+
+
+def _path(slug: str) -> str:
+    return reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")
 
 
 def _facts(webhook: conf.Webhook, uses: Sequence[Use], rotation: Rotation | None) -> Iterator[str]:
