@@ -1,1 +1,1 @@
-"""What an operator can do from the command line."""
+"""Management commands and the modules they share."""

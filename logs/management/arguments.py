@@ -1,4 +1,4 @@
-"""Argument types for commands, each with a message that says what was wanted."""
+"""Argument types for commands. Each error says what is wrong, then what is accepted."""
 
 import math
 from argparse import ArgumentTypeError
@@ -10,14 +10,14 @@ from urllib3.util import parse_url
 from logs.times import parse_moment, parse_span
 
 
-def web_address(text: str) -> str:
-    """Return an http or https address as it was given."""
+def http_url(text: str) -> str:
+    """Return an http or https URL unchanged."""
     try:
-        address = parse_url(text)
+        url = parse_url(text)
     except LocationParseError:
-        raise ArgumentTypeError(f"{text!r} is no web address") from None
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ArgumentTypeError(f"{text!r} is no web address: it must begin with http:// or https:// and a host")
+        raise ArgumentTypeError(f"{text!r} is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ArgumentTypeError(f"{text!r} is not a URL: use http:// or https:// and a host")
     return text
 
 
@@ -28,7 +28,7 @@ def positive_integer(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
 
 
@@ -39,19 +39,19 @@ def positive_number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 < number < math.inf:
-        raise ArgumentTypeError(f"{text!r} is no number above 0")
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
-def filled_text(text: str) -> str:
-    """Return a text that is not empty, as it was given."""
+def nonempty_text(text: str) -> str:
+    """Return a text unchanged if it is not empty."""
     if not text:
         raise ArgumentTypeError("must not be empty")
     return text
 
 
-def moment(text: str) -> datetime:
-    """Return a moment from ISO 8601 (UTC where no offset stands), or so long ago: 30m, 24h, 7d."""
+def time_or_age(text: str) -> datetime:
+    """Return the time of an ISO 8601 timestamp (UTC if it has no offset), or of an age: 30m, 24h, 7d."""
     try:
         return parse_moment(text)
     except ValueError as error:
@@ -59,8 +59,8 @@ def moment(text: str) -> datetime:
 
 
 def lifetime(text: str) -> timedelta | None:
-    """Return a length of time above 0, such as 30m, 24h or 90d; None for never."""
+    """Return a duration above 0, such as 30m, 24h or 90d; None for never."""
     span = parse_span(text)
     if not span and text != "never":
-        raise ArgumentTypeError(f"{text!r} is no lifetime: write 30m, 24h, 90d or never")
+        raise ArgumentTypeError(f"{text!r} is not a lifetime: use 30m, 24h, 90d or never")
     return span

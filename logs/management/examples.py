@@ -10,14 +10,14 @@ WIDTH = 79
 
 
 class CommandWithExamples(BaseCommand):
-    """A command that tells how it is used and how it ends."""
+    """A command whose help shows examples, notes and exit codes."""
 
-    examples: ClassVar[str]  # A line each.
-    notes: ClassVar[str] = ""  # What else one must know.
+    examples: ClassVar[str]  # One per line.
+    notes: ClassVar[str] = ""
     exit_codes: ClassVar[str]
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Return the parser of Django's, with all that below its help."""
+        """Return Django's parser with the examples, notes and exit codes at the end of its help."""
         examples = f"examples:\n{indent(self.examples.strip(), '  ')}"
         epilog = "\n\n".join(filter(None, [examples, self.notes, f"exit codes: {self.exit_codes}"]))
         parser = super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=_Formatter, **kwargs)
@@ -26,4 +26,4 @@ class CommandWithExamples(BaseCommand):
 
 
 class _Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Leave the examples' lines as they are, and put what every command has last."""
+    """Keep the line breaks of examples, and list the options of every command last."""

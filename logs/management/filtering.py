@@ -1,4 +1,4 @@
-"""Options that choose events, with the names and the meaning that they have in the API."""
+"""Options that select events, with the names and meanings of the API's filters."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from logs.exceptions import InvalidQuery
-from logs.management.arguments import filled_text
+from logs.management.arguments import nonempty_text
 from logs.models import WorkflowEvent
 from logs.reading.filters import EventFilterSet
 from logs.reading.query import read_filters
@@ -17,26 +17,26 @@ FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag"
 
 
 def add_event_filters(parser: ArgumentParser) -> None:
-    """Declare one option for each filter."""
+    """Add one option for each filter."""
     group = parser.add_argument_group("filters of events, as in the API")
     for name in FILTERS:
         about = EventFilterSet.base_filters[name].extra["help_text"]
-        group.add_argument(f"--{name.replace('_', '-')}", type=filled_text, metavar="TEXT", help=about)
+        group.add_argument(f"--{name.replace('_', '-')}", type=nonempty_text, metavar="TEXT", help=about)
 
 
-def filters_given(options: dict[str, Any]) -> dict[str, str]:
-    """Return the filters that the options hold, by their names in the API."""
+def given_filters(options: dict[str, Any]) -> dict[str, str]:
+    """Return the filters in the options, by their names in the API."""
     return {name: options[name] for name in FILTERS if options[name]}
 
 
-def chosen_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
-    """Return the events that the filters leave; all of them where there are none.
+def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
+    """Return the events that match the filters; all events without filters.
 
     Raises:
-        CommandError: a filter cannot be understood.
+        CommandError: a filter is invalid.
     """
     parameters = QueryDict(mutable=True)
-    parameters.update(filters_given(options))
+    parameters.update(given_filters(options))
     try:
         return read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all()).qs
     except InvalidQuery as error:

@@ -1,7 +1,11 @@
-"""What commands show to people."""
+"""Terminal output of commands."""
 
 import select
+from collections.abc import Iterable
+from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import track
 from rich.text import Text
 
 from logs.circleci.vocabulary import Tone, tone_of
@@ -10,6 +14,8 @@ from logs.times import duration
 
 STANDARD_OUTPUT = 1
 EXIT_CODE_OF_CTRL_C = 130
+
+Item = TypeVar("Item")
 
 TONE_STYLES = {
     Tone.GOOD: "green",
@@ -21,12 +27,12 @@ TONE_STYLES = {
 
 
 def printable(text: str) -> str:
-    """Return text of others' fit for a terminal, which control characters could rewrite."""
+    """Return untrusted text with "?" for each control character, which could rewrite the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def event_line(event: WorkflowEvent) -> Text:
-    """Return an event in one line: when it was written (UTC), status, project, workflow and job, branch or tag."""
+    """Return an event as one line: time written (UTC), status, project, workflow and job, branch or tag, duration."""
     subject = "/".join(filter(None, [event.workflow, event.job])) or event.event_type
     took = "" if event.duration_seconds is None else f"({duration(event.duration_seconds)})"
     source = " ".join(filter(None, [event.branch or event.tag, took]))
@@ -39,13 +45,32 @@ def event_line(event: WorkflowEvent) -> Text:
     return line
 
 
+def with_progress(items: Iterable[Item], total: int | None, description: str, *, notice: str = "") -> Iterable[Item]:
+    """Show the progress through ``total`` items on stderr.
+
+    Args:
+        items: passed through.
+        total: their number; None shows nothing.
+        description: the label of the bar on a terminal.
+        notice: a line that replaces the bar elsewhere; "" for none.
+    """
+    if total is None:
+        return items
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return track(items, description=description, total=total, console=console)
+    if notice:
+        console.print(notice, highlight=False)
+    return items
+
+
 def require_reader() -> None:
-    """End where nobody can read standard output any more; who has nothing to write would not notice.
+    """Check that standard output still has a reader: a command that writes nothing would not notice.
 
     Raises:
-        BrokenPipeError: the reader has gone, as `| head` does.
+        BrokenPipeError: the reader has exited, as `| head` does.
     """
     output = select.poll()
-    output.register(STANDARD_OUTPUT, 0)  # Errors and hang-ups are told without being asked for.
+    output.register(STANDARD_OUTPUT, 0)  # Errors and hang-ups are always reported.
     if output.poll(0):
         raise BrokenPipeError

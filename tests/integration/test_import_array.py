@@ -112,7 +112,7 @@ def test_takes_over_what_there_is_of_an_entry(run):
 
 @pytest.mark.django_db
 def test_names_the_entries_that_tell_nothing_and_imports_the_rest(run):
-    with pytest.raises(CommandError, match=r"6 of 7 entries left out: no object .*; the first is number 2") as caught:
+    with pytest.raises(CommandError, match=r"6 of 7 entries skipped: not objects .*; the first is number 2") as caught:
         run([ENTRY, {}, None, [], "text", {"status": ""}, {"other": "text"}])
     assert caught.value.returncode == 1
     assert WorkflowEvent.objects.count() == 1
@@ -133,7 +133,13 @@ def test_reads_standard_input(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(b"", "no JSON"), (b"\xff", "no JSON"), (b"{}", "no JSON array"), (b"[" * 100_000, "no JSON"), (b"null", "array")],
+    [
+        (b"", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"{}", "a JSON array"),
+        (b"[" * 100_000, "not JSON"),
+        (b"null", "array"),
+    ],
 )
 def test_refuses_what_is_no_array(run, text, message):
     with pytest.raises(CommandError, match=message):

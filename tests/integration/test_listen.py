@@ -74,7 +74,7 @@ def test_all_arrives_in_order_and_once_whatever_stops_and_starts(site, laptop, n
     sender.start()
     time.sleep(0.5)
     laptop.stop()  # The laptop's server is stopped and started.
-    listener.wait_for("; trying again")
+    listener.wait_for("; retrying")
     laptop.start()
     network.cut()  # The connection is cut.
     listener.wait_for("cannot be reached")
@@ -95,8 +95,8 @@ def test_all_arrives_in_order_and_once_whatever_stops_and_starts(site, laptop, n
     assert verified == [(0,)]
     logged = {event_id for (event_id,) in laptop.database.query("SELECT event_id FROM logs_workflowevent")}
     assert {json.loads(body)["id"] for body in sent} <= logged
-    assert "; trying again\n" in listener.output
-    assert "\ngoing on\n" in listener.output
+    assert "; retrying\n" in listener.output
+    assert "\ncontinuing\n" in listener.output
 
 
 def test_a_crowd_of_listeners_leaves_the_threads_to_circleci(site):
@@ -169,11 +169,11 @@ def test_reads_its_own_database_from_the_start_with_filters(tmp_path, site, lapt
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--to=http://93.184.215.14/"], "a public address"),
-        (["--to=http://[::ffff:93.184.215.14]/"], "a public address"),
-        (["--to=http://no-such-host.invalid/"], "is not known"),
+        (["--to=http://93.184.215.14/"], "has the public IP address"),
+        (["--to=http://[::ffff:93.184.215.14]/"], "has the public IP address"),
+        (["--to=http://no-such-host.invalid/"], "is unknown"),
         (["--to={laptop}", "--from={site}", "--token=whl_wrong"], "answers 401: There is no such token"),
-        (["--to={laptop}", "--from={site}"], "needs a token"),
+        (["--to={laptop}", "--from={site}"], "needs an API token"),
         (["--to={laptop}", "--from={site}/elsewhere", "--token=whl_wrong"], "answers 404"),
         (["--to={laptop}", "--from={site}/admin", "--token=whl_wrong"], "answers 302: /admin/login/"),
         (["--to={laptop}", "--outcome=nice"], "outcome: nice is not an outcome"),

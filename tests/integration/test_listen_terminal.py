@@ -20,7 +20,7 @@ from django.utils import timezone
 from logs.circleci import samples
 from logs.management.commands import listen as listen_module
 from logs.management.workbench import sources
-from logs.management.workbench.sending import Answer, Lack, Sender
+from logs.management.workbench.sending import Answer, Failure, Sender
 from tests.load.wire import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -183,21 +183,27 @@ def test_a_delivery_whose_answers_break_off_is_sent_three_times_and_the_next_fol
     first, second = out.splitlines()
     assert " broken off " in first
     assert " 201 " in second
-    assert "was broken off 3 times, and is not sent again" in told
+    assert "was broken off 3 times and is not sent again" in told
 
 
 def test_what_crashes_its_receiver_is_sent_three_times_however_long_that_is_away(
     listen, deliver, workflow_document, at_once, monkeypatch
 ):
     deliver(workflow_document(1))
-    lacks = [Lack.BROKEN_OFF, *[Lack.UNREACHED] * 3, Lack.BROKEN_OFF, Lack.UNREACHED, Lack.BROKEN_OFF]
+    lacks = [
+        Failure.BROKEN_OFF,
+        *[Failure.UNREACHABLE] * 3,
+        Failure.BROKEN_OFF,
+        Failure.UNREACHABLE,
+        Failure.BROKEN_OFF,
+    ]
     left = list(lacks)
 
     def send(self, message):
-        return Answer(http_status=None, lack=left.pop(0), outcome="", reason="gone", milliseconds=1)
+        return Answer(http_status=None, failure=left.pop(0), outcome="", reason="gone", milliseconds=1)
 
     monkeypatch.setattr(Sender, "send", send)
     out, told = listen("http://127.0.0.1:1/", ("is not sent again", b"q"))
     assert left == []
-    assert "gone; trying again\n" in told
+    assert "gone; retrying\n" in told
     assert " broken off " in out

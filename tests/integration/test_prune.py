@@ -82,7 +82,7 @@ def statements_of(call):
 def test_says_so_when_every_rule_is_off():
     keep_delivery(9_999 * DAY)
     keep_event(9_999 * DAY)
-    assert "every rule is off" in prune()
+    assert "all retention settings are 0" in prune()
     assert counts() == (1, 1, 0)
 
 
@@ -163,7 +163,7 @@ def test_a_dry_run_deletes_nothing_and_tells_what_the_real_run_deletes(settings,
         keep_delivery(days * DAY, event=keep_event(days * DAY, f"event-{days}"))
     before = counts()
     forecast = prune(dry_run=True)
-    would_go = "would go, received from"
+    would_go = "would be deleted, received from"
     assert counts() == before
     assert forecast.splitlines() == [
         f"DELIVERY_RETENTION_DAYS=4: 5 deliveries {would_go} 2026-04-25 10:00:00 to 2026-04-29 10:00:00 UTC",
@@ -178,7 +178,7 @@ def test_a_dry_run_deletes_nothing_and_tells_what_the_real_run_deletes(settings,
 
 def test_a_dry_run_without_anything_to_delete_names_no_moments(settings):
     settings.DELIVERY_RETENTION_DAYS = 1
-    assert prune(dry_run=True).splitlines()[0] == "DELIVERY_RETENTION_DAYS=1: 0 deliveries would go"
+    assert prune(dry_run=True).splitlines()[0] == "DELIVERY_RETENTION_DAYS=1: 0 deliveries would be deleted"
 
 
 def test_a_second_run_finds_nothing_left(settings):

@@ -202,8 +202,8 @@ def test_the_command_chooses(mended, deliver, workflow_document):
     assert f"delivery {mended.pk}:" in run(until=after, dry_run=True)
     assert f"delivery {other.pk}:" in run(since=after, dry_run=True)
     assert f"delivery {other.pk}:" in run(address="unknown", dry_run=True)
-    assert run(until=before) == "There is no such delivery to replay.\n"
-    assert run(outcome=["malformed"]) == "There is no such delivery to replay.\n"
+    assert run(until=before) == "No delivery matches.\n"
+    assert run(outcome=["malformed"]) == "No delivery matches.\n"
 
 
 @pytest.mark.parametrize("when", ["2026-05-04T10:00Z", "2026-05-04", "1764345600000", "30m", "24h", "7d"])

@@ -60,11 +60,11 @@ def log_hours(*ages, **columns):
 
 def test_tells_what_was_counted_and_how_far_the_figures_reach():
     log_hours(0, 1, 5, 5, 5)
-    assert rollup() == ["3 hours with 5 events counted; the figures reach back to 2026-05-04 05:00 UTC."]
+    assert rollup() == ["3 hours with 5 events counted; the figures start at 2026-05-04 05:00 UTC."]
 
 
 def test_an_empty_log_is_no_error():
-    assert rollup() == ["0 hours with 0 events counted; the figures reach back to 2026-05-04 10:00 UTC."]
+    assert rollup() == ["0 hours with 0 events counted; the figures start at 2026-05-04 10:00 UTC."]
 
 
 def test_the_next_run_counts_only_what_was_written_since(clock):
@@ -74,7 +74,7 @@ def test_the_next_run_counts_only_what_was_written_since(clock):
     rollup()
     clock.shift(HOUR)
     log_hours(0)
-    assert rollup() == ["1 hours with 1 events counted; the figures reach back to 2026-05-04 05:00 UTC."]
+    assert rollup() == ["1 hours with 1 events counted; the figures start at 2026-05-04 05:00 UTC."]
 
 
 def test_counts_anew(settings):
@@ -83,7 +83,7 @@ def test_counts_anew(settings):
     assert not Standing.objects.exists()
     settings.DEFAULT_BRANCHES = ["trunk"]
     WorkflowEvent.objects.update(status="error", changed_at=NOW - 9 * HOUR)
-    assert rollup("--anew") == ["2 hours with 2 events counted; the figures reach back to 2026-05-04 09:00 UTC."]
+    assert rollup("--anew") == ["2 hours with 2 events counted; the figures start at 2026-05-04 09:00 UTC."]
     assert set(HourlyStatus.objects.values_list("status", flat=True)) == {"error"}
     assert Standing.objects.get().branch == "trunk"
 
@@ -111,10 +111,10 @@ def test_ctrl_c_ends_between_two_hours_and_the_next_run_goes_on(monkeypatch, arg
             call_command("rollup", *arguments, stdout=output)
     assert end.value.code == 130
     assert output.getvalue().startswith("2 hours with 2 events counted")
-    assert output.getvalue().splitlines()[1] == "Stopped. What is counted stays counted; run it again for the rest."
+    assert output.getvalue().splitlines()[1] == "Stopped. Counted hours stay counted. Run it again for the rest."
     # The third hour was counted and committed before the interruption; only what was told lacks it.
     assert coverage()[0] == NOW.replace(minute=0) - 2 * HOUR
-    assert rollup()[0].endswith("the figures reach back to 2026-05-04 07:00 UTC.")
+    assert rollup()[0].endswith("the figures start at 2026-05-04 07:00 UTC.")
 
 
 def test_says_so_when_another_run_is_counting(monkeypatch):
@@ -124,8 +124,8 @@ def test_says_so_when_another_run_is_counting(monkeypatch):
     rollup()
     monkeypatch.setattr(counting, "_begin", refuse)
     assert rollup() == [
-        "0 hours with 0 events counted; the figures reach back to 2026-05-04 10:00 UTC.",
-        "Another run is counting at this moment; it does the rest.",
+        "0 hours with 0 events counted; the figures start at 2026-05-04 10:00 UTC.",
+        "Another run is counting; it does the rest.",
     ]
 
 

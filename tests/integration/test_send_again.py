@@ -116,14 +116,14 @@ def test_sends_what_the_options_choose(logged, receiver, local, choice, places):
 
 
 def test_never_sends_the_whole_log_unasked(logged, receiver, local):
-    with pytest.raises(CommandError, match="choose what to send"):
+    with pytest.raises(CommandError, match="no delivery is selected"):
         run("--to", local)
     assert not receiver.log
 
 
 @pytest.mark.parametrize("arguments", [[], ["--save", "deliveries", "--to", "http://127.0.0.1:1/", "--since", "1h"]])
 def test_a_rate_is_for_sending(arguments):
-    with pytest.raises(CommandError, match="--rate is for sending: it needs --to, and --save sends nothing"):
+    with pytest.raises(CommandError, match="--rate limits sending: use it with --to and without --save"):
         run("--rate", "5", *arguments)
 
 
@@ -137,7 +137,7 @@ def test_a_dry_run_tells_but_sends_nothing(logged, receiver, local):
     assert lines[0].split()[:2] == ["delivery", str(logged[0].pk)]
     assert lines[0].endswith(f"{len(logged[0].body)} bytes")
     assert lines[-2:] == [
-        "3 chosen, 0 of them not kept, or not whole.",
+        "3 selected, 0 of them removed, or stored incompletely.",
         "Nothing was sent or written: this was a dry run.",
     ]
     assert not receiver.log
@@ -161,23 +161,25 @@ def test_many_are_summed_up_but_not_listed(deliver, ping_document, receiver, loc
 def test_fails_when_an_answer_is_no_success(logged, httpserver):
     httpserver.expect_ordered_request(PATH).respond_with_data("", 201)
     httpserver.expect_ordered_request(PATH).respond_with_json({"detail": "no such project"}, status=403)
-    with pytest.raises(CommandError, match="1 of 2 deliveries not done: 403 no such project") as caught:
+    with pytest.raises(CommandError, match="1 of 2 deliveries failed: 403 no such project") as caught:
         run("--to", httpserver.url_for(PATH), "--outcome", "logged")
     assert caught.value.returncode == 1
 
 
 def test_says_that_nothing_listens(logged, unused_port):
-    with pytest.raises(CommandError, match="2 of 2 deliveries not done: 2 x nothing listens at"):
+    with pytest.raises(CommandError, match="2 of 2 deliveries failed: 2 x nothing listens at"):
         run("--to", f"http://127.0.0.1:{unused_port}/", "--outcome", "logged")
 
 
 def test_says_that_a_body_was_not_kept_whole(deliver, settings, receiver, local, workflow_document):
     settings.REFUSED_BODY_MAX_BYTES = 10
     deliver(workflow_document(), secret="wrong")
-    with pytest.raises(CommandError, match="1 of 1 deliveries not done: 1 x not kept, or only the beginning"):
+    with pytest.raises(CommandError, match="1 of 1 deliveries failed: 1 x removed, or stored incompletely"):
         run("--to", local, "--since", "1h")
     assert not receiver.log
-    assert run("--to", local, "--since", "1h", dry_run=True)[0] == "1 chosen, 1 of them not kept, or not whole."
+    assert (
+        run("--to", local, "--since", "1h", dry_run=True)[0] == "1 selected, 1 of them removed, or stored incompletely."
+    )
 
 
 def test_keeps_to_the_rate(logged, local):
@@ -269,7 +271,7 @@ def test_a_wrong_option_ends_with_2():
     with manage("replay_deliveries", "--to", "nowhere") as process:
         _, told = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "'nowhere' is no web address" in told
+    assert "'nowhere' is not a URL" in told
 
 
 def test_ends_quietly_when_nobody_reads_on():
@@ -296,14 +298,16 @@ def test_sends_to_the_address_that_it_judged(logged, receiver, monkeypatch):
     answering_by_turns(monkeypatch, "127.0.0.1", "93.184.215.14")
     run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[0].pk)
     assert sent_bodies(receiver) == [bytes(logged[0].body)]
-    with pytest.raises(CommandError, match="a public address"):
+    with pytest.raises(CommandError, match="has the public IP address"):
         run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[1].pk)
     assert len(receiver.log) == 1
 
 
 def test_sends_to_a_public_address_only_if_asked_for(logged, receiver, monkeypatch):
     answering_by_turns(monkeypatch, "93.184.215.14")
-    with pytest.raises(CommandError, match=r"rebound\.example is 93\.184\.215\.14, a public address; with --allow-pub"):
+    with pytest.raises(
+        CommandError, match=r"rebound\.example has the public IP address 93\.184\.215\.14: .*--allow-public"
+    ):
         run("--to", f"http://rebound.example:{receiver.port}{PATH}", logged[0].pk)
     assert not receiver.log
     monkeypatch.setattr("logs.management.workbench.forwarding._is_private", lambda _: False)
@@ -327,6 +331,6 @@ def test_listen_posts_to_the_address_that_it_judged(logged, receiver, monkeypatc
             f"--state={tmp_path / 'state.json'}",
             stderr=told,
         )
-    assert "rebound.example is 93.184.215.14, a public address" in told.getvalue()
-    assert "; trying again" in told.getvalue()
+    assert "rebound.example has the public IP address 93.184.215.14" in told.getvalue()
+    assert "; retrying" in told.getvalue()
     assert not receiver.log

@@ -103,14 +103,14 @@ def test_leaves_the_signature_out_when_asked(receiver, send):
 @pytest.mark.parametrize("configured", [{}, {"unsigned": None}, {"unsigned": []}])
 def test_names_the_setting_when_there_is_no_secret(httpserver, send, settings, configured):
     settings.CIRCLECI_WEBHOOK_SECRETS = configured
-    with pytest.raises(CommandError, match="CIRCLECI_WEBHOOK_SECRETS holds no secret of any webhook"):
+    with pytest.raises(CommandError, match="there is no secret of any webhook: set CIRCLECI_WEBHOOK_SECRETS"):
         send()
     assert not httpserver.log
 
 
 @pytest.mark.parametrize("name", ["unsigned", "harbour"])
 def test_names_the_setting_when_the_chosen_webhook_has_no_secret(httpserver, send, name):
-    with pytest.raises(CommandError, match=f"CIRCLECI_WEBHOOK_SECRETS holds no secret of the webhook '{name}'"):
+    with pytest.raises(CommandError, match=f"there is no secret of the webhook '{name}': set CIRCLECI_WEBHOOK_SECRETS"):
         send("--webhook", name)
     assert not httpserver.log
 
@@ -189,25 +189,25 @@ def test_sends_to_the_local_server_unless_told_otherwise(settings, capsys, port,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--count", "0"], "'0' is no whole number of 1 or more"),
-        (["--count", "-5"], "'-5' is no whole number of 1 or more"),
-        (["--count", "many"], "'many' is no whole number of 1 or more"),
-        (["--count", "1.5"], "'1.5' is no whole number of 1 or more"),
-        (["--count", "9" * 5_000], "is no whole number of 1 or more"),
-        (["--rate", "0"], "'0' is no number above 0"),
-        (["--rate", "-1"], "'-1' is no number above 0"),
-        (["--rate", "inf"], "'inf' is no number above 0"),
-        (["--rate", "nan"], "'nan' is no number above 0"),
-        (["--timeout", "0"], "'0' is no number above 0"),
-        (["--timeout", "soon"], "'soon' is no number above 0"),
+        (["--count", "0"], "'0' is not a whole number of 1 or more"),
+        (["--count", "-5"], "'-5' is not a whole number of 1 or more"),
+        (["--count", "many"], "'many' is not a whole number of 1 or more"),
+        (["--count", "1.5"], "'1.5' is not a whole number of 1 or more"),
+        (["--count", "9" * 5_000], "is not a whole number of 1 or more"),
+        (["--rate", "0"], "'0' is not a number above 0"),
+        (["--rate", "-1"], "'-1' is not a number above 0"),
+        (["--rate", "inf"], "'inf' is not a number above 0"),
+        (["--rate", "nan"], "'nan' is not a number above 0"),
+        (["--timeout", "0"], "'0' is not a number above 0"),
+        (["--timeout", "soon"], "'soon' is not a number above 0"),
         (["--seed", "x"], "invalid int value"),
         (["--type", "job"], "invalid choice: 'job'"),
         (["--host", "svn"], "invalid choice: 'svn'"),
         (["--secret", ""], "must not be empty"),
         (["--project", ""], "must not be empty"),
         (["--secret", "a", "--unsigned"], "not allowed with"),
-        (["--count", "2", "--type", "ping"], "leave out --type"),
-        (["--count", "2", "--status", "failed", "--host", "all"], "leave out --status and --host"),
+        (["--count", "2", "--type", "ping"], "omit --type"),
+        (["--count", "2", "--status", "failed", "--host", "all"], "omit --status and --host"),
     ],
 )
 def test_refuses_arguments_that_make_no_sense(httpserver, send, arguments, message):
@@ -218,5 +218,5 @@ def test_refuses_arguments_that_make_no_sense(httpserver, send, arguments, messa
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1/", "http://", "http://127.0.0.1:port/", "/log"])
 def test_refuses_what_is_no_web_address(send, url):
-    with pytest.raises(CommandError, match="is no web address"):
+    with pytest.raises(CommandError, match="is not a URL"):
         send(url=url)

@@ -167,7 +167,7 @@ def test_says_when_a_host_is_not_known(send, monkeypatch):
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(CommandError, match=r"the host name of http://harbour\.invalid/ is not known"):
+    with pytest.raises(CommandError, match=r"the host of http://harbour\.invalid/ is unknown"):
         send("--type", "ping", url="http://harbour.invalid/")
 
 

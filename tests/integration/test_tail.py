@@ -282,7 +282,7 @@ def test_says_that_the_database_is_away(tail, monkeypatch):
     def away():
         raise OperationalError("the connection is closed")
 
-    with pytest.raises(CommandError, match="the database is away: the connection is closed"):
+    with pytest.raises(CommandError, match="the database failed: the connection is closed"):
         tail(away)
 
 

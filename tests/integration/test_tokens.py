@@ -295,7 +295,7 @@ def test_the_command_tells_what_the_user_may_read(user):
         (["--expires", "30m"], timedelta(minutes=30), "until 2026-05-04 10:30 UTC"),
         (["--expires", "24h"], timedelta(hours=24), "until 2026-05-05 10:00 UTC"),
         (["--expires", "99999d"], timedelta(days=99_999), "until 2300-02-16 10:00 UTC"),
-        (["--expires", "never"], None, "for ever"),
+        (["--expires", "never"], None, "forever"),
     ],
 )
 def test_the_command_sets_an_expiry(user, clock, arguments, lifetime, told):
@@ -306,7 +306,7 @@ def test_the_command_sets_an_expiry(user, clock, arguments, lifetime, told):
 
 @pytest.mark.parametrize("expires", ["", "0d", "-1d", "90", "1w", "Never", "100000d", "1.5h", "²d", "2027-01-01"])
 def test_the_command_refuses_other_lifetimes(user, expires):
-    with pytest.raises(CommandError, match="is no lifetime: write 30m, 24h, 90d or never"):
+    with pytest.raises(CommandError, match="is not a lifetime: use 30m, 24h, 90d or never"):
         create_token("grafana", "--name", "Grafana", f"--expires={expires}")
     assert not ApiToken.objects.exists()
 

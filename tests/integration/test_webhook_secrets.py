@@ -51,7 +51,7 @@ def test_tells_to_keep_the_old_secret_until_circleci_uses_the_new_one(deliver, w
     deliver(workflow_document(), PAYMENTS, secret=OLD)
     output = report()
     assert "secret 1 of 2 (the newest) last verified: never" in output
-    assert "secret 2: keep it, CircleCI has not used the newest one yet" in output
+    assert "secret 2: keep it; CircleCI has not used the newest one yet" in output
 
 
 def test_tells_that_the_old_secret_is_still_in_use(deliver, workflow_document, rotating):
@@ -81,10 +81,10 @@ def test_tells_of_an_unsigned_webhook_and_of_none(deliver, workflow_document, se
     settings.CIRCLECI_WEBHOOK_SECRETS = {"lab": None}
     deliver(workflow_document(), "/log-circleci-webhook/lab", secret=None)
     output = report()
-    assert "not signed: anybody who knows its address may log events" in output
+    assert "not signed: anyone who knows its URL can log events" in output
     assert "last accepted: 20" in output
     settings.CIRCLECI_WEBHOOK_SECRETS = {}
-    assert "No webhook is configured; see CIRCLECI_WEBHOOK_SECRETS." in report()
+    assert "No webhook is configured: set CIRCLECI_WEBHOOK_SECRETS." in report()
 
 
 def test_reads_no_bodies_and_few_rows(deliver, workflow_document, rotating, django_assert_num_queries):

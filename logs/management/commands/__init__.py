@@ -1,1 +1,1 @@
-"""One module per verb, found by manage.py through its name."""
+"""One module for each command; manage.py finds it by its name."""

@@ -1,4 +1,4 @@
-"""Tell how each configured webhook fares: ``manage.py check_webhooks``."""
+"""Report the state of each configured webhook: ``manage.py check_webhooks``."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ MAX_LISTED = 10
 
 # fmt: off
 ADVICE = {
-    Removal.NOT_YET: "keep it, CircleCI has not used the newest one yet",
+    Removal.NOT_YET: "keep it; CircleCI has not used the newest one yet",
     Removal.IN_USE:  "STILL IN USE; enter the newest one in CircleCI before you remove it",
     Removal.UNKNOWN: "unknown whether it is in use; keep it until every project has used the newest one",
     Removal.SAFE:    "safe to remove; every project has changed to the newest one",
@@ -27,24 +27,24 @@ ADVICE = {
 
 
 class Command(CommandWithExamples):
-    """Read the newest deliveries of each webhook; write nothing."""
+    """Read the newest deliveries of each webhook."""
 
     help = (
         "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS its last delivery, the last refused delivery at its URL, "
-        "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI itself "
-        "raises no alarm."
+        "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI does not "
+        "report failed deliveries."
     )
     examples = """
 manage.py check_webhooks
 manage.py check_webhooks | grep "STILL IN USE"
 """
-    exit_codes = "0, whatever it has found"
+    exit_codes = "0 whatever the state of the webhooks"
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a paragraph for each webhook and one for the address of all."""
+        """Print a paragraph for each webhook, and one for the URL that all share."""
         configured = conf.webhooks()
         if not configured:
-            self.stdout.write("No webhook is configured; see CIRCLECI_WEBHOOK_SECRETS.")
+            self.stdout.write("No webhook is configured: set CIRCLECI_WEBHOOK_SECRETS.")
         uses = read_uses()
         rotations = read_rotations(uses)
         for webhook in configured:
@@ -63,7 +63,7 @@ def _facts(webhook: conf.Webhook, uses: Sequence[Use], rotation: Rotation | None
         if rotation:
             yield from _rotation_facts(rotation)
     else:
-        yield "  not signed: anybody who knows its address may log events"
+        yield "  not signed: anyone who knows its URL can log events"
         yield f"  last accepted: {_last([use for use in uses if not use.fingerprint])}"
     yield _last_refused(webhook.slug)
 

@@ -1,4 +1,4 @@
-"""Make a token for the REST API: ``manage.py create_token``."""
+"""Create an API token: ``manage.py create_token``."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -17,35 +17,34 @@ from logs.models import ApiToken
 
 
 class Command(CommandWithExamples):
-    """Make a token; write it alone to stdout, so that it can be piped, and all else to stderr."""
+    """Create a token. Write only the token to stdout, so that it can be piped."""
 
     help = (
-        "Make a token with which a program reads the REST API with the permissions of a user. It is shown once. "
-        "The admin lists all tokens and revokes them."
+        "Create an API token that has the permissions of a user. It is shown once. The admin lists and revokes tokens."
     )
     examples = """
 manage.py create_token grafana --name "dashboard on the wall"
 manage.py create_token ops --name laptop --expires 24h > token.txt
 """
-    exit_codes = "0 when the token is made, 1 when it cannot be, 2 for wrong arguments"
+    exit_codes = "0 when the token is created, 1 when it cannot be, 2 for invalid arguments"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare whose token, for what, and for how long."""
-        parser.add_argument("user", metavar="USER", help="the name of the user")
-        parser.add_argument("--name", required=True, help="what it is for")
+        """Add the user, the name and the lifetime."""
+        parser.add_argument("user", metavar="USER", help="username")
+        parser.add_argument("--name", required=True, help="what the token is for")
         parser.add_argument(
             "--expires",
             type=lifetime,
             default=knox_settings.TOKEN_TTL,
-            metavar="WHEN",
+            metavar="LIFETIME",
             help=f"30m, 24h, 90d or never (default: {knox_settings.TOKEN_TTL.days}d)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the token.
+        """Create the token.
 
         Raises:
-            CommandError: there is no such user, the user is inactive, or the name is empty or too long.
+            CommandError: the user does not exist or is inactive, or the name is empty or too long.
         """
         user, name = _user(options["user"]), _name(options["name"])
         token, key = ApiToken.issue(user, name=name, lifetime=options["expires"])
@@ -59,7 +58,7 @@ def _user(name: str) -> User:
     except get_user_model().DoesNotExist:
         raise CommandError(f"there is no user {name!r}") from None
     if not user.is_active:
-        raise CommandError(f"the user {name!r} is inactive: a token would not work")
+        raise CommandError(f"the user {name!r} is inactive, so a token would not work: activate the user in the admin")
     return user
 
 
@@ -71,8 +70,8 @@ def _name(text: str) -> str:
 
 
 def _facts(token: ApiToken) -> Iterator[str]:
-    until = f"until {token.expiry:%Y-%m-%d %H:%M} UTC" if token.expiry else "for ever"
-    yield f'"{token.name}" acts as {token.user} {until}. The token is not shown again; send it as'
+    until = f"until {token.expiry:%Y-%m-%d %H:%M} UTC" if token.expiry else "forever"
+    yield f'"{token.name}" acts as {token.user} {until}. The token is not shown again. Send it as'
     yield "  Authorization: Bearer TOKEN"
     for permission in permissions.ALL:
         yield f"  {'may    ' if token.user.has_perm(permission) else 'may not'}  {permission}"

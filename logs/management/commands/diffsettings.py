@@ -17,10 +17,10 @@ class Command(CommandWithExamples, diffsettings.Command):
 manage.py diffsettings
 manage.py diffsettings --output unified
 """
-    exit_codes = "0 shown, 1 the settings cannot be read"
+    exit_codes = "0 when the settings are shown, 1 when they cannot be read"
 
     def handle(self, **options: Any) -> str:
-        """Hide the settings that error pages hide."""
+        """Return the output with the settings masked that error pages mask."""
         output: str = super().handle(**options)
         for name, value in SecretsFilter().get_safe_settings().items():
             output = output.replace(f"{name} = {getattr(settings, name)!r}", f"{name} = {value!r}")

@@ -1,4 +1,4 @@
-"""Write a delivery as files for tests: ``manage.py export_fixture``."""
+"""Write a delivery to files for tests: ``manage.py export_fixture``."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -25,35 +25,35 @@ class Command(CommandWithExamples):
     """Write one delivery's body and headers."""
 
     help = (
-        "Write a delivery as delivery-<ID>.json, which is its body byte for byte, and delivery-<ID>.headers.json. "
+        "Write a delivery's body, byte for byte, to delivery-<ID>.json, and its headers to delivery-<ID>.headers.json. "
         "send_test_webhook --fixture signs and sends them."
     )
     examples = EXAMPLES
-    exit_codes = "0 when the files are written, 1 when they cannot be, 2 for wrong arguments"
+    exit_codes = "0 when the files are written, 1 when they cannot be, 2 for invalid arguments"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the delivery and the options."""
+        """Add the delivery and the options."""
         parser.add_argument("id", type=positive_integer, metavar="ID", help="the delivery's number")
         parser.add_argument(
             "--anonymise",
             action="store_true",
-            help="change names, e-mail addresses, texts, addresses and ids; branches, tags and the names of workflows "
-            "and jobs stay",
+            help="replace names, e-mail addresses, texts, URLs and ids; keep branches, tags and the names of workflows "
+            "and jobs",
         )
         parser.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="default: the current directory")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write the files and tell their names.
+        """Write the files and print their paths.
 
         Raises:
-            CommandError: there is no such delivery, its body is not whole, or no payload to anonymise, or the files
-                cannot be written.
+            CommandError: the delivery does not exist, its body is incomplete or cannot be anonymised, or a file cannot
+                be written.
         """
         delivery = Delivery.objects.filter(pk=options["id"]).first()
         if delivery is None:
             raise CommandError(f"there is no delivery {options['id']}; retention may have removed it")
         if not delivery.is_whole:
-            raise CommandError(f"of delivery {delivery.pk} only the beginning of the body is kept")
+            raise CommandError(f"the stored body of delivery {delivery.pk} is incomplete")
         body = bytes(delivery.body)
         if options["anonymise"]:
             body = _anonymised(body)
@@ -65,4 +65,4 @@ def _anonymised(body: bytes) -> bytes:
     try:
         return anonymised(body, f"anonymising {settings.SECRET_KEY}")
     except PayloadMalformed as error:
-        raise CommandError(f"only a payload can be anonymised, and the body is {error}") from error
+        raise CommandError(f"only a payload can be anonymised; the body is {error}") from error

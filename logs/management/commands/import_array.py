@@ -1,4 +1,4 @@
-"""Take over the array that the tutorial's Node.js sample answers with: ``manage.py import_array``."""
+"""Import the array of the tutorial's Node.js sample: ``manage.py import_array``."""
 
 import json
 import sys
@@ -21,42 +21,42 @@ curl http://localhost:1337/fetch-webhooks-logs | manage.py import_array -
 
 
 class Command(CommandWithExamples):
-    """Import entries, each in a transaction of its own; what is logged stays logged, whenever it is stopped."""
+    """Import each entry in its own transaction; logged entries remain if it is stopped."""
 
     help = (
-        "Log the entries of a JSON array as events: objects with name, project, workflow and status, as "
-        "/fetch-webhooks-logs of the Node.js sample answers. They are unverified, and their trigger is import. What "
-        "was imported before is not logged again."
+        "Log the entries of a JSON array as events: objects with name, project, workflow and status, as returned by "
+        "/fetch-webhooks-logs of the Node.js sample. They are unverified, with the trigger import. Entries that were "
+        "imported before are not logged again."
     )
     examples = EXAMPLES
-    exit_codes = "0 when every entry told of an event, 1 when one did not, 2 for wrong arguments, 130 after Ctrl-C"
+    exit_codes = "0 when every entry is an event, 1 when one is not, 2 for invalid arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the file."""
-        parser.add_argument("file", type=Path, metavar="FILE", help="the array; - reads standard input")
-        parser.add_argument("--dry-run", action="store_true", help="read and tell, but write nothing")
+        """Add the file and --dry-run."""
+        parser.add_argument("file", type=Path, metavar="FILE", help="file with the array; - reads standard input")
+        parser.add_argument("--dry-run", action="store_true", help="show what would be imported; write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Import the array and tell what became of its entries.
+        """Import the array and report the outcomes.
 
         Raises:
-            CommandError: the file holds no JSON array, or an entry tells nothing of an event.
+            CommandError: the file is not a JSON array, or an entry is not an event.
         """
         entries = _entries(options["file"])
-        counts, left_out = Counter[str](), list[int]()
+        counts, skipped = Counter[str](), list[int]()
         for position, payload in enumerate(payloads(entries), start=1):
             if payload is None:
-                left_out.append(position)
+                skipped.append(position)
             else:
                 counts["to be imported" if options["dry_run"] else str(log_import(payload).outcome)] += 1
         for outcome, count in sorted(counts.items()):
             self.stdout.write(f"{count} x {outcome}")
         if options["dry_run"]:
             self.stdout.write("Nothing was written: this was a dry run.")
-        if left_out:
+        if skipped:
             raise CommandError(
-                f"{len(left_out)} of {len(entries)} entries left out: no object with one of {', '.join(NAMES)}; "
-                f"the first is number {left_out[0]}"
+                f"{len(skipped)} of {len(entries)} entries skipped: not objects with one of {', '.join(NAMES)}; "
+                f"the first is number {skipped[0]}"
             )
 
 
@@ -66,7 +66,7 @@ def _entries(file: Path) -> list[object]:
     except OSError as error:
         raise CommandError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{file} holds no JSON: {error}") from error
+        raise CommandError(f"{file} is not JSON: {error}") from error
     if not isinstance(document, list):
-        raise CommandError(f"{file} holds no JSON array")
+        raise CommandError(f"{file} is not a JSON array")
     return document

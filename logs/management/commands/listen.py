@@ -1,4 +1,4 @@
-"""Pass on deliveries as they arrive, to a laptop say: ``manage.py listen``."""
+"""Forward deliveries as they arrive, for example to a laptop: ``manage.py listen``."""
 
 import json
 import os
@@ -19,40 +19,40 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
-from logs.management.arguments import filled_text, moment, web_address
+from logs.management.arguments import http_url, nonempty_text, time_or_age
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import printable
 from logs.management.workbench import resending
-from logs.management.workbench.forwarding import Progress, progress_path, refuse_public
-from logs.management.workbench.keys import reacting
-from logs.management.workbench.sending import Answer, Lack, Message, Sender
-from logs.management.workbench.sources import Followed, Outage, OwnLog, Refused, Site, Source, persistently
+from logs.management.workbench.forwarding import CursorFile, default_cursor_path, require_private
+from logs.management.workbench.keys import key_actions
+from logs.management.workbench.sending import Answer, Failure, Message, Sender
+from logs.management.workbench.sources import LocalLog, Outage, Site, Source, SourceDelivery, Unrecoverable, retrying
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
 from logs.reading.stream.cursors import NOW, START
 
-TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - its name
+TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - a name
 FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author", "webhook", "outcome")
 ACCEPTED = ",".join(outcome for outcome in Outcome.values if outcome not in REFUSED)
-ANSWER_TIMEOUT_SECONDS = 30  # Three times as patient as CircleCI, since somebody may be looking at it in a debugger.
-REPEAT_TIMEOUT_SECONDS = 5  # Other keys wait for the answer too.
-MAX_BROKEN_OFF = 3  # So often a delivery is sent to an address that breaks off each answer.
-LACKS = {Lack.LATE: "no answer", Lack.BROKEN_OFF: "broken off", Lack.UNREACHED: "not there"}
+ANSWER_TIMEOUT_SECONDS = 30  # Three times as long as CircleCI waits, because the receiver may stop in a debugger.
+REPEAT_TIMEOUT_SECONDS = 5  # Other keys wait for this answer.
+MAX_BROKEN_OFF = 3  # How often a delivery is sent if each answer is broken off.
+FAILURES = {Failure.TIMEOUT: "no answer", Failure.BROKEN_OFF: "broken off", Failure.UNREACHABLE: "not there"}
 
 EXAMPLES = f"""
 {TOKEN_VARIABLE}=whl_... manage.py listen --from https://ci-log.example.org --to http://localhost:1337/webhooks
 manage.py listen --to http://localhost:8000/log-circleci-webhook --status failed,error --branch main
 manage.py listen --to http://localhost:8000/log-circleci-webhook --since 24h | tee forwarded.txt
 """
-NOTES = "keys, in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits"
+NOTES = "keys in a terminal: r sends the last delivery again, o opens its workflow in the browser, d shows it, q quits"
 
 
 class Stopping:
-    """Ctrl-C and SIGTERM: they end the command at once, but only the second one between an answer and its note."""
+    """Handler of Ctrl-C and SIGTERM: the first one does not interrupt a `held` block, a second one does."""
 
     def __init__(self) -> None:
-        self.exit_code: int | None = None  # None: go on.
-        self.wanted = False  # By a key: no failure.
+        self.exit_code: int | None = None  # None: continue.
+        self.is_quit = False  # By the key q, which is not a failure.
         self._held = False
 
     def __call__(self, signal_number: int, frame: object) -> None:
@@ -62,13 +62,13 @@ class Stopping:
             raise KeyboardInterrupt
 
     def quit(self) -> None:
-        """End the command as somebody wishes; from another thread than the main one."""
-        self.wanted = True
+        """End the command successfully; called from another thread than the main one."""
+        self.is_quit = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Put off the end until the block has ended."""
+        """Delay the first signal until the end of the block."""
         self._held = True
         try:
             yield
@@ -79,58 +79,56 @@ class Stopping:
 
 
 class Command(CommandWithExamples):
-    """Follow deliveries and post each to an address, until somebody ends it."""
+    """Follow deliveries and post each to a URL, until it is stopped."""
 
     help = (
-        "Follow the deliveries of a deployed webhooklog, or of this one's own database, and post each to an address "
-        "with the bytes and the headers that CircleCI sent, the signature among them. It goes on where it stopped."
+        "Follow the deliveries of a deployed webhooklog, or of this installation, and post each to a URL with the "
+        "bytes and headers that CircleCI sent, signature included. The next run continues where this one stopped."
     )
 
     examples = EXAMPLES
     notes = NOTES
-    exit_codes = (
-        "0 after q, 1 when something must be changed, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM"
-    )
+    exit_codes = "0 after q, 1 after an error, 2 for invalid arguments, 130 after Ctrl-C, 143 after SIGTERM"
 
     _stopping: Stopping
     _sender: Sender
     _repeater: Sender
-    _last: Followed | None = None
+    _last: SourceDelivery | None = None
     _count = 0
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare from where, to where, and what."""
-        parser.add_argument("--from", dest="site", type=web_address, metavar="URL", help="default: the own database")
-        parser.add_argument("--to", required=True, type=web_address, metavar="URL", help="where to post deliveries")
-        parser.add_argument("--token", type=filled_text, help=f"of the API (default: the variable {TOKEN_VARIABLE})")
+        """Add source, target, position and filters."""
+        parser.add_argument("--from", dest="site", type=http_url, metavar="URL", help="default: this installation")
+        parser.add_argument("--to", required=True, type=http_url, metavar="URL", help="where to post deliveries")
+        parser.add_argument("--token", type=nonempty_text, help=f"API token of that site (default: {TOKEN_VARIABLE})")
         parser.add_argument(
             "--since",
             type=_since,
             metavar="WHEN",
-            help="now, start, 24h or 2026-05-04T10:00Z (default: where it stopped)",
+            help="now, start, 24h or 2026-05-04T10:00Z (default: the saved position)",
         )
-        parser.add_argument("--state", type=Path, metavar="FILE", help="where that is noted (default: in DATA_DIR)")
-        parser.add_argument("--allow-public", action="store_true", help="post to an address on the internet too")
+        parser.add_argument("--state", type=Path, metavar="FILE", help="file of the position (default: in DATA_DIR)")
+        parser.add_argument("--allow-public", action="store_true", help="allow a URL on the internet")
         for name in FILTERS:
-            words = "default: all that were accepted" if name == "outcome" else "as in the API"
-            parser.add_argument(f"--{name.replace('_', '-')}", type=filled_text, help=words)
+            about = "default: all accepted deliveries" if name == "outcome" else "as in the API"
+            parser.add_argument(f"--{name.replace('_', '-')}", type=nonempty_text, help=about)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Follow and post.
 
         Raises:
-            CommandError: something must be changed.
+            CommandError: an argument, the token, the source or the target must be changed.
         """
         self._stopping = Stopping()
         previous = {each: signal.signal(each, self._stopping) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._run(options)
-        except Refused as error:
+        except Unrecoverable as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            self._tell(f"{self._count} forwarded; the next time it goes on behind the last of them")
-            raise SystemExit(0 if self._stopping.wanted else self._stopping.exit_code) from None
-        except BrokenPipeError:  # Whoever read the lines, `head` say, has read enough.
+            self._report(f"{self._count} forwarded; the next run continues after the last one")
+            raise SystemExit(0 if self._stopping.is_quit else self._stopping.exit_code) from None
+        except BrokenPipeError:  # The reader of the lines has exited, as `| head` does.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             for each, handler in previous.items():
@@ -138,48 +136,48 @@ class Command(CommandWithExamples):
 
     def _run(self, options: dict[str, Any]) -> None:
         if not options["allow_public"]:
-            refuse_public(options["to"])
+            require_private(options["to"])
         filters = _filters(options)
         source = _source(options, filters)
         to, allow_public = options["to"], options["allow_public"]
         self._sender = Sender(to, timeout_seconds=ANSWER_TIMEOUT_SECONDS, allow_public=allow_public)
         self._repeater = Sender(to, timeout_seconds=REPEAT_TIMEOUT_SECONDS, allow_public=allow_public)
-        default = progress_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
-        progress = Progress(options["state"] or default)
-        with progress.held():
-            after = options["since"] or progress.cursor or NOW
-            self._tell(f"listening to {options['site'] or 'the own database'}, posting to {options['to']}")
+        default = default_cursor_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
+        cursor_file = CursorFile(options["state"] or default)
+        with cursor_file.locked():
+            after = options["since"] or cursor_file.cursor or NOW
+            self._report(f"listening to {options['site'] or 'this installation'}, posting to {options['to']}")
             actions = {"r": self._repeat, "o": self._open, "d": self._show, "q": self._stopping.quit}
-            with reacting(actions):
+            with key_actions(actions):
                 while True:
-                    after = self._pass_on(source, after, progress)
+                    after = self._forward_batch(source, after, cursor_file)
 
-    def _pass_on(self, source: Source, after: str, progress: Progress) -> str:
-        """Forward what has come behind a cursor, and return where to read on."""
-        following = persistently(partial(source.following, after), self._tell)
-        for delivery in following.deliveries:
-            persistently(partial(self._forward, delivery, progress, count(1)), self._tell)
-        progress.keep(following.cursor)
-        time.sleep(following.pause_seconds)
-        return following.cursor
+    def _forward_batch(self, source: Source, after: str, cursor_file: CursorFile) -> str:
+        """Forward the deliveries after a cursor, and return the next cursor."""
+        batch = retrying(partial(source.poll, after), self._report)
+        for delivery in batch.deliveries:
+            retrying(partial(self._forward, delivery, cursor_file, count(1)), self._report)
+        cursor_file.save(batch.cursor)
+        time.sleep(batch.pause_seconds)
+        return batch.cursor
 
-    def _forward(self, delivery: Followed, progress: Progress, broken_off: Iterator[int]) -> None:
+    def _forward(self, delivery: SourceDelivery, cursor_file: CursorFile, broken_off: Iterator[int]) -> None:
         with self._stopping.held():
             answer = self._sender.send(_message(delivery))
-            is_broken_off = answer.lack is Lack.BROKEN_OFF
-            if answer.lack is Lack.UNREACHED or (is_broken_off and next(broken_off) < MAX_BROKEN_OFF):
+            is_broken_off = answer.failure is Failure.BROKEN_OFF
+            if answer.failure is Failure.UNREACHABLE or (is_broken_off and next(broken_off) < MAX_BROKEN_OFF):
                 raise Outage(answer.reason)
-            progress.keep(delivery.cursor)
+            cursor_file.save(delivery.cursor)
             self._last, self._count = delivery, self._count + 1
             self._line(delivery, answer)
             if is_broken_off:
-                self._tell(f"delivery {delivery.id} was broken off {MAX_BROKEN_OFF} times, and is not sent again")
+                self._report(f"delivery {delivery.id} was broken off {MAX_BROKEN_OFF} times and is not sent again")
 
-    def _line(self, delivery: Followed, answer: Answer) -> None:
+    def _line(self, delivery: SourceDelivery, answer: Answer) -> None:
         event, status = delivery.event, str(delivery.event.get("status") or "-")
         kind = event.get("event_type") or delivery.headers.get(EVENT_TYPE_HEADER, "-")
         subject = " / ".join(filter(None, [event.get("workflow"), event.get("job")])) or "-"
-        answered = LACKS[answer.lack] if answer.lack else str(answer.http_status)
+        answered = FAILURES[answer.failure] if answer.failure else str(answer.http_status)
         tone = Tone.GOOD if answer.accepted else Tone.BAD
         self.stdout.write(
             f"{delivery.received_at.astimezone():%H:%M:%S}  {printable(kind):<18}  "
@@ -193,16 +191,16 @@ class Command(CommandWithExamples):
         styles = {Tone.GOOD: self.style.SUCCESS, Tone.BAD: self.style.ERROR, Tone.STOPPED: self.style.WARNING}
         return str(styles.get(tone, str)(text))
 
-    def _tell(self, words: str) -> None:
-        self.stderr.write(words, style_func=str)
+    def _report(self, message: str) -> None:
+        self.stderr.write(message, style_func=str)
         self.stderr.flush()
 
     def _repeat(self) -> None:
         if self._last:
             answer = self._repeater.send(_message(self._last))
             self._line(self._last, answer)
-            if answer.lack:
-                self._tell(answer.reason)
+            if answer.failure:
+                self._report(answer.reason)
 
     def _open(self) -> None:
         url = str((self._last.event.get("url") if self._last else "") or "")
@@ -212,14 +210,14 @@ class Command(CommandWithExamples):
     def _show(self) -> None:
         if self._last:
             headers = "".join(f"{name}: {printable(value)}\n" for name, value in self._last.headers.items())
-            self._tell(f"delivery {self._last.id}\n{headers}\n{_readable(self._last.body)}")
+            self._report(f"delivery {self._last.id}\n{headers}\n{_readable(self._last.body)}")
 
 
 def _since(text: str) -> str:
-    return text if text in (NOW, START) else moment(text).isoformat()
+    return text if text in (NOW, START) else time_or_age(text).isoformat()
 
 
-def _message(delivery: Followed) -> Message:
+def _message(delivery: SourceDelivery) -> Message:
     return resending.message(delivery.id, delivery.body, delivery.headers)
 
 
@@ -229,15 +227,15 @@ def _filters(options: dict[str, Any]) -> dict[str, str]:
 
 def _source(options: dict[str, Any], filters: dict[str, str]) -> Source:
     if not options["site"]:
-        return OwnLog(filters)
+        return LocalLog(filters)
     token = options["token"] or os.environ.get(TOKEN_VARIABLE)
     if not token:
-        raise CommandError(f"--from needs a token of that site: --token, or better the variable {TOKEN_VARIABLE}")
+        raise CommandError(f"--from needs an API token of that site: set {TOKEN_VARIABLE} or use --token")
     return Site(options["site"], token, filters)
 
 
 def _readable(body: bytes) -> str:
-    """Return a body fit for a terminal: JSON in lines, with nothing in it but ASCII."""
+    """Return a body that is safe for a terminal: indented ASCII if it is JSON."""
     try:
         return json.dumps(json.loads(body), indent=2)
     except (ValueError, RecursionError):

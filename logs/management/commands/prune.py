@@ -1,4 +1,4 @@
-"""Delete what is older than the log keeps: ``manage.py prune``."""
+"""Delete deliveries and events beyond the retention settings: ``manage.py prune``."""
 
 import time
 from argparse import ArgumentParser
@@ -18,7 +18,7 @@ MAX_BATCH_SIZE = 10_000
 
 
 class Command(CommandWithExamples):
-    """Apply the rules of retention in short transactions; what is deleted stays deleted, whenever it is stopped."""
+    """Apply the retention rules in short transactions; deleted rows stay deleted if it is stopped."""
 
     help = (
         "Delete deliveries and events beyond DELIVERY_RETENTION_DAYS, DELIVERY_RETENTION_COUNT and "
@@ -28,32 +28,32 @@ class Command(CommandWithExamples):
 manage.py prune --dry-run
 manage.py prune
 """
-    exit_codes = "0 when nothing is left beyond the rules, 1 or 2 for wrong arguments, 130 after Ctrl-C"
+    exit_codes = "0 when nothing is left beyond the settings, 1 or 2 for invalid arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options."""
-        parser.add_argument("--dry-run", action="store_true", help="tell what would go, but delete nothing")
+        """Add the options."""
+        parser.add_argument("--dry-run", action="store_true", help="show what would be deleted; delete nothing")
         parser.add_argument(
             "--batch-size",
             type=positive_integer,
             default=1_000,
             metavar="N",
-            help=f"how many rows a transaction deletes, at most {MAX_BATCH_SIZE} (default: %(default)s)",
+            help=f"rows per transaction, at most {MAX_BATCH_SIZE} (default: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete, or tell, what is beyond each rule.
+        """Delete or report the rows beyond each rule.
 
         Raises:
             CommandError: the batch size is too large.
             SystemExit: with 130, after Ctrl-C.
         """
         if options["batch_size"] > MAX_BATCH_SIZE:
-            raise CommandError(f"--batch-size is at most {MAX_BATCH_SIZE}: deliveries wait while a batch is deleted")
+            raise CommandError(f"--batch-size is too large: use at most {MAX_BATCH_SIZE}; deliveries wait meanwhile")
         applicable = [rule for rule in rules() if rule.limit]
         if not applicable:
             names = ", ".join(rule.setting for rule in rules())
-            self.stdout.write(f"Nothing is deleted: every rule is off ({names}), so everything is kept for ever.")
+            self.stdout.write(f"Nothing was deleted: all retention settings are 0, which keeps everything ({names}).")
         elif options["dry_run"]:
             self.stdout.write("\n".join(map(_forecast, applicable)))
             self.stdout.write("Nothing was deleted: this was a dry run.")
@@ -66,7 +66,7 @@ manage.py prune
         try:
             with Progress(console=console, disable=not console.is_terminal) as progress:
                 for rule in applicable:
-                    # Counted for the bar alone.
+                    # Counted only for the bar.
                     total = None if progress.disable else rule.extent()[0]
                     task = progress.add_task(rule.setting, total=total)
                     for count in delete_in_batches(rule.rows, size=batch_size):
@@ -74,7 +74,7 @@ manage.py prune
                         progress.advance(task, count)
         except KeyboardInterrupt:
             self.stdout.write("\n".join(_account(applicable, deleted)))
-            self.stdout.write("Stopped. What was deleted stays deleted; run it again for the rest.")
+            self.stdout.write("Stopped. Deleted rows stay deleted. Run it again for the rest.")
             raise SystemExit(EXIT_CODE_OF_CTRL_C) from None
         self.stdout.write("\n".join(_account(applicable, deleted)))
         self.stdout.write(f"Done in {time.monotonic() - started:.1f} s.")
@@ -82,7 +82,7 @@ manage.py prune
 
 def _forecast(rule: Rule) -> str:
     count, oldest, newest = rule.extent()
-    line = f"{rule.setting}={rule.limit}: {count} {rule.subject} would go"
+    line = f"{rule.setting}={rule.limit}: {count} {rule.subject} would be deleted"
     return f"{line}, received from {oldest:%Y-%m-%d %H:%M:%S} to {newest:%Y-%m-%d %H:%M:%S} UTC" if count else line
 
 

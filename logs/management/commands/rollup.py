@@ -1,4 +1,4 @@
-"""Count what the dashboard shows: ``manage.py rollup``."""
+"""Count events for the dashboard: ``manage.py rollup``."""
 
 import time
 from argparse import ArgumentParser
@@ -24,28 +24,28 @@ from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 
 
 class Command(CommandWithExamples):
-    """Count hour by hour, in a transaction each; what is counted stays counted, whenever it is stopped."""
+    """Count each hour in its own transaction; counted hours stay counted if it is stopped."""
 
     help = (
-        "Count the events of each hour for the dashboard, while webhooklog runs: first what was written since the last "
-        "run, then older hours that were never counted. Run it every five minutes."
+        "Count the events of each hour for the dashboard, while webhooklog runs: first the events written since the "
+        "last run, then older hours that were never counted. Run it every five minutes."
     )
     examples = """
 manage.py rollup
 manage.py rollup --anew
 """
-    exit_codes = "0 when all is counted, by another run perhaps, 2 for wrong arguments, 130 after Ctrl-C"
+    exit_codes = "0 when everything is counted or another run is counting, 2 for invalid arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options."""
+        """Add --anew."""
         parser.add_argument(
             "--anew",
             action="store_true",
-            help="count everything again; needed after DEFAULT_BRANCHES has changed, or the database by hand",
+            help="count everything again; needed after a change of DEFAULT_BRANCHES or a manual change of the database",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Count, and tell how much.
+        """Count, and report how much.
 
         Raises:
             SystemExit: with 130, after Ctrl-C.
@@ -60,12 +60,9 @@ manage.py rollup --anew
                 for hour in _count(progress):
                     counted[hour.began_at] = hour.events
         except CountedElsewhere:
-            ending = "Another run is counting at this moment; it does the rest."
+            ending = "Another run is counting; it does the rest."
         except KeyboardInterrupt:
-            ending, exit_code = (
-                "Stopped. What is counted stays counted; run it again for the rest.",
-                EXIT_CODE_OF_CTRL_C,
-            )
+            ending, exit_code = "Stopped. Counted hours stay counted. Run it again for the rest.", EXIT_CODE_OF_CTRL_C
         seconds = time.monotonic() - started
         self.stdout.write(
             f"{len(counted)} hours with {sum(counted.values())} events counted in {seconds:.1f} s; {_reach()}."
@@ -82,16 +79,16 @@ def _count(progress: Progress) -> Iterator[CountedHour]:
         progress.advance(task)
         yield hour
     progress.update(task, total=1, completed=1)
-    # Asked for the bar alone.
+    # Needed only for the bar.
     known = None if progress.disable else coverage()
     task = progress.add_task("Never counted", total=hours_to_count() if known else None)
     for hour in with_pauses(backfill()):
         if known:
-            # Hours without events are passed over.
+            # Hours without events are skipped.
             progress.update(task, completed=(known[0] - hour.began_at) // HOUR)
         yield hour
 
 
 def _reach() -> str:
     known = coverage()
-    return f"the figures reach back to {known[0]:%Y-%m-%d %H:%M} UTC" if known else "there are no figures yet"
+    return f"the figures start at {known[0]:%Y-%m-%d %H:%M} UTC" if known else "there are no figures yet"

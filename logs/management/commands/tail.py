@@ -1,4 +1,4 @@
-"""Watch events in the terminal as they are written: ``manage.py tail``."""
+"""Show events as they are written: ``manage.py tail``."""
 
 import sys
 import time
@@ -10,13 +10,13 @@ from django.db import InterfaceError, OperationalError
 from rich.console import Console
 
 from logs.circleci.vocabulary import Tone, tone_of
-from logs.management.arguments import moment
+from logs.management.arguments import time_or_age
 from logs.management.examples import CommandWithExamples
-from logs.management.filtering import add_event_filters, chosen_events
+from logs.management.filtering import add_event_filters, selected_events
 from logs.management.terminal import event_line, require_reader
 from logs.reading.stream.changes import Following
 
-SECONDS_BETWEEN_LOOKS = 1
+POLL_SECONDS = 1
 EXAMPLES = """
 manage.py tail
 manage.py tail --project orchard --status failed,error --bell
@@ -25,29 +25,29 @@ manage.py tail --since 24h --branch main | grep deploy
 
 
 class Command(CommandWithExamples):
-    """Show events, a line each, until Ctrl-C."""
+    """Show one line for each event, until Ctrl-C."""
 
     help = (
-        "Show the events of this log as they are written, a line each, until Ctrl-C: time (UTC), status, project, "
-        "workflow/job, branch or tag, and how long it took. An event of which a newer version arrives is shown again."
+        "Show one line for each event as it is written, until Ctrl-C: time (UTC), status, project, workflow/job, "
+        "branch or tag, and duration. An event is shown again when a newer version arrives."
     )
     examples = EXAMPLES
-    exit_codes = "1 when the database goes away or nobody reads on, 2 for wrong arguments, 130 after Ctrl-C"
+    exit_codes = "1 when the database fails or the output is no longer read, 2 for invalid arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the filters and the options."""
+        """Add the filters and options."""
         add_event_filters(parser)
         parser.add_argument(
-            "--since", type=moment, metavar="WHEN", help="begin with what was written then: 2026-05-04T10:00Z, or 24h"
+            "--since", type=time_or_age, metavar="WHEN", help="start with events written since 2026-05-04T10:00Z or 24h"
         )
-        parser.add_argument("--bell", action="store_true", help="on a terminal, ring its bell when something failed")
+        parser.add_argument("--bell", action="store_true", help="ring the terminal's bell on failures")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Show what the filters leave, for ever.
+        """Show the events that match the filters.
 
         Raises:
-            CommandError: a filter cannot be understood, or the database is away.
-            BrokenPipeError: nobody reads on.
+            CommandError: a filter is invalid, or the database fails.
+            BrokenPipeError: the output is no longer read.
         """
         console = Console(
             file=cast("IO[str]", self.stdout),
@@ -55,15 +55,15 @@ class Command(CommandWithExamples):
             force_terminal=options["force_color"] or None,
         )
         if console.is_terminal:
-            sys.stderr.write("Waiting for events; Ctrl-C ends.\n")
+            sys.stderr.write("Waiting for events; Ctrl-C quits.\n")
         try:
-            following = Following(chosen_events(options), options["since"])
+            following = Following(selected_events(options), options["since"])
             while True:
                 self._show(following, console, bell=options["bell"])
                 require_reader()
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(POLL_SECONDS)
         except (InterfaceError, OperationalError) as error:
-            raise CommandError(f"the database is away: {error}") from error
+            raise CommandError(f"the database failed: {error}") from error
 
     def _show(self, following: Following, console: Console, *, bell: bool) -> None:
         is_bad = False
@@ -72,5 +72,5 @@ class Command(CommandWithExamples):
             is_bad = is_bad or tone_of(event.status) is Tone.BAD
         if is_bad and bell and console.is_terminal:
             self.stdout.write("\a", ending="")
-        # Through a pipe, lines would wait until thousands of bytes have come together.
+        # Otherwise a pipe would buffer thousands of bytes.
         self.stdout.flush()

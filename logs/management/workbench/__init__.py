@@ -1,1 +1,1 @@
-"""What the commands for sending, listening, forwarding and fixtures share."""
+"""Modules shared by the commands that send, forward and export deliveries."""

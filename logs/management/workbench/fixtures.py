@@ -1,4 +1,4 @@
-"""Fixtures: a delivery as two files, its body ``<name>.json`` and its headers ``<name>.headers.json``."""
+"""Fixtures: deliveries as files, the body in ``<name>.json`` and the headers in ``<name>.headers.json``."""
 
 import json
 from collections.abc import Mapping
@@ -10,37 +10,36 @@ from logs.circleci.signature import sign
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_AGENT
 from logs.management.workbench.sending import Message
 
-# The signature is made anew when a fixture is sent: in a repository it would let anybody try out guesses of the
-# secret.
+# No signature: in a repository, anyone could test guesses of the secret against it. A fixture is signed when sent.
 FIXTURE_HEADERS = ("content-type", "user-agent", EVENT_TYPE_HEADER)
 DEFAULT_HEADERS = {"content-type": "application/json", "user-agent": USER_AGENT}
 
 
 def write(directory: Path, name: str, body: bytes, headers: Mapping[str, str]) -> list[Path]:
-    """Write a fixture, over one of the same name, and return its files.
+    """Write a fixture and return its files; an existing one of the same name is replaced.
 
     Raises:
-        CommandError: it cannot be written there.
+        CommandError: the directory or a file cannot be written.
     """
     body_file = directory / f"{name}.json"
     headers_file = _headers_file(body_file)
-    kept = {header: headers[header] for header in FIXTURE_HEADERS if header in headers}
+    kept_headers = {header: headers[header] for header in FIXTURE_HEADERS if header in headers}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         body_file.write_bytes(body)
-        headers_file.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        headers_file.write_text(json.dumps(kept_headers, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"cannot write to {directory}: {error.strerror}") from error
     return [body_file, headers_file]
 
 
 def read(body_file: Path, secret: str | None) -> Message:
-    """Return a fixture as a message, signed with a secret; None leaves the signature out.
+    """Return a fixture as a message, signed with the secret; unsigned if that is None.
 
-    Without a file of headers beside it, it has those of every webhook.
+    Without a headers file it gets DEFAULT_HEADERS.
 
     Raises:
-        CommandError: a file cannot be read.
+        CommandError: a file cannot be read, or the headers file is invalid.
     """
     headers_file = _headers_file(body_file)
     try:
@@ -49,7 +48,7 @@ def read(body_file: Path, secret: str | None) -> Message:
     except OSError as error:
         raise CommandError(f"cannot read {error.filename}: {error.strerror}") from error
     except ValueError as error:
-        raise CommandError(f"{headers_file} must hold a JSON object of texts") from error
+        raise CommandError(f"{headers_file} is not a JSON object of strings") from error
     if secret:
         headers[SIGNATURE_HEADER] = sign(body, secret)
     return Message(label=body_file.name, body=body, headers=headers)

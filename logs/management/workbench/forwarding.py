@@ -1,4 +1,4 @@
-"""Where deliveries may be passed on to, and how far that has come."""
+"""Which hosts may receive forwarded deliveries, and which position forwarding has reached."""
 
 import fcntl
 import hashlib
@@ -15,69 +15,69 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 from urllib3.util import parse_url
 
-from logs.management.workbench.sources import Refused
+from logs.management.workbench.sources import Unrecoverable
 
 
-class Progress:
-    """A file that holds the cursor behind the last delivery that was passed on."""
+class CursorFile:
+    """A file that stores the cursor of the last forwarded delivery."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @property
     def cursor(self) -> str | None:
-        """The cursor; None where there is none yet.
+        """The stored cursor; None if the file does not exist.
 
         Raises:
-            Refused: the file is spoilt; to begin at the present instead would pass over what came since.
+            Unrecoverable: the file is damaged; to start with new deliveries instead would skip those since the cursor.
         """
         try:
             return str(json.loads(self._path.read_text(encoding="utf-8"))["cursor"])
         except FileNotFoundError:
             return None
         except (ValueError, LookupError, TypeError) as error:
-            raise Refused(f"{self._path} does not tell where to go on: begin anew with --since") from error
+            raise Unrecoverable(f"{self._path} does not hold a cursor: restart with --since") from error
 
-    def keep(self, cursor: str) -> None:
-        """Write the cursor; whoever ends this process in between leaves the old one."""
+    def save(self, cursor: str) -> None:
+        """Replace the cursor atomically: if the process is killed meanwhile, the old one remains."""
         new = self._path.with_name(f"{self._path.name}.new")
         new.write_text(json.dumps({"cursor": cursor}), encoding="utf-8")
         new.replace(self._path)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from the file: each would go on where the other one has come to.
+    def locked(self) -> Iterator[None]:
+        """Lock the file during the block: two processes would overwrite each other's cursor.
 
         Raises:
-            Refused: another process has it.
+            Unrecoverable: another process holds the lock.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise Refused(f"another process goes on by {self._path}: name another file with --state") from error
+                raise Unrecoverable(f"another process uses {self._path}: name another file with --state") from error
             yield
 
 
-def progress_path(folder: Path, source: str, target: str, filters: Mapping[str, str]) -> Path:
-    """Return where the progress of a choice from a source to a target is kept unless somebody names a file."""
-    chosen = json.dumps([source, target, sorted(filters.items())])
-    return folder / f"listen-{hashlib.sha256(chosen.encode()).hexdigest()[:12]}.json"
+def default_cursor_path(folder: Path, source: str, target: str, filters: Mapping[str, str]) -> Path:
+    """Return the default path of the cursor file, one for each combination of source, target and filters."""
+    combination = json.dumps([source, target, sorted(filters.items())])
+    return folder / f"listen-{hashlib.sha256(combination.encode()).hexdigest()[:12]}.json"
 
 
-def refuse_public(url: str) -> None:
-    """Refuse an address outside of this machine and its private network: payloads hold people's e-mail addresses.
+def require_private(url: str) -> None:
+    """Check that a URL's host is this machine or in its private network: payloads hold people's e-mail addresses.
 
     Raises:
-        Refused: it is such an address, or its host is not known.
+        Unrecoverable: the host has a public IP address or is unknown.
     """
-    address = parse_url(url)
-    _private_addresses((address.host or "").strip("[]"), address.port)
+    parts = parse_url(url)
+    _private_addresses((parts.host or "").strip("[]"), parts.port)
 
 
 class NotPrivate(NewConnectionError):
-    """No connection was made, because the host is public or unknown; `reason` says which."""
+    """Not connected, because the host is public or unknown; `reason` says which."""
 
     def __init__(self, connection: HTTPConnection, reason: str) -> None:
         super().__init__(connection, reason)
@@ -103,12 +103,12 @@ class _PrivateHTTPConnection(HTTPConnection):
         # The Host header, SNI and the certificate check need the name, so it is restored afterwards.
         name, error = self.host, NewConnectionError(self, "the host has no IP address")
         try:
-            for address in _judged_addresses(self):
+            for address in _checked_addresses(self):
                 self.host = address
                 try:
                     return super()._new_conn()
-                except NewConnectionError as unreached:
-                    error = unreached
+                except NewConnectionError as unreachable:
+                    error = unreachable
         finally:
             self.host = name
         raise error
@@ -126,10 +126,10 @@ class _PrivateHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _PrivateHTTPSConnection
 
 
-def _judged_addresses(connection: HTTPConnection) -> list[str]:
+def _checked_addresses(connection: HTTPConnection) -> list[str]:
     try:
         return _private_addresses(connection.host, connection.port)
-    except Refused as error:
+    except Unrecoverable as error:
         raise NotPrivate(connection, str(error)) from error
 
 
@@ -137,15 +137,15 @@ def _private_addresses(host: str, port: int | None) -> list[str]:
     """Return the IP addresses of a host, in the resolver's order, if all of them are private.
 
     Raises:
-        Refused: one of them is public, or the host is unknown.
+        Unrecoverable: one of them is public, or the host is unknown.
     """
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
-        raise Refused(f"the host {host!r} is not known: {error}") from error
+        raise Unrecoverable(f"the host {host!r} is unknown: {error}") from error
     for each in sorted(found):
         if not _is_private(each):
-            raise Refused(f"{host} is {each}, a public address; with --allow-public it is sent there all the same")
+            raise Unrecoverable(f"{host} has the public IP address {each}: use a private one, or --allow-public")
     return list(dict.fromkeys(found))
 
 
@@ -153,4 +153,4 @@ def _is_private(text: str) -> bool:
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return address.is_private  # Of this machine too.
+    return address.is_private  # Loopback addresses included.

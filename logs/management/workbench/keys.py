@@ -1,4 +1,4 @@
-"""React to keys while a command runs in a terminal."""
+"""Handle key presses while a command runs in a terminal."""
 
 import os
 import select
@@ -9,46 +9,46 @@ import tty
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-LOOK_SECONDS = 0.2  # How often the thread looks whether it shall end.
+POLL_SECONDS = 0.2  # How often the thread checks whether to end.
 
 
 @contextmanager
-def reacting(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
-    """Call a key's action, on another thread, whenever it is pressed in the block.
+def key_actions(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
+    """Call a key's action on another thread when the key is pressed during the block.
 
-    Without a terminal, or in a shell's background, do nothing.
+    Do nothing without a terminal or in the background of a shell.
     """
     if not sys.stdin.isatty() or not _is_in_foreground(sys.stdin.fileno()):
         yield
         return
-    terminal, over = sys.stdin.fileno(), threading.Event()
+    terminal, is_over = sys.stdin.fileno(), threading.Event()
     before = termios.tcgetattr(terminal)
-    thread = threading.Thread(target=_react, args=(terminal, actions, over), daemon=True)
-    tty.setcbreak(terminal)  # Keys come one by one and are not shown; Ctrl-C stays what it is.
+    thread = threading.Thread(target=_handle_keys, args=(terminal, actions, is_over), daemon=True)
+    tty.setcbreak(terminal)  # Keys arrive one by one without echo; Ctrl-C still works.
     try:
         thread.start()
         yield
     finally:
-        # Before anything that takes time: a second Ctrl-C would leave the terminal as it is.
+        # First, because a second Ctrl-C during a slower step would leave the terminal in this mode.
         if _is_in_foreground(terminal):
             termios.tcsetattr(terminal, termios.TCSANOW, before)
-        over.set()
-        thread.join(2 * LOOK_SECONDS)  # No longer: it may be in the middle of an action.
+        is_over.set()
+        thread.join(2 * POLL_SECONDS)  # Not longer: an action may still be running.
 
 
 def _is_in_foreground(terminal: int) -> bool:
-    """Tell whether the terminal is this process's to read and to change; the system stops others that try."""
+    """Return whether this process may read and change the terminal; the system stops background processes that try."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # It controls no processes.
+    except OSError:  # Not the controlling terminal.
         return True
 
 
-def _react(terminal: int, actions: Mapping[str, Callable[[], None]], over: threading.Event) -> None:
-    while not over.is_set():
-        if not _is_in_foreground(terminal):  # What is typed is the shell's.
-            over.wait(LOOK_SECONDS)
-        elif select.select([terminal], [], [], LOOK_SECONDS)[0]:
+def _handle_keys(terminal: int, actions: Mapping[str, Callable[[], None]], is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        if not _is_in_foreground(terminal):  # Keys belong to the shell.
+            is_over.wait(POLL_SECONDS)
+        elif select.select([terminal], [], [], POLL_SECONDS)[0]:
             key = os.read(terminal, 1).decode(errors="replace")
             if not key:  # The terminal was closed.
                 return

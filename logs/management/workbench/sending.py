@@ -1,4 +1,4 @@
-"""Send payloads as CircleCI does and tell how they were answered."""
+"""Send payloads as CircleCI does, and report the answers."""
 
 import json
 import math
@@ -11,6 +11,8 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 import urllib3
+from django.conf import settings
+from django.urls import reverse
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -27,68 +29,68 @@ from logs.management.workbench.forwarding import NotPrivate, PrivatePoolManager
 CIRCLECI_TIMEOUT_SECONDS = 10
 ADDED_BY_CLIENT = ("accept-encoding", "user-agent")
 MAX_SHOWN_LENGTH = 300
-MAX_SHOWN_SINGLY = 20  # More messages are summed up, not listed.
+MAX_SHOWN_SINGLY = 20  # More messages are only summarised.
 
-Paced = TypeVar("Paced")
+Item = TypeVar("Item")
 _LINE_ENDS = re.compile(r"[\r\n]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A webhook as it travels."""
+    """A webhook request."""
 
-    label: str  # What a list of messages calls it.
+    label: str  # Its name in a list of messages.
     body: bytes
-    headers: Mapping[str, str]  # Their names in lower case.
+    headers: Mapping[str, str]  # Names in lower case.
 
 
-class Lack(Enum):
-    """Why no whole answer came."""
+class Failure(Enum):
+    """Why there is no complete answer."""
 
-    UNREACHED = auto()  # Nobody has taken the message.
-    BROKEN_OFF = auto()  # Somebody may have; the connection broke.
-    LATE = auto()  # Somebody has, and did not answer in time.
+    UNREACHABLE = auto()  # The message was not received.
+    BROKEN_OFF = auto()  # The connection broke; the message may have been received.
+    TIMEOUT = auto()  # The message was sent, but not answered in time.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one request."""
+    """The result of one request."""
 
-    http_status: int | None  # None: no whole answer came.
-    lack: Lack | None = None  # None: one came.
-    outcome: str  # The receiver's word for what it did; "" where it gave none.
-    reason: str  # In words, why the delivery was not accepted; "" where it was.
-    milliseconds: float  # Until the whole answer was read, or until it was given up.
+    http_status: int | None  # None: no complete answer.
+    failure: Failure | None = None  # None: the answer is complete.
+    outcome: str  # The receiver's word for what it did; "" if it gives none.
+    reason: str  # Why the delivery was not accepted; "" if it was.
+    milliseconds: float  # Until the answer was complete or the request failed.
 
     def __str__(self) -> str:
-        """Return the answer in few words, for a line of a list."""
+        """Return a short text for a line of a list."""
         if self.http_status is None:
             return "no answer"
         return self.reason or f"{self.http_status} {self.outcome}".rstrip()
 
     @property
     def accepted(self) -> bool:
-        """Whether CircleCI would count the delivery as made."""
+        """Whether CircleCI would count the delivery as successful."""
         return self.http_status is not None and _is_success(self.http_status)
 
 
 class Sender:
-    """Posts webhooks to one address over connections that are kept open.
+    """Posts webhooks to one URL over persistent connections.
 
-    Like CircleCI it follows no redirect; unlike CircleCI it never tries again.
+    Like CircleCI, it does not follow redirects. Unlike CircleCI, it does not retry.
     """
 
     def __init__(
         self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS, allow_public: bool = True
     ) -> None:
-        """Take the receiver's URL, the timeout of each answer, and whether the receiver may be on the internet."""
+        """Take the receiver's URL, the timeout of a request, and whether the receiver may be on the internet."""
         self._url = url
         self._timeout_seconds = timeout_seconds
         pool_class = urllib3.PoolManager if allow_public else PrivatePoolManager
         self._pool = pool_class(timeout=urllib3.Timeout(total=timeout_seconds))
 
     def send(self, message: Message) -> Answer:
-        """Post a message, with its own headers only, and return what came of it, whatever that was."""
+        """Post a message with its own headers only, and return the answer; a failure is an answer too."""
         sent_headers = dict.fromkeys(ADDED_BY_CLIENT, SKIP_HEADER) | _encodable(message.headers)
         started = time.perf_counter()
         try:
@@ -98,7 +100,7 @@ class Sender:
         except HTTPError as error:
             return Answer(
                 http_status=None,
-                lack=_lack(error),
+                failure=_failure(error),
                 outcome="",
                 reason=self._explain(error),
                 milliseconds=_milliseconds_since(started),
@@ -109,7 +111,7 @@ class Sender:
         if isinstance(error, NotPrivate):
             return error.reason
         if isinstance(error, NameResolutionError):
-            return f"the host name of {self._url} is not known"
+            return f"the host of {self._url} is unknown"
         if isinstance(error, NewConnectionError) and isinstance(error.__cause__, ConnectionRefusedError):
             return f"nothing listens at {self._url}: start the server with `make run`"
         if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
@@ -117,32 +119,37 @@ class Sender:
         return f"the connection to {self._url} failed: {error}"
 
 
-def _lack(error: HTTPError) -> Lack:
+def _failure(error: HTTPError) -> Failure:
     if isinstance(error, ReadTimeoutError):
-        return Lack.LATE
-    # The others that happen before anything is sent are kinds of ConnectTimeoutError.
-    return Lack.UNREACHED if isinstance(error, ConnectTimeoutError | SSLError) else Lack.BROKEN_OFF
+        return Failure.TIMEOUT
+    # All other errors before anything is sent are subclasses of ConnectTimeoutError.
+    return Failure.UNREACHABLE if isinstance(error, ConnectTimeoutError | SSLError) else Failure.BROKEN_OFF
 
 
-def paced(messages: Iterable[Paced], rate_per_second: float | None) -> Iterator[Paced]:
-    """Hand on messages at a rate; None hands them on as fast as they are taken.
+def local_url() -> str:
+    """Return the receiving URL of this installation, as seen from this machine."""
+    return f"http://127.0.0.1:{settings.PORT}{reverse('logs:receive')}"
 
-    Time lost by a slow answer is made up for afterwards, so that the rate holds on average.
+
+def paced(items: Iterable[Item], rate_per_second: float | None) -> Iterator[Item]:
+    """Yield items at a rate; without delay if it is None.
+
+    After a slow answer, items follow faster until the average rate is reached again.
     """
     started = time.monotonic()
-    for position, message in enumerate(messages):
+    for position, item in enumerate(items):
         if rate_per_second is not None:
             time.sleep(max(0.0, started + position / rate_per_second - time.monotonic()))
-        yield message
+        yield item
 
 
 def line(message: Message, answer: Answer) -> str:
-    """Return a line for a list of what was sent."""
+    """Return a line for a list of sent messages."""
     return f"{message.label:<34}{answer!s:<20}{answer.milliseconds:>8.1f} ms"
 
 
 def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
-    """Return lines that tell how often each answer came, how long answers took, and how many came in a second."""
+    """Return lines with the rate, the number of answers of each status, and the percentiles of their durations."""
     counts = Counter("no answer" if answer.http_status is None else str(answer.http_status) for answer in answers)
     rate = len(answers) / elapsed_seconds if elapsed_seconds > 0 else math.inf
     return [
@@ -153,19 +160,19 @@ def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
 
 
 def reasons(answers: Iterable[Answer]) -> list[str]:
-    """Return each reason for which a delivery was not accepted, the most frequent first, with how often it was."""
+    """Return each reason why deliveries were not accepted, with its number, most frequent first."""
     counts = Counter(answer.reason for answer in answers if not answer.accepted)
     return [f"{count} x {reason}" if count > 1 else reason for reason, count in counts.most_common()]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that at least ``percent`` of a hundred values do not exceed (nearest rank).
+    """Return the smallest value that at least ``percent`` percent of the values do not exceed (nearest rank).
 
     Raises:
-        ValueError: there is no value.
+        ValueError: there are no values.
     """
     if not values:
-        raise ValueError("a percentile of nothing")
+        raise ValueError("a percentile needs at least one value")
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
@@ -177,10 +184,10 @@ def _latency_lines(milliseconds: Sequence[float]) -> list[str]:
 
 
 def _answer(http_status: int, body: bytes, milliseconds: float) -> Answer:
-    told = _json_object(body)
-    reason = "" if _is_success(http_status) else f"{http_status} {_shown(told.get('detail'))}".rstrip()
+    document = _json_object(body)
+    reason = "" if _is_success(http_status) else f"{http_status} {_shown(document.get('detail'))}".rstrip()
     return Answer(
-        http_status=http_status, outcome=_shown(told.get("outcome")), reason=reason, milliseconds=milliseconds
+        http_status=http_status, outcome=_shown(document.get("outcome")), reason=reason, milliseconds=milliseconds
     )
 
 
@@ -189,7 +196,7 @@ def _is_success(http_status: int) -> bool:
 
 
 def _encodable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers as HTTP can carry them; of hostile ones a letter may have been replaced when they were kept."""
+    """Return headers that HTTP can carry; stored hostile ones may hold characters that it cannot."""
     in_one_line = {name: _LINE_ENDS.sub("?", value) for name, value in headers.items()}
     return {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in in_one_line.items()}
 
@@ -203,7 +210,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of a receiver's text, fit for a terminal."""
+    """Return the beginning of a receiver's text, safe for a terminal."""
     text = value if isinstance(value, str) else ""
     return printable(text[:MAX_SHOWN_LENGTH])
 

@@ -1,4 +1,4 @@
-"""Follow deliveries, at a deployed webhooklog or in this one's own database, through whatever fails on the way."""
+"""Read deliveries from a deployed webhooklog or the local database, and retry after outages."""
 
 import json
 import time
@@ -23,71 +23,73 @@ from logs.reading.query import read_filters
 from logs.reading.stream import deliveries as stream
 from logs.reading.stream.cursors import NOW, encode_cursor, start_after
 
-# Silence for READ_TIMEOUT_SECONDS is a dead connection, on every system and behind every proxy: options of keep-alive
-# differ between systems, and tell only that the nearest proxy is there. So the site, which could keep an answer back
-# for 25 seconds, is asked for one after 5. What a listener costs it is the thread that waits, the same for both.
+# After READ_TIMEOUT_SECONDS of silence, a connection counts as dead. TCP keep-alive would not do: its options differ
+# between systems, and it only reaches the nearest proxy. The site can wait for deliveries for 25 seconds, but is asked
+# to wait for 5. This costs it no more: a waiting listener holds one thread either way.
 WAIT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 8
 CONNECT_TIMEOUT_SECONDS = 5
 BATCH_SIZE = 50
-BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)  # The last one again and again.
-MAX_JITTER = 1.25  # So much longer a pause may be, by chance: a crowd shall not come back all at once.
+BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)  # The last one repeats.
+MAX_JITTER = 1.25  # Each pause is multiplied by a random factor up to this, so that listeners do not return together.
+
+RESTART_HINT = "Restart with --since."
 
 T = TypeVar("T")
 
 
 class Outage(Exception):
-    """Something does not work that may work again without anybody's doing; the message says what."""
+    """A temporary failure that is retried; the message names it."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds  # As the other side has asked for; None leaves it open.
+        self.retry_after_seconds = retry_after_seconds  # From Retry-After; None if not given.
 
 
-class Refused(Exception):
-    """Somebody must change something; the message says what."""
+class Unrecoverable(Exception):
+    """A failure that lasts until the operator changes something; the message says what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
-    """A delivery as it is handed out."""
+class SourceDelivery:
+    """A delivery from a source."""
 
-    cursor: str  # Where to read on behind it.
+    cursor: str  # Reads on after this delivery.
     id: int
     received_at: datetime
     headers: Mapping[str, str]
     body: bytes
-    event: Mapping[str, Any]  # The API's object; empty where there is none, or it may not be seen.
+    event: Mapping[str, Any]  # As in the API; empty if there is none, or the token may not view it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Followings:
-    """What has come, often nothing."""
+class SourceBatch:
+    """The deliveries of one poll, often none."""
 
-    deliveries: list[Followed]
-    cursor: str  # Where to read on.
-    pause_seconds: float = 0  # Before that.
+    deliveries: list[SourceDelivery]
+    cursor: str  # For the next poll.
+    pause_seconds: float = 0  # Before the next poll.
 
 
 class Source(Protocol):
-    """Where deliveries come from."""
+    """A log that deliveries are read from."""
 
-    def following(self, after: str) -> Followings:
-        """Return the deliveries behind a cursor; wait for some where there are none.
+    def poll(self, after: str) -> SourceBatch:
+        """Return the deliveries after a cursor; if there are none, wait for some.
 
         Raises:
-            Outage: it does not answer at present.
-            Refused: it will not.
+            Outage: the source is temporarily unavailable.
+            Unrecoverable: the source rejects the request, or is not a webhooklog.
         """
 
 
 class Site:
-    """A deployed webhooklog, through its API.
+    """A deployed webhooklog, read through its API.
 
     Args:
-        url: where it is, without a path of the API's.
+        url: the site's URL, without an API path.
         token: of a user who may view deliveries and bodies.
-        filters: parameters of the API.
+        filters: API parameters.
     """
 
     def __init__(self, url: str, token: str, filters: Mapping[str, str]) -> None:
@@ -98,9 +100,9 @@ class Site:
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
         )
 
-    def following(self, after: str) -> Followings:
-        """Return the deliveries behind a cursor."""
-        # As in OwnLog, the present is not waited for.
+    def poll(self, after: str) -> SourceBatch:
+        """Return the deliveries after a cursor."""
+        # For NOW, do not wait: see LocalLog.
         fields = self._filters | {"after": after, "wait": "0" if after == NOW else str(WAIT_SECONDS)}
         try:
             response = self._pool.request("GET", self._url, fields=fields, retries=False, redirect=False)
@@ -110,70 +112,70 @@ class Site:
             raise self._failure(response)
         try:
             document = json.loads(response.data)
-            return Followings(
+            return SourceBatch(
                 deliveries=[_from_api(each) for each in document["deliveries"]],
                 cursor=document["cursor"],
                 pause_seconds=_retry_after(response) or 0,
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise Refused(f"{self._url} does not answer as webhooklog does: {error!r}") from error
+            raise Unrecoverable(f"{self._url} does not answer like a webhooklog: {error!r}") from error
 
-    def _failure(self, response: urllib3.BaseHTTPResponse) -> Outage | Refused:
+    def _failure(self, response: urllib3.BaseHTTPResponse) -> Outage | Unrecoverable:
         try:
             document = json.loads(response.data)
             detail, code = printable(document["detail"]), document.get("code")
         except (ValueError, LookupError, TypeError, AttributeError):
-            detail, code = printable(response.headers.get("location", "")) or "not in webhooklog's words", None
-        told = f"{self._url} answers {response.status}: {detail}"
+            detail, code = printable(response.headers.get("location", "")) or "not an answer from webhooklog", None
+        message = f"{self._url} answers {response.status}: {detail}"
         if response.status == 429 or response.status >= 500:
-            return Outage(told, retry_after_seconds=_retry_after(response))
-        return Refused(f"{told} Begin anew with --since." if code == "invalid_cursor" else told)
+            return Outage(message, retry_after_seconds=_retry_after(response))
+        return Unrecoverable(f"{message} {RESTART_HINT}" if code == "invalid_cursor" else message)
 
 
-class OwnLog:
-    """This webhooklog's own database."""
+class LocalLog:
+    """The database of this installation."""
 
     def __init__(self, filters: Mapping[str, str]) -> None:
-        """Take the filters, as parameters of the API.
+        """Take the filters as API parameters.
 
         Raises:
-            Refused: one of them cannot be understood.
+            Unrecoverable: a filter is invalid.
         """
         query = QueryDict(urlencode(filters))
         try:
             self._filterset = read_filters(stream.StreamFilterSet, query, Delivery.objects.all())
         except InvalidQuery as error:
-            raise Refused(str(error)) from error
+            raise Unrecoverable(str(error)) from error
 
-    def following(self, after: str) -> Followings:
-        """Return the deliveries behind a cursor."""
+    def poll(self, after: str) -> SourceBatch:
+        """Return the deliveries after a cursor."""
         try:
-            # The present is a place in the log that must be known before there is anything to lose by an outage.
+            # For NOW, return the cursor at once: an outage before it is known would lose deliveries.
             seconds = 0 if after == NOW else WAIT_SECONDS
             batch = stream.wait(self._filterset, after=start_after(after), limit=BATCH_SIZE, seconds=seconds)
         except InvalidQuery as error:
-            raise Refused(f"{error} Begin anew with --since.") from error
+            raise Unrecoverable(f"{error} {RESTART_HINT}") from error
         except DatabaseError as error:
             connection.close()
-            raise Outage(f"the database fails: {error}") from error
-        return Followings(deliveries=[_from_log(each) for each in batch.deliveries], cursor=encode_cursor(batch.end))
+            raise Outage(f"the database failed: {error}") from error
+        return SourceBatch(deliveries=[_from_log(each) for each in batch.deliveries], cursor=encode_cursor(batch.end))
 
 
-def persistently(attempt: Callable[[], T], tell: Callable[[str], None]) -> T:
-    """Call something until it raises no Outage, with growing pauses; tell of an outage once, and once of its end."""
+def retrying(attempt: Callable[[], T], report: Callable[[str], None]) -> T:
+    """Call `attempt` with growing pauses until it raises no Outage; report an outage and its end once each."""
     outage = None
     for seconds in chain(BACK_OFF_SECONDS, repeat(BACK_OFF_SECONDS[-1])):
         try:
             result = attempt()
         except Outage as error:
-            wanted = error.retry_after_seconds
+            wait = error.retry_after_seconds
             if outage is None:
-                tell(f"{error}; trying again" if wanted is None else f"{error}; trying again in {wanted:.0f} s")
+                report(f"{error}; retrying" if wait is None else f"{error}; retrying in {wait:.0f} s")
             outage = error
-            time.sleep((seconds if wanted is None else wanted) * uniform(1, MAX_JITTER))
+            time.sleep((seconds if wait is None else wait) * uniform(1, MAX_JITTER))
         else:
             if outage:
-                tell("going on")
+                report("continuing")
             return result
     raise AssertionError("an endless loop has ended")
 
@@ -183,8 +185,8 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     return float(seconds) if seconds.isascii() and seconds.isdigit() else None
 
 
-def _from_api(shown: Mapping[str, Any]) -> Followed:
-    return Followed(
+def _from_api(shown: Mapping[str, Any]) -> SourceDelivery:
+    return SourceDelivery(
         cursor=shown["cursor"],
         id=shown["id"],
         received_at=datetime.fromisoformat(shown["received_at"]),
@@ -194,9 +196,9 @@ def _from_api(shown: Mapping[str, Any]) -> Followed:
     )
 
 
-def _from_log(delivery: Delivery) -> Followed:
+def _from_log(delivery: Delivery) -> SourceDelivery:
     names = ("event_type", "project", "workflow", "job", "status", "url")
-    return Followed(
+    return SourceDelivery(
         cursor=encode_cursor(delivery.pk),
         id=delivery.pk,
         received_at=delivery.received_at,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from logs.management.workbench.keys import reacting
+from logs.management.workbench.keys import key_actions
 
 JOB = """
-from logs.management.workbench.keys import reacting
-with reacting({}):
+from logs.management.workbench.keys import key_actions
+with key_actions({}):
     print("inside")
 print("over")
 """
@@ -36,7 +36,7 @@ def terminal(monkeypatch):
 
 def test_a_key_calls_its_action_without_a_return_key_and_other_keys_nothing(terminal):
     pressed = threading.Event()
-    with reacting({"r": pressed.set}):
+    with key_actions({"r": pressed.set}):
         os.write(terminal, b"xr")
         assert pressed.wait(5)
 
@@ -45,7 +45,7 @@ def test_leaves_the_terminal_as_it_was_also_after_ctrl_c(terminal):
     before = termios.tcgetattr(sys.stdin.fileno())
 
     def is_interrupted():
-        with reacting({}):
+        with key_actions({}):
             assert termios.tcgetattr(sys.stdin.fileno()) != before
             raise KeyboardInterrupt
 
@@ -62,10 +62,10 @@ def test_a_second_ctrl_c_leaves_the_terminal_as_it_was_too(terminal, monkeypatch
 
     with monkeypatch.context() as second:
         second.setattr(threading.Thread, "join", is_interrupted)
-        with pytest.raises(KeyboardInterrupt), reacting({}):
+        with pytest.raises(KeyboardInterrupt), key_actions({}):
             raise KeyboardInterrupt
     for thread in threading.enumerate():
-        if "_react" in thread.name:
+        if "_handle_keys" in thread.name:
             thread.join()
     assert termios.tcgetattr(sys.stdin.fileno()) == before
 
@@ -89,5 +89,5 @@ def test_goes_on_in_a_shells_background(terminal):
 def test_without_a_terminal_there_are_no_keys(monkeypatch):
     monkeypatch.setattr(sys, "stdin", StringIO("q"))
     threads = threading.active_count()
-    with reacting({"q": lambda: 1 / 0}):
+    with key_actions({"q": lambda: 1 / 0}):
         assert threading.active_count() == threads

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from logs.management.workbench.sending import Lack, Message, Sender
+from logs.management.workbench.sending import Failure, Message, Sender
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 NAME = "laptop.example"
@@ -49,13 +49,13 @@ def test_judges_each_connection_and_sends_nothing_to_a_public_address(resolver, 
     httpserver.expect_request("/").respond_with_data("", 201, headers={"connection": "close"})
     sending = sender(httpserver.port)
     answers = [sending.send(MESSAGE) for _ in range(4)]
-    assert [(each.http_status, each.lack) for each in answers] == [
+    assert [(each.http_status, each.failure) for each in answers] == [
         (201, None),
-        (None, Lack.UNREACHED),
-        (None, Lack.UNREACHED),
+        (None, Failure.UNREACHABLE),
+        (None, Failure.UNREACHABLE),
         (201, None),
     ]
-    assert f"{NAME} is {PUBLIC}, a public address" in answers[1].reason
+    assert f"{NAME} has the public IP address {PUBLIC}" in answers[1].reason
     assert len(lookups) == 4
     assert len(httpserver.log) == 2
 
@@ -66,7 +66,7 @@ def test_a_name_that_resolves_to_nothing_any_more_is_a_reason(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     answer = sender(1).send(MESSAGE)
-    assert (answer.lack, answer.reason.partition(":")[0]) == (Lack.UNREACHED, f"the host '{NAME}' is not known")
+    assert (answer.failure, answer.reason.partition(":")[0]) == (Failure.UNREACHABLE, f"the host '{NAME}' is unknown")
 
 
 def test_tries_each_address_of_a_name(resolver, httpserver):
@@ -78,14 +78,14 @@ def test_tries_each_address_of_a_name(resolver, httpserver):
 def test_says_that_nothing_listens_at_any_of_them(resolver, unused_port):
     resolver(["::1", "127.0.0.1"])
     answer = sender(unused_port).send(MESSAGE)
-    assert answer.lack is Lack.UNREACHED
+    assert answer.failure is Failure.UNREACHABLE
     assert "nothing listens at" in answer.reason
 
 
 def test_an_address_in_brackets_needs_no_name():
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
-    assert Sender(f"http://[::1]:{port}/", allow_public=False).send(MESSAGE).lack is Lack.UNREACHED
+    assert Sender(f"http://[::1]:{port}/", allow_public=False).send(MESSAGE).failure is Failure.UNREACHABLE
 
 
 def test_tls_asks_for_the_name_and_not_for_the_address(resolver):
@@ -100,7 +100,7 @@ def test_tls_asks_for_the_name_and_not_for_the_address(resolver):
 
         thread = threading.Thread(target=take)
         thread.start()
-        assert sender(server.getsockname()[1], scheme="https").send(MESSAGE).lack is Lack.UNREACHED
+        assert sender(server.getsockname()[1], scheme="https").send(MESSAGE).failure is Failure.UNREACHABLE
         thread.join()
     assert NAME.encode() in greetings[0]  # In the extension "server_name", which is not encrypted.
 
@@ -130,4 +130,4 @@ def test_the_internet_is_reached_if_asked_for(resolver, httpserver, monkeypatch)
     monkeypatch.setattr("logs.management.workbench.forwarding._is_private", lambda _: False)
     httpserver.expect_request("/").respond_with_data("", 201)
     assert sender(httpserver.port, allow_public=True).send(MESSAGE).http_status == 201
-    assert "a public address" in sender(httpserver.port).send(MESSAGE).reason
+    assert "has the public IP address" in sender(httpserver.port).send(MESSAGE).reason

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from logs.management.workbench.sending import Answer, Lack, Message, Sender, paced, percentile, reasons, summary
+from logs.management.workbench.sending import Answer, Failure, Message, Sender, paced, percentile, reasons, summary
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 
@@ -33,7 +33,7 @@ def test_a_percentile_is_a_value_that_occurred(values, percent, expected):
 
 
 def test_there_is_no_percentile_of_nothing():
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one value"):
         percentile([], 50)
 
 
@@ -90,33 +90,33 @@ def server():
 
 
 def lack(server, **options):
-    return Sender(f"http://127.0.0.1:{server.getsockname()[1]}/", **options).send(MESSAGE).lack
+    return Sender(f"http://127.0.0.1:{server.getsockname()[1]}/", **options).send(MESSAGE).failure
 
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"SSH-2.0\r\n"])
 def test_an_answer_may_break_off(server, data):
     thread = threading.Thread(target=answering, args=(server, data))
     thread.start()
-    assert lack(server) is Lack.BROKEN_OFF
+    assert lack(server) is Failure.BROKEN_OFF
     thread.join()
 
 
 def test_an_answer_may_come_too_late(server):
-    assert lack(server, timeout_seconds=0.1) is Lack.LATE
+    assert lack(server, timeout_seconds=0.1) is Failure.TIMEOUT
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_nobody_may_be_there(host, unused_port):
-    assert Sender(f"http://{host}:{unused_port}/").send(MESSAGE).lack is Lack.UNREACHED
+    assert Sender(f"http://{host}:{unused_port}/").send(MESSAGE).failure is Failure.UNREACHABLE
 
 
 def test_a_receiver_that_speaks_no_tls_was_not_reached(server):
     thread = threading.Thread(target=answering, args=(server, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     thread.start()
-    assert Sender(f"https://127.0.0.1:{server.getsockname()[1]}/").send(MESSAGE).lack is Lack.UNREACHED
+    assert Sender(f"https://127.0.0.1:{server.getsockname()[1]}/").send(MESSAGE).failure is Failure.UNREACHABLE
     thread.join()
 
 
 def test_an_answer_lacks_nothing(httpserver):
     httpserver.expect_request("/").respond_with_data("", 500)
-    assert Sender(httpserver.url_for("/")).send(MESSAGE).lack is None
+    assert Sender(httpserver.url_for("/")).send(MESSAGE).failure is None
