@@ -12,7 +12,7 @@ EXIT_CODE_OF_CTRL_C = 130
 
 
 def main() -> None:
-    """Run the command that the arguments name; one that nobody reads any more, or wants any more, ends quietly."""
+    """Run the command; if its output is no longer read, or on Ctrl-C, exit without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
     try:
         try:
@@ -20,7 +20,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone, as `| head` does. Python would write the rest once more at its end, and complain.
+        # The reader has exited, as `| head` does. Python would flush again on exit, and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except ImproperlyConfigured as error:

@@ -1,1 +1,1 @@
-"""The project: wires the logs application to its environment, its addresses and its server."""
+"""The project: connects the logs application to its environment, URLs and server."""

@@ -1,7 +1,7 @@
-"""Read every environment variable, typed, and report all errors at once.
+"""Read all environment variables, typed, and report all errors at once.
 
-A variable ``NAME`` may also come from the file named by ``NAME_FILE`` (a Docker secret, say), and from a ``.env`` file.
-An empty variable counts as not set. ``docs/configuration.md`` lists all of them; a test compares the two.
+A variable ``NAME`` may also come from the file that ``NAME_FILE`` names, such as a Docker secret, or from a ``.env``
+file. An empty variable counts as not set. ``docs/configuration.md`` lists all of them; a test compares the two.
 """
 
 import os
@@ -34,7 +34,7 @@ LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
 
-# The lowest and the highest value of each number. Above the highest, a date, a database column or the memory overflows.
+# The lowest and highest value of each number. Above the highest, a date, a database column or memory would overflow.
 # Below the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
 BOUNDS = {
     "DATABASE_POOL_SIZE": (0, 1_000),
@@ -52,7 +52,7 @@ BOUNDS = {
     "GRACEFUL_TIMEOUT_SECONDS": (1, 3_600),
 }
 
-# What `make run` generates and keeps below DATA_DIR, for variables that nobody has set.
+# Files in DATA_DIR with the values that `make run` generates for variables that are not set.
 GENERATED_FILES = {
     "SECRET_KEY": "secret_key",
     "CIRCLECI_WEBHOOK_SECRETS": "circleci_webhook_secrets.json",
@@ -66,36 +66,36 @@ class Environment:
     secret_key: str = field(repr=False)
     debug: bool
     allowed_hosts: list[str]
-    https_only: bool  # The site is reached through a proxy that ends TLS.
+    https_only: bool  # A proxy terminates TLS.
     script_name: str  # The path prefix of the whole site, for example "/ci"; "" for the root.
     trusted_proxies: list[IPv4Network | IPv6Network]
-    public_read: bool  # Everybody may read the list, without signing in.
-    cors_allowed_origins: list[str]  # Whose pages may read by the API in a browser.
+    public_read: bool  # The list of events is readable without signing in.
+    cors_allowed_origins: list[str]  # Origins whose pages may read the API in a browser.
     circleci_webhook_secrets: dict[str, Any] = field(repr=False)
-    default_branches: list[str]  # What fails there is broken for everybody.
+    default_branches: list[str]  # The dashboard shows their failing workflows as broken.
     data_dir: Path
-    static_root: Path | None  # Where `collectstatic` puts files; None serves them from the packages themselves.
-    database_url: dict[str, Any] = field(repr=False)  # As an entry of Django's DATABASES.
-    database_pool_size: int  # 0: one persistent connection for each thread instead of a pool.
+    static_root: Path | None  # The target of `collectstatic`; None serves static files from the installed packages.
+    database_url: dict[str, Any] = field(repr=False)  # An entry of Django's DATABASES.
+    database_pool_size: int  # 0: one persistent connection per thread instead of a pool.
     max_body_bytes: int
-    delivery_retention_days: int  # 0: for ever.
+    delivery_retention_days: int  # 0: forever.
     delivery_retention_count: int  # 0: any number.
-    event_retention_days: int  # 0: for ever.
+    event_retention_days: int  # 0: forever.
     refused_body_max_bytes: int
     refused_deliveries_max: int
-    refused_deliveries_per_minute: int  # For each client address.
-    api_requests_per_minute: int  # For each token, user or address; 0: any number.
+    refused_deliveries_per_minute: int  # Per client IP address.
+    api_requests_per_minute: int  # Per token, user or IP address; 0: any number.
     log_level: str
     log_format: str
     bind_address: str
     port: int
     web_concurrency: int  # Worker processes.
-    web_threads: int  # For each worker process.
+    web_threads: int  # Per worker process.
     graceful_timeout_seconds: int
 
 
 class EnvironmentReader(Env):
-    """An environs reader that collects errors, follows ``NAME_FILE`` and takes an empty variable for a missing one."""
+    """An environs reader that collects errors, reads ``NAME_FILE`` and treats an empty variable as not set."""
 
     def __init__(self) -> None:
         super().__init__(eager=False)
@@ -122,15 +122,15 @@ class EnvironmentReader(Env):
         return cast("bool", self.bool(name, default, error_messages=messages))  # type: ignore[call-overload]
 
     def value(self, name: str) -> str:
-        """Return a variable as it stands in the environment or the ``.env`` file; ``""`` where it is not set."""
+        """Return a variable's text from the environment or the ``.env`` file; ``""`` if it is not set."""
         return os.environ.get(name) or self.file_values.get(name) or ""
 
     def is_set(self, name: str) -> bool:
-        """Tell whether somebody has set a variable, directly or by its file."""
+        """Return whether a variable is set, directly or through ``NAME_FILE``."""
         return bool(self.value(name) or self.value(f"{name}_FILE"))
 
     def generated_file(self, name: str) -> Path:
-        """Return where the generated value of a variable is kept."""
+        """Return the path of a variable's generated value."""
         return self.data_dir / GENERATED_FILES[name]
 
     def create_data_dir(self) -> None:
@@ -146,7 +146,7 @@ class EnvironmentReader(Env):
             self.source_errors["DATA_DIR"] = [f"Cannot write to the folder {self.data_dir}: {error}."]
 
     def check_sqlite_file(self, path: Path) -> None:
-        """Record an error, which `seal` reports, if SQLite can neither open nor create the file of DATABASE_URL."""
+        """Record an error for `seal` to report if SQLite cannot open or create the file of DATABASE_URL."""
         try:
             error = "it is a folder" if path.is_dir() else ""
         except OSError as failure:
@@ -156,8 +156,8 @@ class EnvironmentReader(Env):
         if error and self.is_set("DATABASE_URL"):
             self.source_errors["DATABASE_URL"] = [f"SQLite cannot open {path}: {error}. Use sqlite:////absolute/path."]
 
-    # environs' own extension point for where a value comes from (its FileAwareEnv overrides the same method, but keeps
-    # a file's last newline, which would become part of the secret).
+    # environs' extension point for the source of a value. Its own FileAwareEnv overrides the same method, but keeps a
+    # file's final newline, which would become part of a secret.
     def _get_value(self, env_key: str, default: Any) -> Any:
         value, path = self.value(env_key), self.value(f"{env_key}_FILE")
         if value and path:
@@ -173,7 +173,7 @@ class EnvironmentReader(Env):
         return value or default
 
     def _read_file(self, env_key: str, path: str, description: str) -> str:
-        """Return the value in a file without its last newline.
+        """Return a file's content without its final newline; "" after recording an error.
 
         The description must not contain the configured path: it may be a secret, set as NAME_FILE instead of NAME.
         """
@@ -189,7 +189,7 @@ class EnvironmentReader(Env):
     def _read_env_file(self, path: str) -> dict[str, str | None]:
         try:
             with Path(path or BASE_DIR / ".env").open(encoding="utf-8") as file:
-                # environs' own read_env would expand ${x}, and so change secrets.
+                # environs' own read_env would expand ${x} and thereby change secrets.
                 return dotenv_values(stream=file, interpolate=False)
         except (OSError, UnicodeDecodeError) as error:
             if path or not isinstance(error, FileNotFoundError):
@@ -197,7 +197,7 @@ class EnvironmentReader(Env):
             return {}
 
     def seal(self) -> None:
-        """Raise ImproperlyConfigured, with a line for each error, unless every variable was read without one."""
+        """Raise ImproperlyConfigured with a line for each invalid variable, if there are any."""
         errors: dict[str, list[str]] = {}
         try:
             super().seal()
@@ -206,10 +206,7 @@ class EnvironmentReader(Env):
         errors |= self.source_errors
         if errors:
             lines = [f"  {name}: {' '.join(map(str, messages))}" for name, messages in sorted(errors.items())]
-            raise ImproperlyConfigured(
-                "These environment variables are not as they must be (docs/configuration.md tells how):\n"
-                + "\n".join(lines)
-            )
+            raise ImproperlyConfigured("\n".join(["Invalid environment variables, see docs/configuration.md:", *lines]))
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
@@ -217,10 +214,10 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 
 
 def read_environment() -> Environment:
-    """Return all variables.
+    """Return all variables, typed.
 
     Raises:
-        ImproperlyConfigured: one or more are missing or not of their type; the message has a line for each.
+        ImproperlyConfigured: variables are missing or invalid; the message has a line for each.
     """
     env = EnvironmentReader()
     sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"

@@ -1,6 +1,6 @@
-"""Write log records so that nothing which a request or a payload says can pass for a record of its own.
+"""Format log records so that text from a request or a payload cannot forge another record.
 
-Django and gunicorn use the same formatters; LOG_FORMAT chooses one.
+Django and gunicorn use the same formatters; LOG_FORMAT selects one.
 """
 
 import json
@@ -12,16 +12,16 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
 
-# As JSON writes it. A line of more than 4,096 bytes could be torn apart by another worker that writes to the same pipe,
-# and its end, which a client may have chosen, would stand at the beginning of a line.
+# Measured as JSON. Another worker that writes to the same pipe could split a line of more than 4,096 bytes. Its end,
+# which may come from a client, would then start a line.
 MAX_MESSAGE_BYTES = 3_000
-LONGEST_ESCAPE = len(r"\ud83d\ude00")  # Of one character, by JSON.
+LONGEST_ESCAPE = len(r"\ud83d\ude00")  # JSON's longest escape of one character.
 
 
 def one_line(text: str) -> str:
-    r"""Return a text with whatever is not printable escaped: line breaks, control characters, orders to a terminal.
+    r"""Return a text with line breaks, control characters and other unprintable characters escaped.
 
-    Backslashes stay as they are, so that an ordinary text is not changed; an escape may therefore stand for itself.
+    Backslashes are not escaped, so that ordinary text does not change. What looks like an escape may thus be literal.
     """
     if text.isprintable():
         return text
@@ -31,7 +31,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a message as one line of at most MAX_MESSAGE_BYTES, with three dots in place of what is cut off."""
+    """Return a message as one line of at most MAX_MESSAGE_BYTES; three dots mark where it was cut."""
     line = one_line(text)
     if len(line) * LONGEST_ESCAPE <= MAX_MESSAGE_BYTES:
         return line
@@ -40,17 +40,17 @@ def shortened(text: str) -> str:
 
 
 def escaped_lines(text: str) -> list[str]:
-    """Return the lines of a traceback; in the message at its end, a line feed is the only break that is left."""
+    """Return the escaped lines of a traceback; only line feeds separate them."""
     return [one_line(line) for line in text.split("\n")]
 
 
 def utc(created: float) -> str:
-    """Return a record's time as the access log writes it."""
+    """Return a record's time in the format of the access log."""
     return datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
 
 
 class LineFormatter(logging.Formatter):
-    """Writes ``time level logger [request id]: message``; a traceback's lines follow, indented."""
+    """Formats ``time level logger [request id]: message``; the lines of a traceback follow, indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """Return the first line."""
@@ -59,11 +59,11 @@ class LineFormatter(logging.Formatter):
         return f"{utc(record.created)} {record.levelname} {about}: {shortened(record.message)}"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """Return a traceback that cannot be taken for records, which are never indented."""
+        """Return an indented traceback, which cannot be mistaken for records."""
         return _indented(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's own name
-        """Return a stack the same way."""
+        """Return an indented stack."""
         return _indented(stack_info)
 
 
@@ -72,16 +72,16 @@ def _indented(text: str) -> str:
 
 
 class JsonFormatter(LibraryJsonFormatter):
-    """Writes one JSON object a line: time, level, logger, message, request_id, and exception where there is one.
+    """Formats one JSON object per line: time, level, logger, message, request_id, and exception if there is one.
 
-    What else a record carries is left out: Django's hold the whole request, whose representation shows its query.
+    Other attributes are omitted: Django's records hold the request, whose representation shows its query.
     """
 
     def __init__(self) -> None:
         super().__init__(["created", "levelname", "name", "message", "request_id"])
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Choose and escape. The message is escaped twice, lest it forge a line where a reader prints it decoded."""
+        """Select and escape fields: the message twice, so that it cannot forge a line when printed decoded."""
         exception = "\n".join(filter(None, (log_data.get("exc_info"), log_data.get("stack_info"))))
         line = {
             "time": utc(log_data["created"]),

@@ -15,17 +15,17 @@ SQLITE = "django.db.backends.sqlite3"
 MAX_POSTGRESQL_NAME_LENGTH = 63
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
-# Texts that git rejects as a branch name (git-check-ref-format), and the quotes and brackets of a JSON list.
+# Texts that git rejects as a branch name (git-check-ref-format), and quotes and brackets of a JSON list.
 _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
 MAX_PORT = 65_535
-UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: no database column and no key can hold these.
+UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database columns and keys cannot hold these.
 
 
 def parse_secrets(text: str) -> dict[str, Any]:
     """Read CIRCLECI_WEBHOOK_SECRETS: JSON, from a webhook's name to its secret, a list of secrets, or null.
 
-    To bind a webhook to projects, replace the secret by an object with ``secrets`` and ``projects``.
+    An object with ``secrets`` and ``projects`` in place of the secret binds the webhook to these projects.
 
     Raises:
         EnvError: it is anything else. The message never contains a secret.
@@ -39,10 +39,10 @@ def parse_secrets(text: str) -> dict[str, Any]:
     for name, value in webhooks.items():
         bound = value if isinstance(value, dict) else {"secrets": value, "projects": ["*"]}
         if bound.keys() != {"secrets", "projects"} or not _is_list_of_text(bound["projects"]):
-            raise EnvError(f'The object of {name!r} must hold "secrets" and "projects", a list of texts.')
+            raise EnvError(f'The object of {name!r} must hold "secrets" and "projects", a list of strings.')
         secret = bound["secrets"]
         if not (secret is None or isinstance(secret, str) or _is_list_of_text(secret)):
-            raise EnvError(f"The secret of {name!r} must be a text, a list of texts, or null.")
+            raise EnvError(f"The secret of {name!r} must be a string, a list of strings, or null.")
         if UNUSABLE.search("".join([name, *(secret or [])])):
             raise EnvError(f"{name!r} or its secret contains a NUL or a lone surrogate.")
     return webhooks
@@ -118,7 +118,7 @@ def parse_bind_address(text: str) -> str:
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
-    """Read a comma-separated list of addresses and networks in CIDR notation.
+    """Read a comma-separated list of IP addresses and of networks in CIDR notation.
 
     Raises:
         EnvError: an entry is neither.
@@ -202,7 +202,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
 def _is_postgresql_name(database: dict[str, Any]) -> bool:
     name: str = database["NAME"]
     is_given = bool(name) or "service" in database.get("OPTIONS", {})
-    # An @ in the name means that an unencoded slash in the password has ended the host.
+    # An @ in the name means that an unencoded slash in the password ended the host.
     return is_given and "@" not in name and len(name) <= MAX_POSTGRESQL_NAME_LENGTH
 
 

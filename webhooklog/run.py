@@ -1,7 +1,7 @@
-"""Start webhooklog on a bare machine: ``make run`` calls this.
+"""Start webhooklog without a configuration, as ``make run`` does.
 
-On the first start it generates what nobody has configured (a secret key, a webhook's secret, an admin account) and
-keeps it below DATA_DIR. Then it hands its process over to gunicorn.
+On the first start, generate a secret key and a webhook's secret in DATA_DIR, unless they are configured, and an admin
+account. Then replace this process with gunicorn.
 """
 
 import json
@@ -25,11 +25,11 @@ ADMIN_NAME = "admin"
 
 
 def main() -> None:
-    """Prepare what is missing, say where everything is, and serve."""
-    os.umask(0o077)  # The database holds payloads, which are nobody else's business.
+    """Generate missing values, print the URLs and secrets, and serve."""
+    os.umask(0o077)  # Only the owner may read the database, which holds payloads.
     try:
         reader = EnvironmentReader()
-        # Absolute from now on, since gunicorn runs in the project's own folder.
+        # Absolute, because gunicorn runs in the project's folder.
         os.environ["DATA_DIR"] = str(reader.data_dir)
         generate_missing(reader)
         environment = read_environment()
@@ -39,15 +39,15 @@ def main() -> None:
         sys.exit(f"webhooklog cannot start: the database of DATABASE_URL (default: SQLite in DATA_DIR) failed: {error}")
     except (ImproperlyConfigured, OSError) as error:
         sys.exit(f"webhooklog cannot start: {error}")
-    print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's words to its user
+    print(banner(environment, reader, password), flush=True)  # noqa: T201 - a command's output
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
     os.environ["WEB_CONCURRENCY"] = str(environment.web_concurrency)  # gunicorn fails on an empty value.
     os.chdir(BASE_DIR)
-    os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - nothing of it comes from outside
+    os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - no outside input
 
 
 def generate_missing(reader: EnvironmentReader) -> None:
-    """Generate and keep the secret key and one webhook's secret, unless they are configured or kept already."""
+    """Generate and store the secret key and one webhook's secret, unless they are configured or already stored."""
     reader.create_data_dir()
     reader.seal()
     generated = {
@@ -61,7 +61,7 @@ def generate_missing(reader: EnvironmentReader) -> None:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; it appears whole or not at all, and never in place of another."""
+    """Write a file atomically, readable by its owner only; an existing file is an error."""
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -72,14 +72,14 @@ def write_privately(path: Path, text: str) -> None:
 
 
 def prepare_database() -> None:
-    """Bring the tables up to date."""
+    """Migrate the database."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
 
 
 def create_first_admin() -> str | None:
-    """Make an admin account with a generated password and return that; None where there is an account already."""
+    """Create an admin account and return its generated password; None if an admin account exists."""
     users = get_user_model()._default_manager
     if users.filter(is_superuser=True).exists():
         return None
@@ -89,14 +89,14 @@ def create_first_admin() -> str | None:
 
 
 def banner(environment: Environment, reader: EnvironmentReader, password: str | None) -> str:
-    """Return what the person who has just started webhooklog needs next."""
+    """Return the URLs, the account and the secret that the operator needs next."""
     everywhere = environment.bind_address in ("0.0.0.0", "::")  # noqa: S104 - only compared
     host = "127.0.0.1" if everywhere else environment.bind_address
     site = f"http://{f'[{host}]' if ':' in host else host}:{environment.port}{environment.script_name}"
     account = f"{ADMIN_NAME} / {password}  (shown this once)" if password else "your account"
     secret = environment.circleci_webhook_secrets.get(WEBHOOK_NAME)
     if reader.is_set("CIRCLECI_WEBHOOK_SECRETS") or not isinstance(secret, str):
-        secret = "as you have configured it"  # noqa: S105 - words
+        secret = "as configured"  # noqa: S105 - not a secret
     receiving_url = f"{site}/log-circleci-webhook"
     lines = {
         "Receiving URL": receiving_url,

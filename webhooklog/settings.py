@@ -1,4 +1,4 @@
-"""Django's settings: what is the same everywhere stands here, what differs between sites comes from the environment."""
+"""Django's settings: constants here, settings that differ between sites from the environment."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,17 +8,17 @@ from csp.constants import NONE, SELF
 from webhooklog.env import read_environment
 from webhooklog.log_format import FORMATTERS
 
-# In lower case, so that it is no setting itself and its secrets never stand on an error page.
+# In lower case, so that it is not a setting and its secrets never appear on an error page.
 environment = read_environment()
 
-# Security: closed unless the environment opens it.
+# Security: closed by default.
 SECRET_KEY = environment.secret_key
 DEBUG = environment.debug
 ALLOWED_HOSTS = environment.allowed_hosts
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = environment.https_only
 SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
-# CircleCI does not document whether it follows redirects; a POST must never meet one.
+# CircleCI does not document whether it follows redirects, so a POST must never get one.
 SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]
 CSRF_FAILURE_VIEW = "logs.http.csrf.csrf_failure"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -28,12 +28,12 @@ FORCE_SCRIPT_NAME = environment.script_name or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.http.debug_page.SecretsFilter"
 SILENCED_SYSTEM_CHECKS = [
-    # HSTS for subdomains and browsers' preload lists bind hosts that are not webhooklog's: their owner decides.
+    # HSTS for subdomains and preload lists affects hosts that are not webhooklog's: their owner decides.
     "security.W005",
     "security.W021",
 ]
 
-# Nothing of another origin, nothing inline: a payload's text that reached a page unescaped could still do nothing.
+# No other origins, nothing inline: text of a payload that reached a page unescaped could not run.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -44,10 +44,10 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# What pages of other origins may do in a browser: read, at the addresses for readers, with credentials that they send
-# themselves; never with the session of whoever is looking at them.
+# Pages of other origins may only read, only at the URLs for readers, and with credentials that they send themselves:
+# never with the session of the user who views them.
 CORS_ALLOWED_ORIGINS = environment.cors_allowed_origins
-# Without replaying: browsers send a POST whatever the allowed methods are.
+# Without replay: browsers send a POST whatever the allowed methods are.
 CORS_URLS_REGEX = r"^/(fetch-webhooks-logs|deliveries(?!/[0-9]+/replay)|api)(/|\Z)"
 CORS_ALLOW_METHODS = ["GET", "HEAD"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "if-modified-since", "if-none-match"]
@@ -62,27 +62,28 @@ CORS_EXPOSE_HEADERS = [
     "X-Request-ID",
 ]
 
-# Against guessing passwords: ten failures lock that address for a quarter of an hour, in all processes, and before a
-# password is hashed, so that guessing neither fills the table of failures nor takes the processor from deliveries.
+# Against password guessing: ten failures lock the client's IP address for a quarter of an hour in all processes. The
+# lock is checked before a password is hashed, so that guessing neither fills the table of failures nor takes CPU time
+# from deliveries.
 AUTHENTICATION_BACKENDS = [
     "logs.hashing.FreePlaceBackend",
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# The only hasher: any other would hash passwords without a limit.
+# The only hasher: any other would hash without a limit.
 PASSWORD_HASHERS = ["logs.hashing.BoundedPasswordHasher"]
 AXES_HANDLER = "logs.lockout.QueuedLockoutHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-AXES_CLIENT_IP_CALLABLE = "logs.http.client.counted_address"  # Sees through TRUSTED_PROXIES.
+AXES_CLIENT_IP_CALLABLE = "logs.http.client.counted_address"  # Respects TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Nothing more is recorded, and so written, during a lockout.
-AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is pruned by nobody.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Attempts during a lockout write nothing.
+AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in, and is never pruned.
 AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS = ["username"]  # Some people type their password there.
+AXES_SENSITIVE_PARAMETERS = ["username"]  # Users sometimes type their password there.
 
-# The application's own settings, described in docs/configuration.md.
+# The application's settings, described in docs/configuration.md.
 CIRCLECI_WEBHOOK_SECRETS = environment.circleci_webhook_secrets
 DEFAULT_BRANCHES = environment.default_branches
 DATA_DIR = environment.data_dir
@@ -102,7 +103,7 @@ API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
 API_REQUESTS_FILE = DATA_DIR / "requests.sqlite3"
 
 INSTALLED_APPS = [
-    "logs",  # First, so that its templates overrule the admin's.
+    "logs",  # First, so that its templates override the admin's.
     "logs.apps.WebhooklogAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -120,14 +121,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that every answer tells its id, a probe's too.
+    # First, so that every answer has a request id, including those of probes.
     "logs.http.request_id.RequestIdMiddleware",
-    # Before the others, so that a probe needs neither an allowed host nor HTTPS.
+    # Before the others, so that probes need neither an allowed host nor HTTPS.
     "logs.http.probes.HealthMiddleware",
     "logs.api.middleware.WebhooksFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    # Before all that answers by itself: without its headers, pages of other origins could not read an error either.
+    # Before every middleware that can answer: without CORS headers, pages of other origins could not read its errors.
     "corsheaders.middleware.CorsMiddleware",
     "logs.api.errors.DatabaseErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -138,11 +139,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "logs.lockout.TooManyPasswordsMiddleware",
-    # Last, so that nothing behind it turns a lockout into another answer.
+    # Last, so that no middleware after it replaces the answer of a lockout.
     "axes.middleware.AxesMiddleware",
 ]
 
-# No form accepts a file. Django would write a large one to a temporary folder, which may be full.
+# No form accepts files. Django would write large ones to the temporary folder, which may be full.
 FILE_UPLOAD_HANDLERS: list[str] = []
 
 ROOT_URLCONF = "webhooklog.urls"
@@ -162,27 +163,27 @@ TEMPLATES = [
     },
 ]
 
-# The two databases. Both keep what they have committed when the power goes.
+# The two databases. Both keep committed transactions through a power failure.
 sqlite_options = {
-    # A transaction takes the write lock at its start: one that reads first could not wait for it later.
+    # A transaction takes the write lock at its start: after reading, it could not wait for it.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 3,  # Seconds a writer waits for another one; CircleCI gives up after 10.
-    # To be able to undo a statement, SQLite would copy the many pages of an event into a file. What is committed, it
-    # moves into the database every 4,000 pages (16 MB), not every 1,000.
+    "timeout": 3,  # Seconds a writer waits for another; CircleCI gives up after 10.
+    # temp_store: to be able to undo a statement, SQLite would copy the many pages of an event into a file.
+    # wal_autocheckpoint: committed pages are moved into the database every 4,000 pages (16 MB), not every 1,000.
     "init_command": (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;"
     ),
 }
 postgresql_options: dict[str, Any] = {
-    "connect_timeout": 2,  # Seconds until "unreachable" is known and answered.
-    # A row that somebody else keeps locked, or a network that swallows packets, must not take all threads for ever.
+    "connect_timeout": 2,  # Seconds until the database counts as unreachable.
+    # A locked row or a network that drops packets must not block all threads forever.
     "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
     "tcp_user_timeout": 5000,  # Milliseconds.
-    # A server that has vanished without a word is noticed after 3 seconds of silence and 3 unanswered questions.
+    # A server that disappears is detected after 3 seconds of silence and 3 unanswered probes.
     "keepalives_idle": 3,
     "keepalives_interval": 1,
     "keepalives_count": 3,
-    # psycopg's own default. Without it, statements that ask to be prepared would not be; Django's do not ask.
+    # psycopg's default. Without it, statements would not be prepared even on request. Django's do not request it.
     "prepare_threshold": 5,
 }
 if environment.database_pool_size:
@@ -195,20 +196,19 @@ if environment.database_pool_size:
 database = environment.database_url
 if database["ENGINE"] == "django.db.backends.sqlite3":
     database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
-    # A file, because concurrent threads would share the connection of a database in memory.
+    # A file, because concurrent threads would share the connection of an in-memory database.
     database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
-    # Whoever closes the last connection writes the whole write-ahead log back: for each event, that would take most of
-    # its time.
+    # Closing the last connection writes the whole write-ahead log back, which would take most of an event's time.
     database["CONN_MAX_AGE"] = None
 else:
     options = database.get("OPTIONS", {})
-    if "options" in options:  # For example a search_path, which must not replace the timeouts.
+    if "options" in options:  # For example a search_path; it must not replace the timeouts.
         options["options"] = f"{postgresql_options['options']} {options['options']}"
     # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
     database["OPTIONS"] = postgresql_options | options
-    # PgBouncer may send the next statement to another session, in which the cursor does not exist.
+    # PgBouncer may send the next statement to another session, where the cursor does not exist.
     database["DISABLE_SERVER_SIDE_CURSORS"] = True
     database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
     database["CONN_HEALTH_CHECKS"] = True
@@ -227,7 +227,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # Bearer stands first: its WWW-Authenticate header, which offers Basic too, makes a refusal a 401 and not a 403.
+        # Bearer is first: its WWW-Authenticate header, which offers Basic too, makes a refusal 401 instead of 403.
         "logs.api.authentication.BearerAuthentication",
         "logs.api.authentication.CountedBasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -251,19 +251,19 @@ SPECTACULAR_SETTINGS = {
         "logs.api.schema.generation.add_what_is_shared",
     ],
     "ENUM_NAME_OVERRIDES": {"Outcome": "logs.models.Outcome"},
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # The words say it themselves.
-    "SORT_OPERATIONS": False,  # The order of the addresses, which tells a story.
-    "SERVE_AUTHENTICATION": [],  # Everybody may read the description.
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # The values are self-explanatory.
+    "SORT_OPERATIONS": False,  # In the order of the URLs.
+    "SERVE_AUTHENTICATION": [],  # The description is public.
     "SWAGGER_UI_DIST": "SIDECAR",  # From this site, so that it works offline.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},
 }
 
-KNOX_TOKEN_MODEL = "logs.ApiToken"  # noqa: S105 - no password but a model
-# They would make knox's own table too, whose reference to users keeps PostgreSQL from flushing them.
+KNOX_TOKEN_MODEL = "logs.ApiToken"  # noqa: S105 - a model, not a password
+# Knox's migrations would create its own table too, whose reference to users keeps PostgreSQL from flushing them.
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
-    "TOKEN_PREFIX": "whl_",  # Scanners for leaked secrets can look for it.
-    "TOKEN_TTL": timedelta(days=90),  # Where nobody says otherwise.
+    "TOKEN_PREFIX": "whl_",  # Scanners for leaked secrets can search for it.
+    "TOKEN_TTL": timedelta(days=90),  # The default.
 }
 
 LANGUAGE_CODE = "en-us"
@@ -271,7 +271,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "webhooklog.formats"
 
-STATIC_URL = f"{environment.script_name}/static/"  # Django would cache a relative one before it knows the prefix.
+STATIC_URL = f"{environment.script_name}/static/"  # Django would cache a relative URL before it knows the prefix.
 STATIC_ROOT = environment.static_root
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -286,12 +286,12 @@ LOGGING = {
     "filters": {"request_id": {"()": "logs.http.request_id.RequestIdFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": environment.log_level},
-    # Django's own handlers stand aside: one line for each record, whatever DEBUG is.
+    # Without Django's own handlers: one line per record, whatever DEBUG is.
     "loggers": {
         "django": {"handlers": [], "level": environment.log_level, "propagate": True},
-        # The access log tells of each 4xx already, and logs.http.errors of a wrong host without a traceback.
+        # The access log has each 4xx already, and logs.http.errors logs a wrong host without a traceback.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
-        "axes": {"level": "WARNING"},  # At INFO it tells of each sign-in four times.
+        "axes": {"level": "WARNING"},  # At INFO it logs each sign-in four times.
     },
 }

@@ -10,9 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
 
 
 class Request(WSGIRequest):
-    """A request whose content type may be anything.
+    """A request that accepts any content type.
 
-    Django reads its parameters while it makes the request, ahead of all middleware; a charset that it cannot decode
+    Django parses its parameters when it creates the request, before all middleware. A charset that it cannot decode
     raises ValueError there, which would be answered 500.
     """
 
@@ -24,7 +24,7 @@ class Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's application, with those requests."""
+    """Django's application with this class of requests."""
 
     request_class = Request
 

@@ -1,4 +1,4 @@
-"""Times to the second, in an order that sorts: half a log is read beside another one."""
+"""Times to the second in a sortable order, to compare the log with others."""
 
 DATETIME_FORMAT = "Y-m-d H:i:s"
 DATE_FORMAT = "Y-m-d"
