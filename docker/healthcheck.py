@@ -1,8 +1,8 @@
-"""Tell Docker whether this container can log deliveries: end with 0 if so, and otherwise with 1 and the reason.
+"""Check for Docker whether this container can log deliveries: exit with 0, or with 1 and the reason.
 
-It asks /readyz rather than /healthz: CircleCI raises no alarm when its deliveries fail, so the state that ``docker ps``
-shows is to be that of the whole way to the database. Docker itself restarts nothing for it; an orchestrator that kills
-what is unhealthy should ask /healthz instead, since a restart brings no database back.
+Request /readyz, not /healthz: CircleCI does not report failed deliveries, so ``docker ps`` should show the state of the
+database too. Docker does not restart unhealthy containers. An orchestrator that does should request /healthz instead,
+because a restart does not repair a database.
 """
 
 import http.client
@@ -13,9 +13,9 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Ask, and end with what is wrong unless the answer is 200."""
+    """Request /readyz, and exit with an error unless the answer is 200."""
     port = int(os.environ.get("PORT") or 8000)
-    # Not urllib.request, which would send the question to the proxy of an HTTP_PROXY variable.
+    # Not urllib.request, which would use the proxy of an HTTP_PROXY variable.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/readyz", headers={"User-Agent": "webhooklog-healthcheck"})

@@ -486,7 +486,7 @@ def test_gives_up_a_client_that_stalls(tmp_path):
             assert server.request("GET", "/healthz")[0] == 200
             assert in_body.makefile("rb").readline().startswith(b"HTTP/1.1 400 ")
             assert in_head.makefile("rb").read() == b""
-        assert "gave up a client that stalled for 1 seconds" in server.stderr
+        assert "disconnected a client that stalled for 1 seconds" in server.stderr
         assert "Traceback" not in server.stderr
 
 
@@ -510,7 +510,7 @@ def test_ends_the_start_with_the_errors_of_the_system_checks(tmp_path):
     status, server = run_to_its_end(tmp_path, CIRCLECI_WEBHOOK_SECRETS='{"a b": "x", "a-b": "y"}')
     assert status == 1
     assert "logs.E003" in server.stderr
-    assert "webhooklog does not start" in server.stderr
+    assert "webhooklog cannot start" in server.stderr
     assert "Traceback" not in server.stderr
     assert server.stdout == ""
 

@@ -285,7 +285,7 @@ def test_a_worker_spares_the_collector_what_loading_has_made(configure):
 
 def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):
     checks.returncode, checks.stdout = 1, "ERRORS:\n?: (logs.E001) A secret is empty.\n"
-    with pytest.raises(SystemExit, match=r"(?s)logs\.E001.*does not start"):
+    with pytest.raises(SystemExit, match=r"(?s)logs\.E001.*cannot start"):
         configure().on_starting(None)
 
 
