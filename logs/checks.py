@@ -15,12 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection
 from psycopg import RawCursor
 
+from logs.circleci.vocabulary import PROVIDERS
 from logs.conf import Webhook, webhooks
 
 SHORT_SECRET_LENGTH = 16
 MAX_NAME_LENGTH = 255
-# The first part of a project's slug in payloads; CircleCI's API and pages abbreviate some.
-PROVIDERS = ("github", "bitbucket", "circleci")
 WILDCARD = re.compile(r"[*?[]")
 NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
 # By IP version. A network with a shorter prefix is larger than one site's; 10.0.0.0/8 and fc00::/7 are not.

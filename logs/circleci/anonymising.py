@@ -1,8 +1,8 @@
-"""Payloads without what tells whose they are, for tests and bug reports.
+"""Anonymise payloads for tests and bug reports.
 
-Every text is replaced unless its key is known to hold a word of CircleCI's or of the project's configuration, so that
-what CircleCI adds tomorrow is replaced too. The same text becomes the same word wherever it stands, also as a part of
-an address, and in every payload that is anonymised with the same key.
+Every text is replaced unless its key is known to hold a word of CircleCI's or of the project's configuration. Fields
+that CircleCI adds later are therefore replaced too. Equal texts get the same replacement, also as part of a URL and in
+every payload that is anonymised with the same key.
 """
 
 import hmac
@@ -11,6 +11,7 @@ import re
 from uuid import UUID
 
 from logs.circleci.payload import parse_payload
+from logs.circleci.vocabulary import PROVIDER_SPELLINGS
 from logs.timestamps import read_timestamp
 
 # fmt: off
@@ -20,45 +21,45 @@ KEPT_KEYS = {
 }
 # fmt: on
 KEPT_PATHS = {"workflow.name", "job.name"}
-# The parts of CircleCI's addresses and slugs that are the same in all.
-KEPT_PARTS = {"", ".", "github", "gh", "bitbucket", "bb", "gitlab", "circleci", "pipelines", "workflows", "jobs"}
+# The fixed parts of CircleCI's URLs and slugs.
+KEPT_PARTS = {"", ".", *PROVIDER_SPELLINGS, "gitlab", "pipelines", "workflows", "jobs"}
 
 _NAIVE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:[\d.]+")
 _TRUTH_OR_NUMBER = re.compile(r"true|false|\d+(\.\d+)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s/:]+")
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/]+(?P<path>/\S*)?|(?P<user>[^@\s]+@)[^/:\s]+:(?P<file>\S+)")
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/]+(?P<path>/\S*)?|(?P<user>[^@\s]+@)[^/:\s]+:(?P<file>\S+)")
 _SEPARATORS = re.compile(r"([/?&=#])")
 
 
 def anonymised(body: bytes, key: str) -> bytes:
-    """Return a payload of the same shape and types that tells of nobody.
+    """Return a payload of the same shape and types without personal data.
 
-    Names, e-mail addresses, texts, addresses, commits and ids are replaced, numbers in addresses too unless they are
-    those of pipelines and jobs. Branches, tags, the names of workflows and jobs, times, states and numbers other than
-    ids stay; a number of 19 digits or more becomes text.
+    Names, e-mail addresses, URLs, commits, ids and other texts are replaced, and so are numbers in URLs except those of
+    pipelines and jobs. Branches, tags, names of workflows and jobs, times, statuses and numbers other than ids stay. A
+    number of 19 digits or more becomes text.
 
     Args:
         body: a payload.
-        key: a secret; without it nobody can try out which name a word was made of.
+        key: a secret; without it, a replacement cannot be traced to a name by trying names.
 
     Raises:
-        PayloadMalformed: the body is no payload.
+        PayloadMalformed: the body is not a JSON object.
     """
     document = _Anonymiser(key).node(parse_payload(body), "")
-    # As ASCII, because UTF-8 could not hold the lone surrogates that a kept text may have.
+    # ASCII, because UTF-8 cannot encode the lone surrogates that an unchanged text may contain.
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 
 
 class _Anonymiser:
-    """Replaces texts by words that follow from them and a key."""
+    """Replaces each text by a word derived from the text and a key."""
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
     def node(self, node: object, path: str) -> object:
-        """Return a value of JSON, which stands at a dotted path, with all that it holds replaced."""
+        """Return the JSON value at a dotted path, with everything in it replaced."""
         if isinstance(node, dict):
             return {key: self.node(value, f"{path}.{key}".lstrip(".")) for key, value in node.items()}
         if isinstance(node, list):
@@ -72,39 +73,39 @@ class _Anonymiser:
     def _text(self, text: str, path: str) -> str:
         if path in KEPT_PATHS or path.rpartition(".")[2] in KEPT_KEYS:
             return text
-        # Checked before timestamps, because the digits of an id can look like seconds since 1970.
+        # Before timestamps, because the digits of an id can look like seconds since 1970.
         if _TRUTH_OR_NUMBER.fullmatch(text):
             return self._number(text) if _is_id(path) else text
         if _NAIVE_TIME.fullmatch(text) or read_timestamp(text):
             return text
-        if address := _ADDRESS.fullmatch(text):
-            return self._address(address)
+        if url := _URL.fullmatch(text):
+            return self._url(url)
         if path.endswith("slug"):
             return self._parts(text)
         return "\n".join(map(self._word, text.split("\n")))
 
-    def _address(self, address: re.Match[str]) -> str:
-        if address["user"]:
-            return f"git@example.com:{self._parts(address['file'])}"
-        return f"{address['scheme']}example.com{self._parts(address['path'] or '')}"
+    def _url(self, url: re.Match[str]) -> str:
+        if url["user"]:
+            return f"git@example.com:{self._parts(url['file'])}"
+        return f"{url['scheme']}example.com{self._parts(url['path'] or '')}"
 
     def _parts(self, path: str) -> str:
-        """Replace what stands between slashes, each part alone, so that a repository has one name everywhere."""
+        """Replace each part of a path separately: a repository gets the same name in every path."""
         pieces = _SEPARATORS.split(path)
         parts, separators = pieces[::2], [*pieces[1::2], ""]
         replaced = map(self._part, parts, ["", *parts], [*parts[1:], ""])
         return "".join(part + separator for part, separator in zip(replaced, separators, strict=True))
 
-    def _part(self, part: str, before: str, behind: str) -> str:
+    def _part(self, part: str, before: str, after: str) -> str:
         if part in KEPT_PARTS:
             return part
-        if part.isdecimal():  # Those of pipelines and jobs stand in columns too; any other may be an organization's.
-            return part if before == "jobs" or behind == "workflows" else self._number(part)
+        if part.isdecimal():  # Numbers of pipelines and jobs are in columns too; others may identify an organization.
+            return part if before == "jobs" or after == "workflows" else self._number(part)
         name = part.removesuffix(".git")
         return self._word(name) + part.removeprefix(name)
 
     def _word(self, text: str) -> str:
-        """Return a word of the same kind; nothing for nothing."""
+        """Return a replacement of the same kind; blank text stays as it is."""
         if not text.strip():
             return text
         digest = self._digest(text)
@@ -115,7 +116,7 @@ class _Anonymiser:
         return f"{digest[:10]}@example.com" if _EMAIL.fullmatch(text) else f"anon-{digest[:10]}"
 
     def _number(self, digits: str) -> str:
-        # Never a leading zero, which a number of JSON cannot have.
+        # JSON does not allow a leading zero.
         return "1" + f"{int(self._digest(digits), 16):d}"[: len(digits) - 1]
 
     def _digest(self, text: str) -> str:

@@ -1,6 +1,6 @@
-"""CircleCI's words as tables: headers, event types, statuses.
+"""CircleCI's words as tables: headers, event types, statuses, providers.
 
-Words that are missing here are data, not errors: everything is stored, only the known is coloured.
+Unknown words are data, not errors: they are stored too, but shown without a colour.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20).
 """
@@ -11,7 +11,7 @@ SIGNATURE_HEADER = "circleci-signature"
 EVENT_TYPE_HEADER = "circleci-event-type"
 USER_AGENT = "CircleCI-Webhook/1.0"
 
-# What a delivery keeps of its request's headers. Anything else might hold credentials of a proxy.
+# The request headers that a delivery stores. Others might contain credentials of a proxy.
 KEPT_HEADERS = (
     "content-type",
     "content-length",
@@ -31,12 +31,16 @@ class EventType(StrEnum):
     PING = "ping"  # Undocumented: the button "Test Ping Event" sends it.
 
 
+# The first part of a project's slug. Payloads have it in full; CircleCI's API and app abbreviate some.
+PROVIDERS = ("github", "bitbucket", "circleci")
+PROVIDER_SPELLINGS = {"gh": "github", "bb": "bitbucket"} | {provider: provider for provider in PROVIDERS}
+
 WORKFLOW_STATUSES = ("success", "failed", "error", "canceled", "unauthorized")
 JOB_STATUSES = ("success", "failed", "canceled", "unauthorized")
 
 
 class Tone(StrEnum):
-    """What a status means to the person on duty, for colours and icons."""
+    """The meaning of a status for the operator, shown by colours and icons."""
 
     GOOD = "good"
     BAD = "bad"
@@ -62,10 +66,10 @@ STATUS_TONES = {
 
 
 GOOD_STATUSES, BAD_STATUSES = (
-    tuple(status for status, its_tone in STATUS_TONES.items() if its_tone is tone) for tone in (Tone.GOOD, Tone.BAD)
+    tuple(status for status, each in STATUS_TONES.items() if each is tone) for tone in (Tone.GOOD, Tone.BAD)
 )
 
 
 def tone_of(status: str) -> Tone:
-    """Return what a status means; a word that CircleCI has not documented is UNKNOWN."""
+    """Return the tone of a status; UNKNOWN for a status that CircleCI has not documented."""
     return STATUS_TONES.get(status, Tone.UNKNOWN)

@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.db.models import F, Func, Q
 
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
-from logs.circleci.vocabulary import EventType
+from logs.circleci.vocabulary import PROVIDER_SPELLINGS, EventType
 
 # How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
 # A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
@@ -19,10 +19,9 @@ SETTLED_AFTER = timedelta(minutes=1)
 LAST_CHARACTER = "\U0010ffff"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# CircleCI's API and app write gh/ and bb/ where its webhooks write github/ and bitbucket/.
-PROVIDERS = {"gh": "github", "github": "github", "bb": "bitbucket", "bitbucket": "bitbucket", "circleci": "circleci"}
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
-_PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{'|'.join(PROVIDERS)})/[^/?#]+/[^/?#]+)", re.IGNORECASE)
+_PROVIDER = "|".join(PROVIDER_SPELLINGS)
+_PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{_PROVIDER})/[^/?#]+/[^/?#]+)", re.IGNORECASE)
 
 
 class LeastIfMissing(Func):
@@ -47,7 +46,7 @@ def project_named(text: str) -> tuple[str, str]:
     name = page[1] if page else text
     provider, slash, rest = name.partition("/")
     if slash:
-        return "project_slug", f"{PROVIDERS.get(provider.lower(), provider)}/{rest}"
+        return "project_slug", f"{PROVIDER_SPELLINGS.get(provider.lower(), provider)}/{rest}"
     return ("project_id", name.lower()) if UUID.fullmatch(name.lower()) else ("project", name)
 
 
