@@ -1,1 +1,1 @@
-"""What CircleCI says on the wire, read and written in plain Python without Django."""
+"""CircleCI's webhook format, read and written in plain Python without Django."""

@@ -1,4 +1,4 @@
-"""A delivery as a command for the shell that sends the same bytes with the same headers again."""
+"""A shell command that sends a delivery's bytes and headers again."""
 
 import base64
 import shlex
@@ -8,30 +8,30 @@ from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 
 MAX_INLINE_BYTES = 65_536
 SENT_HEADERS = ("content-type", "user-agent", EVENT_TYPE_HEADER, SIGNATURE_HEADER)
-# What curl would add of its own where a delivery came without them.
+# curl adds these itself unless the command removes them.
 CURLS_OWN_HEADERS = ("content-type", "user-agent")
 
 
-def curl_command(address: str, headers: Mapping[str, str], body: bytes, *, file: str) -> str:
-    """Return a command for any POSIX shell with printf, curl, and base64.
+def curl_command(url: str, headers: Mapping[str, str], body: bytes, *, file: str) -> str:
+    """Return a command for any POSIX shell with printf, curl and base64.
 
     Args:
-        address: an absolute URL.
-        headers: those of a delivery, their names in lower case.
-        body: the bytes to send; they come from a pipe, because an argument has at most 128 kB on Linux.
-        file: where a body that is too long to be pasted is downloaded to.
+        url: an absolute URL.
+        headers: the delivery's headers, with names in lower case.
+        body: the bytes to send; they are piped, because Linux limits an argument to 128 kB.
+        file: the file that holds a body too long to paste.
     """
     if len(body) > MAX_INLINE_BYTES:
-        return curl_with_file(address, headers, file)
-    return f"{_source(body)} |\n{curl_with_file(address, headers, '-')}"
+        return curl_with_file(url, headers, file)
+    return f"{_source(body)} |\n{curl_with_file(url, headers, '-')}"
 
 
-def curl_with_file(address: str, headers: Mapping[str, str], file: str) -> str:
-    """Return a command that sends the bytes of a file; those of its standard input where the name is ``-``."""
+def curl_with_file(url: str, headers: Mapping[str, str], file: str) -> str:
+    """Return a command that sends a file's bytes, or those of standard input if `file` is ``-``."""
     arguments = [
         *(f"--header {shlex.quote(header)}" for header in _headers(headers)),
         f"--data-binary {shlex.quote('@' + file)}",
-        shlex.quote(address),
+        shlex.quote(url),
     ]
     return " \\\n  ".join(["curl --include", *arguments])
 
@@ -39,20 +39,20 @@ def curl_with_file(address: str, headers: Mapping[str, str], file: str) -> str:
 def _headers(headers: Mapping[str, str]) -> Iterator[str]:
     for name in SENT_HEADERS:
         if headers.get(name):
-            yield f"{name}: {_harmless(headers[name])}"
+            yield f"{name}: {_printable(headers[name])}"
         elif name in CURLS_OWN_HEADERS:
             yield f"{name}:"
 
 
-def _harmless(value: str) -> str:
-    """Replace what a terminal could take for a key, such as an end of line or an escape, and what is not ASCII."""
+def _printable(value: str) -> str:
+    """Replace non-ASCII characters, and those a terminal could interpret, such as a line break or an escape."""
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in value)
 
 
 def _source(body: bytes) -> str:
-    """Return the command that writes a body: as text where one can read and paste it, else in base64.
+    """Return the command that writes a body: as text if it is printable, else in base64.
 
-    A page could not hand on a carriage return or a tab as they are, and invisible characters would deceive the reader.
+    Copying from a page changes carriage returns and tabs, and invisible characters would deceive the reader.
     """
     try:
         text = body.decode()

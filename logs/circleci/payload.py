@@ -1,15 +1,15 @@
-"""Read a delivery's bytes into one normalised event, tolerating everything but a missing identity.
+"""Read a body into a normalised event, tolerating everything but a missing identity.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20). Payloads are "open maps":
-any block may be missing, new ones may come, and the shape under ``pipeline`` depends on where the code is hosted.
+any block may be missing, new ones may appear, and the shape under ``pipeline`` depends on the code host.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import NoReturn
 
 from logs.circleci.vocabulary import EventType
@@ -19,7 +19,7 @@ from logs.timestamps import read_timestamp
 MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 255
-# In UTF-8. An entry of PostgreSQL's indexes holds 2,704 bytes, and so three texts; an event with more would be refused.
+# In UTF-8. An entry in a PostgreSQL index holds 2,704 bytes, enough for three texts. A longer event would fail.
 MAX_TEXT_BYTES = 850
 MAX_SUBJECT_LENGTH = 500
 MAX_URL_LENGTH = 2000
@@ -30,15 +30,15 @@ MAX_INTEGER = 2**63 - 1
 class Event:
     """One version of one event, as the columns of the log.
 
-    Text that is missing is ``""``, any other missing value is None. Text is cut to its column's length, and where an
-    index may hold it, to MAX_TEXT_BYTES; it holds neither NUL nor lone surrogates. Times are aware and in UTC.
+    Missing text is ``""``; any other missing value is None. Text is truncated to its column's length, and indexed text
+    also to MAX_TEXT_BYTES. It contains neither NUL nor lone surrogates. Times are aware and in UTC.
     """
 
-    event_id: str  # Names the event, not the delivery: the same in every retry. An opaque string.
-    event_type: str  # "workflow-completed", "job-completed", or a word not documented yet.
+    event_id: str  # Identifies the event, not the delivery: the same in every retry. An opaque string.
+    event_type: str  # "workflow-completed", "job-completed", or an undocumented type.
     happened_at: datetime | None
     stopped_at: datetime | None  # Of the job in job events, of the workflow otherwise.
-    name: str  # The webhook's, as CircleCI calls it.
+    name: str  # The webhook's name in CircleCI.
     project: str
     project_slug: str
     project_id: str
@@ -60,20 +60,18 @@ class Event:
     url: str  # Of the workflow in CircleCI; always http or https.
 
     def __post_init__(self) -> None:
-        for moment in (self.happened_at, self.stopped_at):
-            if moment is not None and moment.tzinfo is None:
-                raise ValueError("an event's times must be aware")
+        if any(time and time.tzinfo is None for time in (self.happened_at, self.stopped_at)):
+            raise ValueError("an event's times must be aware")
 
 
 def parse_payload(body: bytes) -> dict[str, object]:
-    """Return the JSON object that a body holds.
+    """Return the JSON object in a body.
 
-    Numbers beyond what a column holds (integers of 19 digits and more, floats beyond all bounds) are returned as the
-    text they were written in.
+    Numbers that no column can store (integers of 19 digits or more, infinite floats) are returned as text.
 
     Raises:
-        PayloadMalformed: the body is not strict UTF-8, not strict JSON (NaN and duplicate keys are refused too),
-            nested deeper than MAX_DEPTH, or not an object.
+        PayloadMalformed: the body is not UTF-8, not strict JSON (without NaN and duplicate keys), nested deeper than
+            MAX_DEPTH, or not an object.
     """
     try:
         document = _DECODER.decode(body.decode("utf-8"))
@@ -85,16 +83,16 @@ def parse_payload(body: bytes) -> dict[str, object]:
         raise PayloadMalformed(f"not JSON: {error.msg} at character {error.pos}") from error
     if not isinstance(document, dict):
         raise PayloadMalformed(f"not a JSON object but a JSON {_json_type(document)}")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # With fewer, it cannot be nested so deep.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # Fewer cannot exceed the depth.
         _refuse_deep_nesting(document)
     return document
 
 
 def read_event(body: bytes) -> Event:
-    """Read a body into an event, leaving out whatever in it is missing, odd or of another type.
+    """Return the event in a body; values that are invalid or of another type count as missing.
 
     Raises:
-        PayloadMalformed: the body holds no JSON object, or the object no usable ``id`` or ``type``.
+        PayloadMalformed: the body is not a JSON object, or has no usable ``id`` or ``type``.
     """
     document = parse_payload(body)
     event_id = _event_id(document)
@@ -111,7 +109,7 @@ def read_event(body: bytes) -> Event:
         branch=_ref_name(document, "refs/heads/", BRANCH_PATHS),
         tag=_ref_name(document, "refs/tags/", TAG_PATHS),
         commit_subject=_commit_subject(document),
-        url=_web_address(document, "workflow.url"),
+        url=_web_url(document, "workflow.url"),
         job_number=_integer(document, "job.number"),
         pipeline_number=_integer(document, "pipeline.number"),
         **{column: _text(document, *paths) for column, paths in TEXT_PATHS.items()},
@@ -119,19 +117,19 @@ def read_event(body: bytes) -> Event:
 
 
 def moment_at(document: dict[str, object], path: str) -> datetime | None:
-    """Return the time at a dotted path, in UTC; the payload may hold a text or a number (see `read_timestamp`).
+    """Return the time at a dotted path, in UTC; the payload may have a string or a number (see `read_timestamp`).
 
     None if it is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
     """
     value = _at(document, path)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
-    moment = read_timestamp(str(value))
+    time = read_timestamp(str(value))
     # Years at either end of the calendar overflow when they are shown in another time zone.
-    return moment if moment and 1970 <= moment.year < 9999 else None
+    return time if time and 1970 <= time.year < 9999 else None
 
 
-# Where each column of text stands in a payload, the most telling place first.
+# The paths of each text column, in order of preference.
 # GitHub OAuth and Bitbucket Cloud fill "vcs"; GitLab, GitHub App and Bitbucket Data Center fill "trigger_parameters".
 # fmt: off
 _GIT        = "pipeline.trigger_parameters.git"
@@ -147,15 +145,14 @@ TEXT_PATHS = {
     "workflow":     ("workflow.name",),
     "workflow_id":  ("workflow.id",),
     "job":          ("job.name",),
-    "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha",
-                     f"{_GITLAB}.commit_sha", f"{_GITHUB_APP}.commit_sha"),
-    "author":       ("pipeline.vcs.commit.author.name",
-                     f"{_GITLAB}.commit_author_name", f"{_GITHUB_APP}.commit_author_name",
-                     f"{_GIT}.commit_author_name"),
+    "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha", f"{_GITLAB}.commit_sha",
+                     f"{_GITHUB_APP}.commit_sha"),
+    "author":       ("pipeline.vcs.commit.author.name", f"{_GITLAB}.commit_author_name",
+                     f"{_GITHUB_APP}.commit_author_name", f"{_GIT}.commit_author_name"),
     "pipeline_id":  ("pipeline.id",),
     "trigger":      ("pipeline.trigger.type",),
 }
-# A subject may have to be taken from a whole message, of which it is the first line.
+# Some hosts send only the whole message; its first line is the subject.
 COMMIT_SUBJECT_PATHS = (
     "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title", f"{_GIT}.commit_message",
 )
@@ -168,7 +165,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def _at(document: dict[str, object], path: str) -> object:
-    """Return what stands at a dotted path; None where a step is missing, null or no object."""
+    """Return the value at a dotted path; None if a step is missing, null or not an object."""
     node: object = document
     for key in path.split("."):
         if not isinstance(node, dict):
@@ -178,7 +175,7 @@ def _at(document: dict[str, object], path: str) -> object:
 
 
 def _text(document: dict[str, object], *paths: str) -> str:
-    """Return the first text at any of the paths that is not empty, as indexes hold it; ``""`` where there is none."""
+    """Return the first non-empty text at the paths, short enough for an index; ``""`` if there is none."""
     return _indexable(_long_text(document, *paths, max_length=MAX_TEXT_LENGTH))
 
 
@@ -196,7 +193,7 @@ def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str
 
 
 def _commit_subject(document: dict[str, object]) -> str:
-    """Return the first line that is not blank, stripped; any Unicode line break ends a line."""
+    """Return the first line of the message that is not blank, stripped; any Unicode line break ends a line."""
     for path in COMMIT_SUBJECT_PATHS:
         message = _at(document, path)
         if isinstance(message, str) and message.strip():
@@ -205,14 +202,14 @@ def _commit_subject(document: dict[str, object]) -> str:
 
 
 def _storable(text: str) -> str:
-    """Replace what a database column of text cannot hold: PostgreSQL refuses NUL, UTF-8 lone surrogates."""
+    """Replace characters that no text column can store: PostgreSQL rejects NUL, and UTF-8 lone surrogates."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _required(document: dict[str, object], key: str) -> str:
     value = document.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise PayloadMalformed(f'"{key}" must be a text that is not empty')
+        raise PayloadMalformed(f'"{key}" must be a non-empty string')
     return value
 
 
@@ -220,20 +217,18 @@ def _event_id(document: dict[str, object]) -> str:
     event_id = _required(document, "id")
     if len(event_id) > MAX_ID_LENGTH:
         raise PayloadMalformed(f'"id" is longer than {MAX_ID_LENGTH} characters')
-    # Replacing them, as in any other text, could make two events one.
+    # Replacing them, as in other texts, could give two events the same id.
     if _UNSTORABLE.search(event_id):
-        raise PayloadMalformed('"id" holds a NUL or a lone surrogate')
+        raise PayloadMalformed('"id" contains a NUL or a lone surrogate')
     return event_id
 
 
 def _integer(document: dict[str, object], path: str) -> int | None:
-    """Return a whole number, also where it is written as text; None where it is anything else or out of range."""
+    """Return an integer from a number or a string of digits; None if it is anything else or out of range."""
     value = _at(document, path)
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER:
-        return value
-    return None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER else None
 
 
 def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) -> float | None:
@@ -243,66 +238,58 @@ def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) 
 
 
 def _ref_name(document: dict[str, object], prefix: str, paths: tuple[str, ...]) -> str:
-    """Return the first name at any of the paths, else the name in the first full ref with this prefix, else ``""``.
+    """Return the first name at the paths, else the name in the first full ref with this prefix, else ``""``.
 
-    Any other ref, such as a pull request's (refs/pull/7/head), is neither a branch nor a tag.
+    Other refs, such as a pull request's (refs/pull/7/head), are neither branches nor tags.
     """
     for path in (*paths, *REF_PATHS):
         text = _long_text(document, path, max_length=len(prefix) + MAX_TEXT_LENGTH)
-        if path in paths or text.startswith(prefix):
-            name = _indexable(text.removeprefix(prefix))
-            if name:
-                return name
+        if (path in paths or text.startswith(prefix)) and (name := _indexable(text.removeprefix(prefix))):
+            return name
     return ""
 
 
-def _web_address(document: dict[str, object], path: str) -> str:
-    """Return an http(s) address; any other scheme could run script when somebody clicks it."""
-    address = _long_text(document, path, max_length=MAX_URL_LENGTH)
-    return address if address.startswith(("https://", "http://")) else ""
+def _web_url(document: dict[str, object], path: str) -> str:
+    """Return an http(s) URL; any other scheme could run a script when a user clicks it."""
+    url = _long_text(document, path, max_length=MAX_URL_LENGTH)
+    return url if url.startswith(("https://", "http://")) else ""
 
 
 def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Two readers of a body with a key twice may each believe another value: such a body proves nothing.
     document = dict(pairs)
-    if len(document) != len(pairs):
-        raise PayloadMalformed("not JSON to rely on: an object has the same key twice")
+    if len(document) != len(pairs):  # Two readers could take different values for the same key.
+        raise PayloadMalformed("duplicate key in a JSON object")
     return document
 
 
 def _integer_or_digits(digits: str) -> int | str:
-    # int() raises ValueError on more than 4,300 digits.
-    return int(digits) if len(digits) < 19 else digits
+    return int(digits) if len(digits) < 19 else digits  # int() raises ValueError on more than 4,300 digits.
 
 
 def _float_or_digits(digits: str) -> float | str:
-    # 1e999 would become infinity, which is no JSON.
     number = float(digits)
-    return number if math.isfinite(number) else digits
+    return number if math.isfinite(number) else digits  # 1e999 becomes infinity, which JSON does not have.
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise PayloadMalformed(f"not JSON: {word} is no JSON number")
+    raise PayloadMalformed(f"not JSON: {word} is not a JSON number")
 
 
 def _refuse_deep_nesting(document: dict[str, object]) -> None:
     level: list[dict[str, object] | list[object]] = [document]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _values(node) if isinstance(child, dict | list)]
+        children = chain.from_iterable(node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for child in children if isinstance(child, dict | list)]
         if not level:
             return
     raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels")
-
-
-def _values(node: dict[str, object] | list[object]) -> Iterable[object]:
-    return node.values() if isinstance(node, dict) else node
 
 
 def _json_type(value: object) -> str:
     return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")
 
 
-# Made once: json.loads() would make one for each body.
+# Shared, because json.loads() would create a decoder for each body.
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object_without_duplicates,
     parse_int=_integer_or_digits,

@@ -1,8 +1,8 @@
-"""Prove by HMAC that the holder of a webhook's secret sent these bytes.
+"""Sign bodies and verify signatures with a webhook's secret.
 
 Source: https://circleci.com/docs/guides/integration/outbound-webhooks/ (read 2026-08-20): the header
-``circleci-signature`` is a comma-separated list of ``version=hex``; ``v1``, the only version so far,
-is the lower-case HMAC-SHA256 of the raw body under the secret as UTF-8.
+``circleci-signature`` is a comma-separated list of ``version=hex``. ``v1``, the only version so far,
+is the lower-case HMAC-SHA256 of the raw body; its key is the secret in UTF-8.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ def sign(body: bytes, secret: str) -> str:
     """Return the value of the ``circleci-signature`` header for a body.
 
     Args:
-        body: the raw bytes that travel.
-        secret: the webhook's secret token, used as it stands: white space counts.
+        body: the raw bytes as sent.
+        secret: the webhook's secret token; white space is significant.
     """
     return f"{VERSION}={_digest(body, secret).decode()}"
 
@@ -27,16 +27,16 @@ def sign(body: bytes, secret: str) -> str:
 def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
     """Return the position of the secret that signed the body.
 
-    Every secret is tried, whether or not an earlier one matched, so the time taken tells nothing about which did.
+    Every secret is tried even after a match, so the duration does not reveal which one matched.
 
     Args:
         body: the raw bytes as received.
-        header: the value of ``circleci-signature``; None where there is no such header.
-        secrets: the secrets that may have signed. One that is empty, or of NUL alone, never matches: anybody could use
-            it, since HMAC fills a short key up with NUL.
+        header: the value of ``circleci-signature``; None if the header is missing.
+        secrets: the secrets to try. An empty secret, or one of NUL characters only, never matches: any client could
+            sign with it, because HMAC pads a short key with NUL.
 
     Raises:
-        SignatureRefused: the header is missing or malformed, or no secret matches. The message never holds a digest.
+        SignatureRefused: the header is missing or malformed, or no secret matches. The message contains no digest.
     """
     claimed = _claimed_digests(header)
     matching = [
@@ -56,15 +56,15 @@ def _digest(body: bytes, secret: str) -> bytes:
 def _claimed_digests(header: str | None) -> list[bytes]:
     if header is None:
         raise SignatureRefused(
-            "there is no circleci-signature header: CircleCI sends none when the webhook has no secret token"
+            "the circleci-signature header is missing: CircleCI sends it only if the webhook has a secret token"
         )
     entries = (entry.strip().partition("=") for entry in header.split(","))
-    # Bytes, because hmac.compare_digest raises TypeError on a str that holds anything but ASCII.
+    # Bytes, because hmac.compare_digest raises TypeError on a str that is not ASCII.
     claimed = [digest.encode("utf-8", "replace") for version, _, digest in entries if version == VERSION]
     if not claimed:
-        raise SignatureRefused(f"the circleci-signature header holds no {VERSION}=... entry")
+        raise SignatureRefused(f"the circleci-signature header has no {VERSION}=... entry")
     return claimed
 
 
 def _is_claimed(digest: bytes, claimed: list[bytes]) -> bool:
-    return any([hmac.compare_digest(digest, claim) for claim in claimed])  # noqa: C419 - a generator would stop early
+    return any([hmac.compare_digest(digest, claim) for claim in claimed])  # noqa: C419 - a generator stops at a match

@@ -79,7 +79,7 @@ def test_a_failing_delivery_shows_no_secret(debug, workflow_document, monkeypatc
 def test_the_page_still_shows_what_is_not_secret(debug, workflow_document, monkeypatch):
     monkeypatch.setattr("logs.api.receiving.keep_refused", fail)
     page = debug.post(PATH, b"{}", content_type="application/json", headers={"accept": "text/html"}).content.decode()
-    assert "there is no circleci-signature header" in page
+    assert "the circleci-signature header is missing" in page
     assert "DELIVERY_RETENTION_DAYS" in page
 
 

@@ -89,15 +89,15 @@ def test_takes_the_type_from_the_signed_body_not_from_the_header(deliver, workfl
 @pytest.mark.parametrize(
     ("headers", "code", "reason"),
     [
-        ({"circleci-signature": None}, "unverified", "there is no circleci-signature header"),
+        ({"circleci-signature": None}, "unverified", "the circleci-signature header is missing"),
         (
             {"circleci-signature": "v1=" + "0" * 64},
             "unverified",
             "matches no secret (secrets of all webhooks tried: 1)",
         ),
         ({"circleci-signature": "v1="}, "unverified", "matches no secret"),
-        ({"circleci-signature": "nonsense"}, "unverified", "holds no v1=... entry"),
-        ({"circleci-signature": ""}, "unverified", "holds no v1=... entry"),
+        ({"circleci-signature": "nonsense"}, "unverified", "has no v1=... entry"),
+        ({"circleci-signature": ""}, "unverified", "has no v1=... entry"),
         ({"circleci-signature": "v1=\u00e9"}, "unverified", "matches no secret"),
     ],
 )
@@ -253,8 +253,8 @@ def test_a_signed_version_replaces_an_unsigned_one(deliver, workflow_document, w
         (b'{"id": 7, "type": "workflow-completed"}', '"id" must be'),
         (b'{"id": "", "type": "workflow-completed"}', '"id" must be'),
         (b'{"id": "one", "type": null}', '"type" must be'),
-        (b'{"id": "one", "id": "two", "type": "workflow-completed"}', "same key twice"),
-        (b'{"id": "one", "type": "x", "n": NaN}', "NaN is no JSON number"),
+        (b'{"id": "one", "id": "two", "type": "workflow-completed"}', "duplicate key in a JSON object"),
+        (b'{"id": "one", "type": "x", "n": NaN}', "NaN is not a JSON number"),
     ],
 )
 def test_answers_400_with_the_reason_and_keeps_what_is_authentic_but_malformed(deliver, body, reason):

@@ -71,7 +71,7 @@ def test_tells_what_was_refused_last_at_each_address(deliver, workflow_document,
     deliver(workflow_document(), secret=None)
     output = report()
     assert "unverified: the circleci-signature matches no secret (secrets of webhook payments tried: 2)" in output
-    assert "unverified: there is no circleci-signature header" in output
+    assert "unverified: the circleci-signature header is missing" in output
     assert f"payments  ({PAYMENTS})\n" in output
     assert NEW not in output
     assert OLD not in output

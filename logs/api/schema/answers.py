@@ -176,7 +176,7 @@ RECEIVING = [
         name="Malformed",
         meaning="The body is incomplete, or is authentic but not an object with a valid `id` and `type`; it is stored.",
         examples={
-            PayloadMalformed.code: '"id" must be a text that is not empty',
+            PayloadMalformed.code: '"id" must be a non-empty string',
             BodyUnreadable.code: "the body is incomplete: 512 of 2048 bytes arrived",
         },
     ),

@@ -1,6 +1,6 @@
-"""Payloads as CircleCI sends them, of an invented organisation, for tests and for trying out an installation.
+"""Sample payloads of an invented organisation, for tests and for trying out an installation.
 
-Everything follows from a ``random.Random``: the same seed makes the same bytes.
+Everything is derived from a ``random.Random``: the same seed gives the same bytes.
 """
 
 from logs.circleci.samples.documents import job_completed, job_event_id, ping, workflow_completed, workflow_event_id

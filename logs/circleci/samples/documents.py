@@ -1,4 +1,4 @@
-"""Whole payloads of each event type.
+"""Complete payloads of each event type.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20).
 """
@@ -25,20 +25,20 @@ from logs.circleci.vocabulary import EventType
 
 
 def workflow_event_id(workflow_id: str) -> str:
-    """Return the ``id`` of the workflow-completed event of a workflow; each of its deliveries carries it."""
+    """Return the ``id`` of a workflow's workflow-completed event, the same in each of its deliveries."""
     return _name_based_id(f"{workflow_id}_WorkflowCompleted")
 
 
 def job_event_id(job_id: str) -> str:
-    """Return the ``id`` of the job-completed event of a job; each of its deliveries carries it."""
+    """Return the ``id`` of a job's job-completed event, the same in each of its deliveries."""
     return _name_based_id(f"{job_id}_JobCompleted")
 
 
 def ping(*, random: Random, webhook_name: str = WEBHOOK_NAME, happened_at: datetime | None = None) -> dict[str, Any]:
-    """Return what the button "Test Ping Event" sends.
+    """Return the payload of CircleCI's button "Test Ping Event".
 
     Args:
-        random: makes the id.
+        random: the source of the id.
         webhook_name: the webhook's name in CircleCI.
         happened_at: an aware time; None is REFERENCE_MOMENT.
     """
@@ -54,8 +54,8 @@ def workflow_completed(*, random: Random, status: str = "success", **options: Un
     """Return a workflow-completed payload.
 
     Args:
-        random: makes ids, the commit and the times.
-        status: the workflow's; any word will do, since statuses are free text.
+        random: the source of ids, the commit and the times.
+        status: the workflow's status, free text.
         **options: the fields of a Run.
     """
     run = Run(**options)
@@ -79,10 +79,10 @@ def job_completed(
     """Return a job-completed payload.
 
     Args:
-        random: makes ids, the commit and the times.
-        status: the job's; any word will do, since statuses are free text.
+        random: the source of ids, the commit and the times.
+        status: the job's status, free text.
         job: the job's name.
-        job_id: None makes a new job.
+        job_id: the job's id; None for a new job.
         **options: the fields of a Run.
     """
     run = Run(**options)
@@ -104,7 +104,7 @@ class _Times:
 
 
 def _random_times(random: Random, run: Run) -> _Times:
-    """Return times that end a moment before the event happened."""
+    """Return the times of a run that stops less than a second before its event happens."""
     seconds = random.uniform(20, 900) if run.duration_seconds is None else run.duration_seconds
     stopped_at = run.moment - timedelta(milliseconds=random.randint(20, 400))
     started_at = stopped_at - timedelta(seconds=seconds)
@@ -116,7 +116,7 @@ def _random_times(random: Random, run: Run) -> _Times:
 
 
 def _workflow(random: Random, run: Run, times: _Times) -> dict[str, Any]:
-    """Return the workflow without its status, as job events carry it."""
+    """Return the workflow without its status, as in job events."""
     return {
         "id": run.workflow_id or random_id(random),
         "name": run.workflow,
@@ -135,7 +135,7 @@ def _job(random: Random, job_id: str, times: _Times) -> dict[str, Any]:
 
 
 def _surroundings(random: Random, run: Run, times: _Times, workflow: dict[str, Any]) -> dict[str, Any]:
-    """Return what both types of events tell: which project, whose pipeline, from which code."""
+    """Return the blocks that both event types share: webhook, workflow, pipeline, project, organization."""
     slug, number = project_slug(run), random.randint(1, 9_999)
     page = f"https://app.circleci.com/pipelines/{slug}/{number}/workflows/{workflow['id']}"
     return {
@@ -159,6 +159,6 @@ def _webhook(name: str) -> dict[str, Any]:
 
 
 def _name_based_id(name: str) -> str:
-    """Return the UUID of version 3 of a name without a namespace, which ``uuid.uuid3`` cannot make."""
+    """Return the version 3 UUID of a name without a namespace, which ``uuid.uuid3`` requires."""
     digest = hashlib.md5(name.encode(), usedforsecurity=False).digest()
     return str(UUID(bytes=digest, version=3))

@@ -1,4 +1,4 @@
-"""Events as they come over a week: mostly success, from several projects, branches and people."""
+"""A realistic mix of events: mostly successful, from several projects, branches and authors."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -12,12 +12,12 @@ TAG_SHARE = 0.05
 API_SHARE = 0.05
 SPREAD_DAYS = 30
 
-# How often each status comes, in percent.
+# The share of each status, in percent.
 # fmt: off
 WORKFLOW_STATUS_WEIGHTS = {"success": 81, "failed": 10, "error": 2, "canceled": 6, "unauthorized": 1}
 JOB_STATUS_WEIGHTS      = {"success": 83, "failed": 10,             "canceled": 6, "unauthorized": 1}
 
-# A project stays with one host, so that its slug stays the same through all its events.
+# Each project has one host, so its slug is the same in all its events.
 PROJECT_HOSTS = {
     "orchard":      Host.GITHUB_OAUTH,
     "harbour-web":  Host.GITHUB_APP,
@@ -45,13 +45,13 @@ SUBJECTS = ("Prune the apple trees", "Count the boats again", "Show tomorrow's t
 def random_event(
     random: Random, *, project: str | None = None, webhook_name: str = WEBHOOK_NAME, now: datetime | None = None
 ) -> dict[str, Any]:
-    """Return a workflow-completed or job-completed payload with likely values.
+    """Return a workflow-completed or job-completed payload with realistic values.
 
     Args:
-        random: decides everything; the same state makes the same payload.
-        project: a project's name; None takes one of a few.
+        random: the source of all choices; the same state gives the same payload.
+        project: a project's name; None for one of PROJECT_HOSTS.
         webhook_name: the webhook's name in CircleCI.
-        now: when the event happens, an aware time; None is some moment in the SPREAD_DAYS before REFERENCE_MOMENT.
+        now: when the event happens, an aware time; None for a random time in the SPREAD_DAYS before REFERENCE_MOMENT.
     """
     options = _random_options(random, project or random.choice(list(PROJECT_HOSTS)))
     options["webhook_name"] = webhook_name

@@ -1,4 +1,4 @@
-"""What a sample tells: who pushed what to which project, and how it went."""
+"""The description of a sample: project, code host, commit, workflow and duration."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,14 +10,14 @@ from uuid import UUID
 ORGANIZATION = "acme"
 WEBHOOK_NAME = "My CircleCI Webhook"
 
-# Without a moment of its own a sample happens here: with the clock's, a seed would not make the same bytes twice.
+# The default time of a sample. With the current time, a seed would not give the same bytes twice.
 REFERENCE_MOMENT = datetime(2026, 8, 20, 9, 30, 0, 250_000, tzinfo=UTC)
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class Host(StrEnum):
-    """Where a project's code is hosted, on which the shape of ``pipeline`` depends."""
+    """The host of a project's code; the shape of ``pipeline`` depends on it."""
 
     GITHUB_OAUTH = "github_oauth"
     BITBUCKET_CLOUD = "bitbucket_cloud"
@@ -28,20 +28,20 @@ class Host(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run of a workflow, as far as samples can be told apart."""
+    """One run of a workflow, with the values that samples can vary."""
 
     project: str = "orchard"
     webhook_name: str = WEBHOOK_NAME
     host: Host = Host.GITHUB_OAUTH
     happened_at: datetime | None = None  # None: REFERENCE_MOMENT.
-    duration_seconds: float | None = None  # Of the workflow, or of the job in job events. None: a likely one.
+    duration_seconds: float | None = None  # Of the workflow, or of the job in job events. None: random.
     workflow: str = "build-and-test"
-    workflow_id: str | None = None  # None: a new workflow. One given twice makes two versions of one event.
+    workflow_id: str | None = None  # None: a new workflow. The same id twice gives two versions of one event.
     branch: str = "main"
-    tag: str | None = None  # A tag was pushed; then the branch counts for nothing.
+    tag: str | None = None  # The pushed tag; the branch is then ignored.
     author: str = "Wilma Quince"
     commit_subject: str = "Prune the apple trees"
-    by_api: bool = False  # Started through the API: nothing is known of the commit.
+    by_api: bool = False  # Started through the API, which sends no details of the commit.
 
     def __post_init__(self) -> None:
         if self.moment.tzinfo is None:
@@ -49,12 +49,12 @@ class Run:
 
     @property
     def moment(self) -> datetime:
-        """When the event happened."""
+        """The time of the event."""
         return self.happened_at or REFERENCE_MOMENT
 
 
 class RunOptions(TypedDict, total=False):
-    """The fields of a Run as keywords."""
+    """The fields of a Run as keyword arguments."""
 
     project: str
     webhook_name: str
@@ -76,12 +76,12 @@ def random_id(random: Random) -> str:
 
 
 def lasting_id(kind: str, name: str) -> str:
-    """Return the id of a named thing: always the same, as a project keeps its id through all its events."""
+    """Return the id of a named object such as a project: the same in every sample."""
     return random_id(Random(f"{kind} {name}"))
 
 
 def project_slug(run: Run) -> str:
-    """Return ``github/<org>/<repo>`` where CircleCI knows the repository by name, ``circleci/<id>/<id>`` elsewhere."""
+    """Return ``<provider>/<org>/<repo>`` for GitHub OAuth and Bitbucket Cloud, else ``circleci/<id>/<id>``."""
     if run.host == Host.GITHUB_OAUTH:
         return f"github/{ORGANIZATION}/{run.project}"
     if run.host == Host.BITBUCKET_CLOUD:

@@ -1,7 +1,7 @@
-"""The part of ``pipeline`` that tells where the code came from, which each host fills in its own way.
+"""The part of ``pipeline`` that describes the source code; each host fills it differently.
 
-Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20): "vcs" holds what GitHub
-OAuth and Bitbucket Cloud tell, "trigger_parameters" what the other hosts do.
+Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20): GitHub OAuth and Bitbucket
+Cloud fill "vcs", the other hosts "trigger_parameters".
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Push:
 
     run: Run
     revision: str
-    created_at: datetime  # Of the pipeline; the commit is dated alike.
+    created_at: datetime  # Of the pipeline and the commit.
 
     @property
     def ref(self) -> str:
@@ -28,12 +28,12 @@ class Push:
 
     @property
     def email(self) -> str:
-        """The author's address, in a domain that nobody can own."""
+        """The author's e-mail address, in a reserved domain."""
         return f"{self.run.author.lower().replace(' ', '.')}@acme.example"
 
     @property
     def repository(self) -> str:
-        """Organisation and repository."""
+        """The organisation and the repository."""
         return f"{ORGANIZATION}/{self.run.project}"
 
 
@@ -43,26 +43,26 @@ def random_push(random: Random, run: Run, created_at: datetime) -> Push:
 
 
 def trigger_type(run: Run) -> str:
-    """Return what started the pipeline, in the words of ``pipeline.trigger.type``."""
+    """Return the value of ``pipeline.trigger.type``."""
     if run.by_api:
         return "api"
     return "webhook" if run.host in (Host.GITHUB_OAUTH, Host.BITBUCKET_CLOUD) else str(run.host)
 
 
 def source_of(push: Push) -> dict[str, Any]:
-    """Return ``{"vcs": …}`` or ``{"trigger_parameters": …}``, whichever the run's host sends."""
+    """Return ``{"vcs": …}`` or ``{"trigger_parameters": …}``, depending on the run's host."""
     return _SOURCES[push.run.host](push)
 
 
-def iso(moment: datetime) -> str:
-    """Return a time as CircleCI writes it: in UTC, to the microsecond, with a Z."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def iso(time: datetime) -> str:
+    """Return a time in CircleCI's format: UTC, with microseconds and a Z."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _go_time(moment: datetime) -> str:
-    """Return a time in the notation of Go's ``time.String``, which drops trailing zeros of the fraction."""
-    fraction = f"{moment.microsecond:06d}".rstrip("0")
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + (f".{fraction}" if fraction else "") + " +0000 UTC"
+def _go_time(time: datetime) -> str:
+    """Return a time in the format of Go's ``Time.String``, which omits trailing zeros of the fraction."""
+    fraction = f"{time.microsecond:06d}".rstrip("0")
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + (f".{fraction}" if fraction else "") + " +0000 UTC"
 
 
 def _github_oauth(push: Push) -> dict[str, Any]:
@@ -74,30 +74,30 @@ def _bitbucket_cloud(push: Push) -> dict[str, Any]:
 
 
 def _vcs(push: Push, provider: str, site: str) -> dict[str, Any]:
-    address = f"{site}/{push.repository}"
+    url = f"{site}/{push.repository}"
     return {
         "provider_name": provider,
-        "origin_repository_url": address,
-        "target_repository_url": address,
+        "origin_repository_url": url,
+        "target_repository_url": url,
         "revision": push.revision,
         "commit": _commit(push),
-        # A pushed tag shows in nothing but this null: its name is not told.
+        # Null is the only trace of a pushed tag: CircleCI does not send its name.
         "branch": None if push.run.tag else push.run.branch,
     }
 
 
 def _commit(push: Push) -> dict[str, Any]:
-    """Return the commit; every leaf is null where the API started the pipeline."""
+    """Return the commit; every leaf is null if the API started the pipeline."""
     known = not push.run.by_api
     person = {"name": push.run.author if known else None, "email": push.email if known else None}
-    moment = iso(push.created_at) if known else None
+    time = iso(push.created_at) if known else None
     return {
         "subject": push.run.commit_subject if known else None,
         "body": "" if known else None,
         "author": person,
         "committer": dict(person),
-        "authored_at": moment,
-        "committed_at": moment,
+        "authored_at": time,
+        "committed_at": time,
     }
 
 
@@ -126,7 +126,7 @@ def _github_app(push: Push) -> dict[str, Any]:
         "full_ref": push.ref,
         "forced": "false",
     }
-    # No "tag" here: a pushed tag is told by the refs alone.
+    # There is no "tag": only the refs name a pushed tag.
     git = _git(push, f"https://github.com/{push.repository}.git")
     return _trigger_parameters(push, _go_time(push.created_at), git, github_app=block)
 
@@ -159,7 +159,7 @@ def _git(push: Push, checkout_url: str) -> dict[str, Any]:
 
 
 def _provider_block(push: Push) -> dict[str, Any]:
-    """Return what the blocks of GitLab and of the GitHub App share; absent values are empty, not null."""
+    """Return the fields that the GitLab and GitHub App blocks share; missing values are empty, not null."""
     known = not push.run.by_api
     author, subject = (push.run.author, push.run.commit_subject) if known else ("", "")
     return {

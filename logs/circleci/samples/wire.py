@@ -1,4 +1,4 @@
-"""A payload as it travels: the bytes of its body and the headers that go with them."""
+"""The HTTP body and headers of a payload."""
 
 import json
 from typing import Any
@@ -16,9 +16,9 @@ def headers(body: bytes, document: dict[str, Any], secret: str | None) -> dict[s
     """Return the headers that CircleCI sends with a body.
 
     Args:
-        body: the bytes that travel; they are signed, not the document.
+        body: the bytes to send and sign.
         document: the payload, for its ``type``.
-        secret: signs the body; None or "" leaves the signature out, as for a webhook without a secret token.
+        secret: the key of the signature; None or "" omits it, as for a webhook without a secret token.
     """
     unsigned = {
         "content-type": "application/json",

@@ -57,12 +57,12 @@ def blank(event, columns):
         pytest.param(b"{" + IDENTITY + b',"a":"\n"}', "not JSON", id="a raw control character"),
         pytest.param(b"{" + IDENTITY + b',"a":"\\x41"}', "not JSON", id="an unknown escape"),
         pytest.param(b"{" + IDENTITY + b',"a":01}', "not JSON", id="a leading zero"),
-        pytest.param(b"{" + IDENTITY + b',"a":NaN}', "NaN is no JSON number", id="NaN"),
-        pytest.param(b"{" + IDENTITY + b',"a":[Infinity]}', "Infinity is no JSON number", id="Infinity"),
-        pytest.param(b"{" + IDENTITY + b',"a":{"b":-Infinity}}', "-Infinity is no JSON number", id="-Infinity"),
-        pytest.param(b"{" + IDENTITY + b',"id":"f"}', "same key twice", id="two ids"),
-        pytest.param(b"{" + IDENTITY + b',"a":[{"b":1,"b":1}]}', "same key twice", id="a key twice, deep inside"),
-        pytest.param(b"{" + IDENTITY + b',"\\u0069d":"f"}', "same key twice", id="a key twice, once escaped"),
+        pytest.param(b"{" + IDENTITY + b',"a":NaN}', "NaN is not a JSON number", id="NaN"),
+        pytest.param(b"{" + IDENTITY + b',"a":[Infinity]}', "Infinity is not a JSON number", id="Infinity"),
+        pytest.param(b"{" + IDENTITY + b',"a":{"b":-Infinity}}', "-Infinity is not a JSON number", id="-Infinity"),
+        pytest.param(b"{" + IDENTITY + b',"id":"f"}', "duplicate key in", id="two ids"),
+        pytest.param(b"{" + IDENTITY + b',"a":[{"b":1,"b":1}]}', "duplicate key in", id="a key twice, deep inside"),
+        pytest.param(b"{" + IDENTITY + b',"\\u0069d":"f"}', "duplicate key in", id="a key twice, once escaped"),
         pytest.param(b"{" + IDENTITY + b',"a":"\xff"}', "not UTF-8", id="invalid UTF-8"),
         pytest.param(b"{" + IDENTITY + b',"a":"\xc0\x80"}', "not UTF-8", id="overlong UTF-8"),
         pytest.param(b"{" + IDENTITY + b',"a":"\xed\xa0\x80"}', "not UTF-8", id="a surrogate in UTF-8"),
@@ -107,7 +107,7 @@ def test_keeps_a_number_that_no_column_holds_as_it_was_written(digits):
 @pytest.mark.parametrize("key", ["id", "type"])
 @pytest.mark.parametrize("value", [None, 5, True, "", " ", "\n\t", [], ["e"], {}, {"id": "e"}])
 def test_refuses_a_payload_without_a_usable_identity(payload, key, value):
-    with pytest.raises(PayloadMalformed, match=f'"{key}" must be a text'):
+    with pytest.raises(PayloadMalformed, match=f'"{key}" must be a non-empty string'):
         read_event(with_value(payload("ping"), key, value))
 
 
@@ -115,7 +115,7 @@ def test_refuses_a_payload_without_a_usable_identity(payload, key, value):
 def test_refuses_a_payload_whose_identity_is_missing(payload, key):
     document = json.loads(payload("ping"))
     del document[key]
-    with pytest.raises(PayloadMalformed, match=f'"{key}" must be a text'):
+    with pytest.raises(PayloadMalformed, match=f'"{key}" must be a non-empty string'):
         read_event(json.dumps(document).encode())
 
 
@@ -214,7 +214,7 @@ def test_what_a_database_cannot_store_is_replaced_in_the_type_too(payload):
 
 @pytest.mark.parametrize("unstorable", ["\x00", "\ud83d"])
 def test_an_id_that_a_database_cannot_store_is_refused_since_two_could_become_one(payload, unstorable):
-    with pytest.raises(PayloadMalformed, match='"id" holds a NUL or a lone surrogate'):
+    with pytest.raises(PayloadMalformed, match='"id" contains a NUL or a lone surrogate'):
         read_event(with_value(payload("ping"), "id", f"a{unstorable}b"))
 
 
