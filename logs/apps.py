@@ -1,4 +1,4 @@
-"""The application's entries in INSTALLED_APPS: its own, and the admin's with its own site."""
+"""The entries in INSTALLED_APPS: this application, and the admin with its own site."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
@@ -35,7 +35,7 @@ class LogsConfig(AppConfig):
 
 
 class WebhooklogAdminConfig(admin_apps.AdminConfig):
-    """Django's admin, opening with the dashboard."""
+    """Django's admin with the dashboard as its start page."""
 
-    default = False  # The entry "logs" means the other class.
+    default = False  # The entry "logs" selects LogsConfig.
     default_site = "logs.admin_site.WebhooklogAdminSite"

@@ -1,4 +1,4 @@
-"""System checks: what in the settings is wrong or unwise, before CircleCI finds out."""
+"""System checks that report wrong or unsafe settings."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     if not configured:
         return [
             CheckWarning(
-                "No webhook is configured, so every delivery will be refused.",
+                "No webhook is configured: every delivery will be refused.",
                 hint='Set CIRCLECI_WEBHOOK_SECRETS, for example to {"My CircleCI Webhook": "its secret token"}.',
                 id="logs.W001",
             )
@@ -44,7 +44,7 @@ def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     return [
         *(message for webhook in configured for message in _check_webhook(webhook)),
         *(message for webhook in configured for message in _check_projects(webhook)),
-        *_check_shared_addresses(configured),
+        *_check_shared_urls(configured),
         *_check_shared_secrets(configured),
     ]
 
@@ -52,14 +52,14 @@ def check_webhooks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def _check_webhook(webhook: Webhook) -> Iterator[CheckMessage]:
     if not webhook.slug or len(webhook.name) > MAX_NAME_LENGTH:
         yield Error(
-            f"The webhook name {webhook.name!r} in CIRCLECI_WEBHOOK_SECRETS cannot stand in an address.",
-            hint=f"Give it a name of at most {MAX_NAME_LENGTH} characters that holds letters or digits of ASCII.",
+            f"The webhook name {webhook.name!r} in CIRCLECI_WEBHOOK_SECRETS cannot be part of a URL.",
+            hint=f"Use a name of at most {MAX_NAME_LENGTH} characters with at least one ASCII letter or digit.",
             id="logs.E002",
         )
     if not webhook.is_signed:
         yield CheckWarning(
-            f"The webhook {webhook.name!r} has no secret: anybody who knows its address may log events.",
-            hint="Set a secret token in CircleCI, and the same in CIRCLECI_WEBHOOK_SECRETS.",
+            f"The webhook {webhook.name!r} has no secret: any client that knows its URL can log events.",
+            hint="Set the same secret token in CircleCI and in CIRCLECI_WEBHOOK_SECRETS.",
             id="logs.W003",
         )
     if any(not secret.strip("\0") for secret in webhook.secrets):
@@ -71,7 +71,7 @@ def _check_webhook(webhook: Webhook) -> Iterator[CheckMessage]:
     if any(0 < len(secret) < SHORT_SECRET_LENGTH for secret in webhook.secrets):
         yield CheckWarning(
             f"A secret of the webhook {webhook.name!r} is shorter than {SHORT_SECRET_LENGTH} characters.",
-            hint="Make one with `openssl rand -hex 32`; CIRCLECI_WEBHOOK_SECRETS may list both while you change it.",
+            hint="Generate one with `openssl rand -hex 32`; CIRCLECI_WEBHOOK_SECRETS may list both during the change.",
             id="logs.W002",
         )
 
@@ -81,14 +81,14 @@ def _check_projects(webhook: Webhook) -> Iterator[CheckMessage]:
         if not _may_match_a_slug(pattern):
             yield CheckWarning(
                 f"The webhook {webhook.name!r} is bound to {pattern!r}, which matches no project.",
-                hint="Write slugs in CIRCLECI_WEBHOOK_SECRETS as payloads do: github/acme/orchard (not gh/), "
+                hint="Write slugs in CIRCLECI_WEBHOOK_SECRETS as in payloads: github/acme/orchard (not gh/), "
                 "bitbucket/acme/* (not bb/) or circleci/<id>/<id>.",
                 id="logs.W005",
             )
 
 
 def _may_match_a_slug(pattern: str) -> bool:
-    """Whether a slug (a provider and two more parts, separated by slashes) can match an `fnmatch` pattern."""
+    """Return whether a slug (provider/organization/repository) can match an `fnmatch` pattern."""
     parts = pattern.split("/")
     if len(parts) > 3 or "" in parts or pattern != pattern.strip():
         return False
@@ -98,14 +98,14 @@ def _may_match_a_slug(pattern: str) -> bool:
     return parts[0] in PROVIDERS or (start != parts[0] and any(provider.startswith(start) for provider in PROVIDERS))
 
 
-def _check_shared_addresses(configured: Sequence[Webhook]) -> Iterator[CheckMessage]:
+def _check_shared_urls(configured: Sequence[Webhook]) -> Iterator[CheckMessage]:
     names = defaultdict(list)
     for webhook in configured:
         names[webhook.slug].append(webhook.name)
     for slug, sharing in names.items():
         if slug and len(sharing) > 1:
             yield Error(
-                f"The webhooks {', '.join(map(repr, sharing))} have the same address /log-circleci-webhook/{slug}.",
+                f"The webhooks {', '.join(map(repr, sharing))} have the same URL /log-circleci-webhook/{slug}.",
                 hint="Rename all but one of them in CIRCLECI_WEBHOOK_SECRETS.",
                 id="logs.E003",
             )
@@ -118,21 +118,21 @@ def _check_shared_secrets(configured: Sequence[Webhook]) -> Iterator[CheckMessag
             names[secret].add(webhook.name)
     for sharing in names.values():
         if len(sharing) > 1:
-            told = ", ".join(map(repr, sorted(sharing)))
             yield CheckWarning(
-                f"The webhooks {told} share a secret, so one cannot be told from the other.",
-                hint="Give each webhook a secret of its own in CIRCLECI_WEBHOOK_SECRETS.",
+                f"The webhooks {', '.join(map(repr, sorted(sharing)))} share a secret: their deliveries cannot be told "
+                "apart.",
+                hint="Give each webhook its own secret in CIRCLECI_WEBHOOK_SECRETS.",
                 id="logs.W004",
             )
 
 
 def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that a site which declares HTTPS does not show its insides on error pages."""
+    """Check that DEBUG is off on an HTTPS site."""
     if settings.DEBUG and settings.SECURE_SSL_REDIRECT:
         return [
             Error(
-                "DEBUG is on at a site that is reached over HTTPS: error pages would show settings and payloads.",
-                hint="Unset DEBUG, or HTTPS_ONLY on a laptop.",
+                "DEBUG is on, but the site uses HTTPS: error pages would show settings and payloads.",
+                hint="Unset DEBUG; on a laptop, unset HTTPS_ONLY instead.",
                 id="logs.E004",
             )
         ]
@@ -140,14 +140,15 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that only this machine can reach a site whose error pages show its insides."""
+    """Check that only this machine can reach a site that has DEBUG on."""
     exposed = [host for host in (settings.BIND_ADDRESS, *settings.ALLOWED_HOSTS) if not _is_loopback(host)]
     if settings.DEBUG and exposed:
         return [
             Error(
-                "DEBUG is on at a site that other machines can reach (BIND_ADDRESS or ALLOWED_HOSTS has "
+                "DEBUG is on, but other machines can reach the site (BIND_ADDRESS or ALLOWED_HOSTS has "
                 f"{', '.join(exposed)}): error pages would show settings and payloads.",
-                hint="Unset DEBUG; or, on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1.",
+                hint="Unset DEBUG; on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1 "
+                "instead.",
                 id="logs.E005",
             )
         ]
@@ -181,8 +182,8 @@ def check_hosts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     if settings.SECURE_SSL_REDIRECT and all(map(_is_loopback, settings.ALLOWED_HOSTS)):
         return [
             CheckWarning(
-                "ALLOWED_HOSTS has only names of this machine: all requests from elsewhere are answered 400.",
-                hint="Set ALLOWED_HOSTS to the site's own host name: hooks.example.com.",
+                "ALLOWED_HOSTS has only names of this machine: requests from other machines get status 400.",
+                hint="Set ALLOWED_HOSTS to the site's host name, such as hooks.example.com.",
                 id="logs.W008",
             )
         ]
@@ -209,8 +210,8 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         return [
             Error(
                 f"DATABASE_URL has an option that the database does not accept: {str(error).strip().rstrip('.')}.",
-                hint="Remove it from the end of DATABASE_URL, or write it as in PostgreSQL's documentation: "
-                "?sslmode=require.",
+                hint="Remove it from the end of DATABASE_URL, or write it as in PostgreSQL's documentation, for "
+                "example ?sslmode=require.",
                 id="logs.E006",
             )
         ]
@@ -218,7 +219,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that there are styles and scripts to serve."""
+    """Check that STATIC_ROOT has styles and scripts."""
     if settings.STATIC_ROOT and not os.access(settings.STATIC_ROOT / "admin", os.R_OK):
         return [
             CheckWarning(
@@ -233,7 +234,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 def check_postgresql(
     app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check that PostgreSQL's sessions have the settings that settings.py requests; PgBouncer may drop them."""
+    """Check that PostgreSQL sessions have the settings that settings.py requests; PgBouncer may drop them."""
     if DEFAULT_DB_ALIAS not in (databases or ()) or connection.vendor != "postgresql":
         return []
     try:
@@ -250,7 +251,7 @@ def _check_timeouts() -> Iterator[CheckMessage]:
         if not 0 < timeouts[name] <= limit:
             yield Error(
                 f"PostgreSQL's {name} is {timeouts[name]} ms instead of {limit} ms: deliveries could wait forever.",
-                hint=f"PgBouncer drops a connection's timeouts. Set this one by ALTER ROLE … SET {name} = {limit}.",
+                hint=f"PgBouncer drops a connection's timeouts. Set it with ALTER ROLE … SET {name} = {limit}.",
                 id="logs.E007",
             )
 
@@ -258,7 +259,7 @@ def _check_timeouts() -> Iterator[CheckMessage]:
 def _check_prepared_statements() -> Iterator[CheckMessage]:
     if connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
         return
-    # psycopg gives the first statement of each connection the same name, so two connections that share a session clash.
+    # psycopg gives the first statement of every connection the same name: two connections that share a session clash.
     pair = [connection.copy() for _ in range(2)]
     try:
         for database in [*pair, *pair]:

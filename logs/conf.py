@@ -1,4 +1,4 @@
-"""The configured webhooks, read when asked for, so that nothing keeps an old secret."""
+"""The configured webhooks, read from the settings at each call, so no caller keeps an old secret."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,17 +13,16 @@ FINGERPRINT_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A webhook as configured: the name it has in CircleCI, who may sign for it, and what it may speak for."""
+    """A configured webhook: its name in CircleCI, its secrets, and the projects whose events it may send."""
 
     name: str
-    secrets: tuple[str, ...] = field(
-        repr=False
-    )  # Several while one is being replaced, the newest first; none for an unsigned webhook.
+    # The newest first. Several during a rotation; none for an unsigned webhook.
+    secrets: tuple[str, ...] = field(repr=False)
     projects: tuple[str, ...] = ()  # Patterns of project slugs, such as "github/acme/*"; none allows every project.
 
     @property
     def slug(self) -> str:
-        """The last part of the webhook's own address; ``""`` where the name holds no letter or digit of ASCII."""
+        """The last part of the webhook's own URL; ``""`` if the name has no ASCII letter or digit."""
         return slugify(self.name)
 
     @property
@@ -33,11 +32,11 @@ class Webhook:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprints of its secrets, in their order."""
+        """The fingerprints of its secrets, in the same order."""
         return tuple(map(fingerprint, self.secrets))
 
     def may_speak_for(self, project_slug: str) -> bool:
-        """Whether an event of a project may come by this webhook."""
+        """Whether this webhook may send events of a project."""
         return not self.projects or any(fnmatchcase(project_slug, pattern) for pattern in self.projects)
 
 

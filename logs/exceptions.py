@@ -1,36 +1,36 @@
-"""The exceptions of this application; each message is fit for an operator and for the sender alike."""
+"""The exceptions of this application; their messages are for the operator and the client."""
 
 
 class WebhookLogError(Exception):
-    """Something about a delivery is not as it must be.
+    """A delivery is invalid.
 
     Attributes:
-        code: a stable word for programs, beside the message for people.
+        code: a stable code for programs; the message is for people.
     """
 
     code = "error"
 
 
 class SignatureRefused(WebhookLogError):
-    """Nothing proves that CircleCI sent this delivery."""
+    """No signature proves that CircleCI sent this delivery."""
 
     code = "unverified"
 
 
 class PayloadMalformed(WebhookLogError):
-    """The delivery is authentic, but no event can be read from its body."""
+    """The delivery is authentic, but its body does not contain a valid event."""
 
     code = "malformed"
 
 
 class ProjectRefused(WebhookLogError):
-    """The delivery is authentic, but its webhook may not speak for that project."""
+    """The delivery is authentic, but its webhook may not send events of that project."""
 
     code = "forbidden_project"
 
 
 class ContentTypeRefused(WebhookLogError):
-    """The body is declared to be something else than JSON."""
+    """The content type is not JSON."""
 
     code = "unsupported_media_type"
 
@@ -42,19 +42,19 @@ class EncodingRefused(WebhookLogError):
 
 
 class BodyTooLarge(WebhookLogError):
-    """The body is longer than a webhook may be."""
+    """The body is longer than MAX_BODY_BYTES."""
 
     code = "body_too_large"
 
 
 class BodyUnreadable(WebhookLogError):
-    """The connection ended, or broke HTTP's framing, before the whole body had arrived."""
+    """The connection ended, or violated HTTP's framing, before the whole body had arrived."""
 
     code = "body_unreadable"
 
 
 class InvalidQuery(ValueError):
-    """A parameter of a list is unknown or invalid; the message is fit for the client."""
+    """A query parameter is unknown or invalid; the message is for the client."""
 
     def __init__(self, message: str, code: str = "invalid_parameter") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""How long the log keeps what it holds, and the removal of what is older."""
+"""Retention: the rules that limit how much is stored, and the deletion of rows beyond them."""
 
 import time
 from collections.abc import Iterator
@@ -17,33 +17,33 @@ Rows = models.QuerySet[Delivery] | models.QuerySet[WorkflowEvent]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One setting that bounds what is kept, and what is beyond it now."""
+    """One retention setting and the rows that exceed it."""
 
     setting: str
-    limit: int  # The setting's value; 0: off, nothing goes.
-    rows: Rows  # The oldest first. No row is beyond two rules, so that their numbers add up.
+    limit: int  # The setting's value; 0 turns the rule off.
+    rows: Rows  # Oldest first. No row exceeds two rules, so the counts add up.
 
     @property
     def subject(self) -> str:
-        """What goes, in the plural."""
+        """The kind of rows to delete, in the plural."""
         return str(self.rows.model._meta.verbose_name_plural)
 
     def extent(self) -> tuple[int, datetime | None, datetime | None]:
-        """Return how many rows are beyond the rule, and when the oldest and the newest of them arrived.
+        """Return the number of rows that exceed the rule, and when the oldest and the newest of them arrived.
 
-        This counts them, in an index: it takes longer the more there are, but never waits and never blocks.
+        The database counts them in an index: this takes longer the more there are, but never waits and never blocks.
         """
-        moments = self.rows.values_list("received_at", flat=True)
-        return self.rows.count(), moments.first(), moments.last()
+        times = self.rows.values_list("received_at", flat=True)
+        return self.rows.count(), times.first(), times.last()
 
 
 def oldest_kept_event() -> datetime | None:
-    """Return the moment before which an event is too old to be kept; None where events are kept for ever."""
+    """Return the time before which events are too old to store; None if retention keeps all events."""
     return _days_ago(settings.EVENT_RETENTION_DAYS)
 
 
 def rules() -> list[Rule]:
-    """Return the rules in the order in which they apply, with what is beyond each at this moment."""
+    """Return the rules in the order in which they apply, with the rows that exceed each now."""
     oldest_by_age = _days_ago(settings.DELIVERY_RETENTION_DAYS)
     by_age = Delivery.objects.order_by("received_at")
     by_number = by_age.filter(received_at__gte=oldest_by_age) if oldest_by_age else by_age
@@ -69,30 +69,30 @@ def _days_ago(days: int) -> datetime | None:
 
 
 def _oldest_by_number() -> datetime | None:
-    """Return when the last delivery that DELIVERY_RETENTION_COUNT keeps arrived; None where it keeps all.
+    """Return when the oldest delivery that DELIVERY_RETENTION_COUNT keeps arrived; None if it keeps all.
 
-    Those that arrived at the same microsecond are kept too. The database passes over as many entries of an index as it
-    keeps rows, once for each run and holding no lock.
+    Deliveries that arrived in the same microsecond are kept too. The database skips one index entry for each row it
+    keeps, once per run and without a lock.
     """
     count = settings.DELIVERY_RETENTION_COUNT
-    moments = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True)
-    return moments[count - 1 : count].first() if count else None
+    times = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True)
+    return times[count - 1 : count].first() if count else None
 
 
 def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
-    """Delete rows, the oldest first, and yield after each batch how many it has deleted.
+    """Delete rows, oldest first, and yield the number of deleted rows after each batch.
 
-    Each batch is committed before the next begins, so that it may be stopped at any time; between two batches whoever
-    waits to write gets the lock. What another process is writing or deleting at that moment is left to it.
+    Each batch is committed before the next begins, so the caller may stop at any time. Waiting writers get the lock
+    between two batches. Rows that another process has locked are skipped.
 
     Args:
-        rows: of a rule.
-        size: the most rows that a transaction deletes.
+        rows: the rows of a rule.
+        size: the maximum number of rows that a transaction deletes.
     """
     since = None
     while True:
         started = time.monotonic()
-        # From where the last batch ended: PostgreSQL would step over all that is deleted but not yet vacuumed.
+        # From the end of the last batch: PostgreSQL would otherwise scan all rows deleted but not yet vacuumed.
         remaining = rows.filter(received_at__gte=since) if since else rows
         batch = list(remaining.values_list("pk", "received_at")[:size])
         keys = [key for key, _ in batch]
@@ -106,17 +106,17 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
 
 
 def _delete(model: type[Delivery] | type[WorkflowEvent], keys: list[int]) -> int:
-    """Delete the rows of these primary keys that nobody else has locked, and return how many there were."""
+    """Delete the rows with these primary keys that no other transaction has locked, and return their number."""
     with transaction.atomic(durable=True):
         # Waiting for another run, or for a delivery, that waits for this one would be a deadlock.
-        free = model._default_manager.filter(pk__in=keys).select_for_update(skip_locked=True)
-        # Without only(), Django would load whole rows to see what depends on them, bodies included.
-        going = model._default_manager.filter(pk__in=list(free.values_list("pk", flat=True))).only("pk")
-        return going.delete()[1].get(model._meta.label, 0)
+        unlocked = model._default_manager.filter(pk__in=keys).select_for_update(skip_locked=True)
+        # Without only(), Django would load whole rows, bodies included, to find their dependents.
+        deletable = model._default_manager.filter(pk__in=list(unlocked.values_list("pk", flat=True))).only("pk")
+        return deletable.delete()[1].get(model._meta.label, 0)
 
 
 def _detach_deliveries(event_keys: list[int], *, size: int) -> None:
-    """Let deliveries forget events that are about to go: one event may have more of them than a transaction should."""
+    """Detach deliveries from events about to be deleted, in batches: an event can have too many for one transaction."""
     while True:
         with transaction.atomic(durable=True):
             attached = Delivery.objects.filter(event__in=event_keys).select_for_update(skip_locked=True)

@@ -17,18 +17,18 @@ _LOST_PLUS = re.compile(r"^([^Tt:]+[Tt:].*) (\d\d(?::?\d\d)?)", re.ASCII)
 
 
 def parse_span(text: str) -> timedelta | None:
-    """Return a length of time from so many minutes, hours or days: 30m, 24h, 7d; None where it is none."""
+    """Return the duration written as minutes, hours or days (30m, 24h, 7d); None if the text is not a duration."""
     span = _SPAN.fullmatch(text)
     return timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else None
 
 
 def parse_moment(text: str) -> datetime:
-    """Return the time, in UTC, of a timestamp (in UTC if it has no offset) or of an age: 30m, 24h, 7d.
+    """Return the time, in UTC, of a timestamp (UTC if it has no offset) or an age (30m, 24h, 7d).
 
-    `read_timestamp` lists the accepted timestamps. They include seconds (10 digits) and milliseconds (13) since 1970.
+    `read_timestamp` lists the accepted timestamps.
 
     Raises:
-        ValueError: it is neither; the message says what is accepted.
+        ValueError: the text is neither; the message lists what is accepted.
     """
     age = parse_span(text)
     if age is not None:
@@ -43,7 +43,7 @@ def parse_moment(text: str) -> datetime:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time in its two greatest units: 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    """Return a duration in its two largest units: 48 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
     if seconds is None:
         return EMPTY
     if 0 < seconds < 1:
@@ -52,6 +52,6 @@ def duration(seconds: float | None) -> str:
     for length, unit in ((86_400, _("d")), (3_600, _("h")), (60, _("min")), (1, _("s"))):
         number, rest = divmod(rest, length)
         parts.append((number, unit))
-    first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
+    first = next((index for index, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
     shown = [part for part in parts[first : first + 2] if part[0]] or parts[-1:]
     return " ".join(f"{number} {unit}" for number, unit in shown)

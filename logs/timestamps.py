@@ -1,4 +1,4 @@
-"""Read the timestamps that programs write: ISO 8601 and its profiles, Go's notation, and seconds since 1970.
+"""Read timestamps: ISO 8601 and its profiles, Go's format, and seconds since 1970.
 
 Source: https://www.rfc-editor.org/rfc/rfc3339#section-5.6, https://www.rfc-editor.org/rfc/rfc9557#section-4.1 and
 https://pkg.go.dev/time#Time.String (read 2026-08-20).
@@ -7,8 +7,8 @@ https://pkg.go.dev/time#Time.String (read 2026-08-20).
 import re
 from datetime import UTC, datetime, timedelta
 
-# CircleCI's own form. fromisoformat() reads it five times as fast as the code below, but it rejects other valid forms,
-# and reads the fraction of a minute (05:04.5) as a fraction of a second.
+# CircleCI's own format. fromisoformat() reads it five times as fast as the code below, but it rejects other valid
+# formats, and reads the fraction of a minute (05:04.5) as a fraction of a second.
 _USUAL = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
 _TIMESTAMP = re.compile(
     r"""(?P<date> (?P<year>\d{4})-? (?: (?P<day>\d{3}) | \d\d-?\d\d | W\d\d-?\d ) )

@@ -1,4 +1,4 @@
-"""The transactions in which deliveries and events are written."""
+"""The transactions that write deliveries and events."""
 
 import fcntl
 import time
@@ -10,40 +10,43 @@ from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
-# To wait for other threads (insertion.py), for a turn and for SQLite itself (settings.py) takes less than 10 seconds.
+# The waits for other threads (insertion.py), for a turn and for SQLite (settings.py) total less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
 PAUSE_SECONDS = 0.001
 # How long batch jobs pause for writers that wait inside SQLite, which polls for its lock at least every 100 ms. After a
 # shorter pause, a job could take the lock first each time, until a delivery has waited too long and is answered 503.
 LOCK_PAUSE_SECONDS = 0.12
-# When nothing is tried once more, since two waits of 3 seconds each are to end before those 10.
+# After this time there is no second try: its two waits of 3 seconds each must also end within those 10 seconds.
 LATEST_SECOND_TRY_SECONDS = 3.5
 
 _turn = Lock()
 
 
 def is_outside_transactions() -> bool:
-    """Whether what is written now can be committed now."""
+    """Return whether a write can be committed immediately."""
     return not connection.in_atomic_block
 
 
 def require_time_left(since: float) -> None:
-    """Call it before a delivery is written by a second try; `since` is when the first began (time.monotonic()).
+    """Raise if a second try to write a delivery could take longer than CircleCI waits.
+
+    Args:
+        since: the start of the first try, from time.monotonic().
 
     Raises:
-        OperationalError: the first has taken so long that CircleCI might not wait for the second.
+        OperationalError: the first try took too long.
     """
     seconds = time.monotonic() - since
     if seconds > LATEST_SECOND_TRY_SECONDS:
-        raise OperationalError(f"others have kept it waiting for {seconds:.1f} seconds")
+        raise OperationalError(f"the first try took {seconds:.1f} seconds: there is no time for a second one")
 
 
 @contextmanager
 def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[None]:
-    """Open a transaction that is committed to disk when the block has ended.
+    """Open a transaction that is committed to disk when the block ends.
 
     Args:
-        patience_seconds: how long to wait for the turn to write to SQLite; None means TURN_TIMEOUT_SECONDS.
+        patience_seconds: how long to wait for a turn to write to SQLite; None is TURN_TIMEOUT_SECONDS.
 
     Raises:
         OperationalError: the database is locked, unreachable, full or not writable; nothing is written.
@@ -56,8 +59,8 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
 def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
     """Queue for SQLite, which has one writer at a time.
 
-    One that must wait inside SQLite polls with pauses that grow up to a tenth of a second, in which others may pass it
-    again and again. Threads that queue here are served one after the other, and processes look every millisecond.
+    A writer that waits inside SQLite polls with pauses of up to a tenth of a second, and others may overtake it
+    repeatedly. Threads that queue here take turns, and processes poll every millisecond.
     """
     if connection.vendor != "sqlite":
         yield
@@ -70,7 +73,7 @@ def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
         with _open_lock_file() as file:
             if not _lock(file, deadline):
                 raise OperationalError(f"another process has been writing for {patience_seconds} seconds")
-            yield  # Closing the file gives the lock up.
+            yield  # Closing the file releases the lock.
     finally:
         _turn.release()
 

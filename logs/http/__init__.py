@@ -1,1 +1,1 @@
-"""What every request meets before the application: its client, its id, probes, error pages."""
+"""HTTP handling outside the views: the client's IP address, request ids, probes and error answers."""

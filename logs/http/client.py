@@ -1,4 +1,4 @@
-"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the address that limits count."""
+"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address that limits count."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,10 +15,10 @@ WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the address of the client, seen through the proxies of TRUSTED_PROXIES; None on a Unix socket.
+    """Return the client's IP address behind the proxies in TRUSTED_PROXIES; None on a Unix socket.
 
     X-Forwarded-For is read from its end, which the trusted proxies wrote. The client may have invented everything
-    before the first untrusted address. An empty or unreadable part ends the search for the same reason: the proxy that
+    before the first untrusted IP address. An empty or invalid part ends the search for the same reason: the proxy that
     wrote it did not name its client, which may have sent everything before it.
     """
     address = _peer(request)
@@ -30,12 +30,12 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def counted_address(request: HttpRequest) -> str | None:
-    """Return the address under which limits count the client; None on a Unix socket."""
+    """Return the IP address under which limits count the client; None on a Unix socket."""
     return network_address(client_address(request))
 
 
 def comes_from_proxy(request: HttpRequest) -> bool:
-    """Whether a proxy of TRUSTED_PROXIES has sent the request, so that what it adds may be believed."""
+    """Return whether a proxy in TRUSTED_PROXIES sent the request, so its headers can be trusted."""
     return _is_trusted(_peer(request))
 
 
@@ -52,9 +52,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     if found := WITH_PORT.fullmatch(text):
         text = found[1] or found[2]
     try:
-        # Without the scope of a link-local address, which PostgreSQL refuses.
+        # Without the scope of a link-local IP address, which PostgreSQL rejects.
         address = ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
-    # A server that listens to both versions of IP sees 10.0.0.2 as ::ffff:10.0.0.2.
+    # A server that listens on both IP versions sees 10.0.0.2 as ::ffff:10.0.0.2.
     return getattr(address, "ipv4_mapped", None) or address

@@ -14,7 +14,7 @@ from logs.http.errors import is_browser, wrong_url
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403 with the cause and the fix: a page to browsers, JSON to other clients."""
-    if request.content_type == "application/json":  # No form is JSON; a webhook is.
+    if request.content_type == "application/json":  # A webhook: forms are not JSON.
         return wrong_url(request)
     sentences = _explain(request, reason)
     if not is_browser(request):

@@ -1,4 +1,4 @@
-"""The answers to requests that no view answers: a page to browsers, JSON to other clients."""
+"""Answers to requests that no view answers: a page to browsers, JSON to other clients."""
 
 import logging
 

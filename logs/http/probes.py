@@ -1,4 +1,4 @@
-"""Answer probes: is the process up, and can it log?"""
+"""Answer the probes for liveness (/healthz) and readiness (/readyz)."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class HealthMiddleware:
     """Answers /healthz and /readyz ahead of all other middleware.
 
-    A probe comes by an address instead of a host name and without TLS; neither must make the site look dead.
+    Probes use an IP address instead of a host name, and no TLS. Other middleware would reject or redirect them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -31,19 +31,19 @@ class HealthMiddleware:
 
 
 def healthz() -> HttpResponse:
-    """Answer 200 while the process serves requests, whatever the database does."""
+    """Answer 200 while the process serves requests, whatever the database's state."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz() -> HttpResponse:
-    """Answer 200 while the database is reachable, migrated and writable, and otherwise 503 with the reason."""
+    """Answer 200 if the database is reachable, migrated and writable, otherwise 503 with the reason."""
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if connection.vendor == "postgresql" and _is_read_only():
             return _unready("the database is read-only; see DATABASE_URL")
     except Error as error:
-        # The driver's own words may name hosts and users; they stand in the server's log, not in the answer.
+        # The driver's message may name hosts and users: it goes to the server's log, not to the client.
         logger.warning("not ready: %s", error)
         return _unready("the database cannot be reached; see DATABASE_URL")
     if pending:
@@ -57,7 +57,7 @@ def readyz() -> HttpResponse:
 
 
 def _is_read_only() -> bool:
-    # A stand-by that was not promoted, say: it answers every question and takes no event.
+    # For example a standby that was not promoted: it answers queries, but stores no events.
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         return bool(cursor.fetchone() == ("on",))
@@ -77,12 +77,12 @@ def _reason(error: Error) -> str:
 def _probe_write() -> None:
     """Write to the database as a delivery does, without changing stored data.
 
-    SQLite detects a full disk only when it commits, never in a transaction that is rolled back. This therefore commits
-    a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
+    SQLite detects a full disk only when it commits, never in a transaction that is rolled back. The function therefore
+    commits a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
     statement inserts no rows.
 
     Raises:
-        Error: the database cannot be written, or only after several seconds.
+        Error: the database cannot be written within a few seconds.
     """
     with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
         if connection.vendor == "sqlite":

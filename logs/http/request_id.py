@@ -1,4 +1,4 @@
-"""Give each request an id that its log lines, its access log line and its answer share."""
+"""Give each request an id for its log lines, its access log line and its response."""
 
 import logging
 import re
@@ -20,14 +20,14 @@ current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class RequestIdMiddleware:
-    """Takes the id that a trusted proxy has given a request, or makes one, and tells it in the answer."""
+    """Takes the request id from a trusted proxy or creates one, and adds it to the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass the request on."""
-        # Not secret; the system's own source of chance would let another thread take Python's lock.
+        # The id is not secret. The system's random source would release Python's lock to another thread.
         request_id = _given_id(request) or f"{getrandbits(128):032x}"
         current.set(request_id)
         response = self.get_response(request)
@@ -36,24 +36,24 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Marks every record with the id of the request that is being served; None outside of requests."""
+    """Adds the current request's id to every record; None outside requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through."""
+        """Return True for every record."""
         record.request_id = current.get()
         return True
 
 
 @receiver(request_finished, dispatch_uid="logs.http.request_id")
 def forget(**_: Any) -> None:
-    """Forget the id, but not before the answer is sent: Django logs refusals after the middleware has returned."""
+    """Clear the id once the response is sent: Django logs errors after the middleware has returned."""
     current.set(None)
 
 
 def _given_id(request: HttpRequest) -> str | None:
-    """Return the id that came with a request; None where whoever sent it is not trusted or it is not well-formed.
+    """Return the request's own id; None if it is malformed or not from a trusted proxy.
 
-    Of a stranger's choosing, it could make requests look like somebody else's.
+    An untrusted client could choose the id of another client's request.
     """
     given = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if WELL_FORMED.fullmatch(given) and comes_from_proxy(request) else None
