@@ -36,7 +36,7 @@ class Webhook:
         return tuple(map(fingerprint, self.secrets))
 
     def may_speak_for(self, project_slug: str) -> bool:
-        """Whether this webhook may send events of a project."""
+        """Return whether this webhook may send events of a project."""
         return not self.projects or any(fnmatchcase(project_slug, pattern) for pattern in self.projects)
 
 

@@ -1,4 +1,4 @@
-"""The tables: what arrived and what came of it, and the events that were read from it, and their sums."""
+"""The tables: deliveries and their attempts, events, rollups and API tokens."""
 
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome

@@ -1,4 +1,4 @@
-"""Attempt: one verdict on a refused delivery, at its arrival or by a replay."""
+"""Attempt: one verdict on a refused delivery, on arrival or by a replay."""
 
 from django.db import models
 
@@ -6,13 +6,13 @@ from logs.models.deliveries import Delivery, Outcome
 
 
 class Attempt(models.Model):
-    """What came of passing a delivery through the pipeline; the first of a delivery's attempts is its arrival."""
+    """One verdict on a delivery; a delivery's first attempt is its arrival."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     attempted_at = models.DateTimeField()
     outcome = models.CharField(max_length=20, choices=Outcome)
     reason = models.TextField(blank=True)
-    actor = models.CharField(max_length=150, blank=True, help_text="Who replayed it; empty for the arrival.")
+    actor = models.CharField(max_length=150, blank=True, help_text="The user who replayed it; empty for the arrival.")
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.attempted_at:%Y-%m-%d %H:%M:%S} UTC"

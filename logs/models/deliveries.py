@@ -1,4 +1,4 @@
-"""Delivery: every request that reached the receiving endpoint, as it arrived, with its outcome."""
+"""Delivery: a request to the receiving endpoint, as it arrived, with its outcome."""
 
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network
@@ -14,17 +14,17 @@ from logs.networks import network_address
 
 
 class Outcome(models.TextChoices):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     LOGGED = "logged", "logged"
     UPDATED = "updated", "updated"  # A newer version of a known event.
     DUPLICATE = "duplicate", "duplicate"  # A known event again, or an older version of it.
     PING = "ping", "ping"
-    EXPIRED = "expired", "expired"  # An event older than the log keeps them; acknowledged, not logged.
+    EXPIRED = "expired", "expired"  # An event older than EVENT_RETENTION_DAYS; acknowledged, not logged.
     UNVERIFIED = "unverified", "unverified"
     MALFORMED = "malformed", "malformed"
-    FORBIDDEN = "forbidden", "forbidden"  # Of a project that its webhook may not speak for.
-    REJECTED = "rejected", "rejected"  # Too large, cut off, compressed, or of another content type: not read.
+    FORBIDDEN = "forbidden", "forbidden"  # Of a project whose events its webhook may not send.
+    REJECTED = "rejected", "rejected"  # Too large, incomplete, compressed, or of another content type: not read.
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
@@ -32,7 +32,7 @@ BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
 NEWEST_DUPLICATES_KEPT = 10
 # Pings and expired deliveries have no event. The log stores this many deliveries of each of these outcomes.
 NEWEST_WITHOUT_EVENT_KEPT = 1_000
-MAX_DELETED_AT_ONCE = 100  # The answer waits for the deletion, and an older version may have stored any number.
+MAX_DELETED_AT_ONCE = 100  # The response waits for the deletion, and older releases stored any number of duplicates.
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
@@ -40,19 +40,19 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Queries over deliveries."""
 
     def newest_first(self) -> Self:
-        """Order as they were kept, the latest first."""
+        """Order as they were stored, newest first."""
         return self.order_by("-pk")
 
     def for_lists(self) -> Self:
-        """Bring the events along, and leave the bodies out: only a single delivery's page shows one."""
+        """Load the events too, but not the bodies: only a single delivery's page shows one."""
         return self.select_related("event").defer("body")
 
     def of_shown_version(self) -> "Delivery | None":
-        """Return, of one event's deliveries, the one that its columns were read from; None once it was removed."""
+        """Return the delivery that an event's columns were read from; None if it was deleted."""
         return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()
 
     def refused(self) -> Self:
-        """Keep the deliveries that were answered with an error."""
+        """Keep deliveries that were answered with an error."""
         return self.filter(outcome__in=REFUSED)
 
     def count_refused_from(self, client_address: str | None, *, since: datetime) -> int:
@@ -67,7 +67,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def drop_surplus_duplicates(self, event: WorkflowEvent, *, count: int) -> None:
         """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them.
 
-        `count` is the number that have arrived. Only each tenth deletes: to delete one each time would double the cost.
+        `count` is the number that have arrived. Only every tenth deletes: deleting one each time would double the cost.
         """
         if count % NEWEST_DUPLICATES_KEPT:
             return
@@ -91,7 +91,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def delete_unlocked(self) -> None:
         """Delete the rows, except those that another transaction has locked."""
         # A replay locks its delivery, adds an attempt to it and may wait for the event that is locked here. Deleting
-        # such a delivery would be a deadlock, or fail because of the attempt.
+        # that delivery would deadlock, or fail because of the attempt.
         keys = list(self.select_for_update(skip_locked=True).values_list("pk", flat=True))
         if keys:
             # Without only(), Django would load whole rows, bodies included, to find their dependents.
@@ -99,37 +99,37 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 def _range_around(network: str) -> tuple[str, str]:
-    """Return the lower and upper bound of `client_address` for all addresses of a /64.
+    """Return the lower and upper bound of `client_address` for all IP addresses in a /64.
 
-    `network` is the first of these addresses. SQLite compares texts, which are only certain to agree up to the first
-    group that may be omitted (2001:db8::1). Other networks therefore also lie between these bounds.
+    `network` is the first of these IP addresses. SQLite compares texts, which only agree up to the first group that may
+    be omitted (2001:db8::1). Other networks therefore also lie between these bounds.
     """
     if connection.vendor != "sqlite":
         addresses = IPv6Network((network, 64))
         return str(addresses[0]), str(addresses[-1])
     groups = [group.lstrip("0") for group in IPv6Address(network).exploded.split(":")[:4]]
     start = "".join(f"{group}:" for group in takewhile(bool, groups))
-    return start or "0", f"{start}g"  # No address with this start sorts outside these bounds.
+    return start or "0", f"{start}g"  # No IP address with this start sorts outside these bounds.
 
 
 class Delivery(models.Model):
-    """One HTTP request that claimed to be a webhook of CircleCI's.
+    """One HTTP request sent as a CircleCI webhook.
 
-    What arrived never changes. The verdict (outcome, reason, webhook, secret, event) does only where a replay mends a
-    refused delivery; its attempts keep every verdict.
+    The request's columns never change. The verdict (outcome, reason, webhook, secret, event) changes only if a replay
+    fixes a refused delivery; the attempts keep every verdict.
     """
 
     received_at = models.DateTimeField()
-    judged_at = models.DateTimeField(help_text="When the verdict was given: at its arrival, or by a replay.")
+    judged_at = models.DateTimeField(help_text="When the verdict was reached: on arrival or by a replay.")
     outcome = models.CharField(max_length=20, choices=Outcome)
     reason = models.TextField(blank=True, help_text="Why it was refused, or not logged as a new event.")
     webhook = models.CharField(
         max_length=255,
         blank=True,
-        help_text="The name, in CIRCLECI_WEBHOOK_SECRETS, of the webhook whose secret matched.",
+        help_text="The name in CIRCLECI_WEBHOOK_SECRETS of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    # The next two are null in rows of versions that did not record them: the secret of those rows is unknown.
+    # The next two are null in rows of releases that did not record them: the secret of those rows is unknown.
     secret_fingerprint = models.CharField(
         max_length=conf.FINGERPRINT_LENGTH,
         null=True,
@@ -143,14 +143,14 @@ class Delivery(models.Model):
         "address",
         max_length=255,
         blank=True,
-        help_text="The last part of the address it was sent to; empty for the one of all webhooks.",
+        help_text="The last part of the URL it was sent to; empty for the URL that all webhooks share.",
     )
-    plausible = models.BooleanField(help_text="Whether it looks like CircleCI's: its headers, and a JSON object.")
-    headers = models.JSONField(help_text="The headers that matter, their names in lower case.")
+    plausible = models.BooleanField(help_text="Whether its headers look like CircleCI's and its body is a JSON object.")
+    headers = models.JSONField(help_text="The stored headers; their names are in lower case.")
     client_address = models.GenericIPAddressField(null=True, blank=True)
     body = models.BinaryField(help_text="The raw bytes.")
     body_length = models.PositiveIntegerField(
-        null=True, blank=True, help_text="In bytes, as it arrived; null if it was not read, and in old deliveries."
+        null=True, blank=True, help_text="In bytes, as it arrived; null if it was not read or not recorded."
     )
     event = models.ForeignKey(
         WorkflowEvent,
@@ -158,7 +158,7 @@ class Delivery(models.Model):
         null=True,
         blank=True,
         related_name="deliveries",
-        help_text="The event it told of.",
+        help_text="The event it reports.",
     )
 
     objects = DeliveryQuerySet.as_manager()
@@ -207,7 +207,7 @@ class Delivery(models.Model):
 
     @property
     def original_length(self) -> int | None:
-        """The length of the body in bytes, as it arrived or else as its headers announced it; None if unknown."""
+        """The body's length in bytes, as it arrived or else as Content-Length states it; None if unknown."""
         announced = self.headers.get("content-length", "")
         if self.body_length is None and announced.isdecimal():
             return int(announced)

@@ -1,4 +1,4 @@
-"""WorkflowEvent: one row for each event, with the columns that lists, filters and figures need."""
+"""WorkflowEvent: one row per event, with the columns that lists, filters and figures need."""
 
 import re
 from datetime import timedelta
@@ -25,7 +25,7 @@ _PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{_PROVIDER})/[^/?#
 
 
 class LeastIfMissing(Func):
-    """A column with a value less than any other in place of NULL: spelt out, or no index of SQLite's would serve it."""
+    """A column with a lowest value in place of NULL; the value is a literal, or SQLite would not use the index."""
 
     def __init__(self, column: str, least: str, output_field: "models.Field[object, object]") -> None:
         super().__init__(F(column), template=f"COALESCE(%(expressions)s, {least})", output_field=output_field)
@@ -60,7 +60,7 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
     """Queries over events."""
 
     def newest_first(self) -> Self:
-        """Order by arrival, the latest first; the primary key makes the order total."""
+        """Order by arrival, newest first; the primary key makes the order total."""
         return self.order_by("-received_at", "-pk")
 
     def of_revision(self, prefix: str) -> Self:
@@ -71,21 +71,21 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
 
 def _starts_with(prefix: str) -> Q:
     if connection.vendor == "sqlite":
-        # Its LIKE ignores case, and so the index.
+        # SQLite's LIKE ignores case and therefore does not use the index.
         return Q(revision__gte=prefix, revision__lt=prefix + LAST_CHARACTER)
     return Q(revision__startswith=prefix)
 
 
 def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.CharField[str, str]":
-    """Return a column of text that is ``""`` where the payload holds nothing."""
+    """Return a text column that is ``""`` if the payload has no value."""
     return models.CharField(verbose_name or None, max_length=max_length, blank=True)
 
 
 class WorkflowEvent(models.Model):
-    """A workflow or job that ended, in the newest version that CircleCI sent of it.
+    """A completed workflow or job, in the newest version that CircleCI sent.
 
-    The columns are those of `logs.circleci.payload.Event`, which describes them, and two of the log's own. They are an
-    index on the payload, whose bytes stay with the deliveries.
+    `logs.circleci.payload.Event` describes the columns, except the last four. The columns are an index on the payload,
+    whose bytes are stored in the deliveries.
     """
 
     event_id = models.CharField("event id", max_length=MAX_ID_LENGTH)
@@ -118,12 +118,12 @@ class WorkflowEvent(models.Model):
     changed_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When its columns were last written; empty: by a version of webhooklog that did not note it.",
+        help_text="When its columns were last written; empty if the release that wrote them did not record it.",
     )
     duplicates = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="How many deliveries repeated this event or an older version of it; empty: none.",
+        help_text="Number of deliveries that repeated this event or an older version of it; empty if none.",
     )
 
     objects = WorkflowEventQuerySet.as_manager()
@@ -143,12 +143,12 @@ class WorkflowEvent(models.Model):
                 models.Index(fields=[column, "-received_at", "-id"], name=f"event_{column}_newest")
                 for column in ("status", "project", "project_slug", "project_id", "workflow", "job", "branch", "author")
             ),
-            # Of these a value has few events, so that sorting them costs nothing.
+            # Few events share a value of these columns, so sorting them is cheap.
             *(
                 models.Index(fields=[column], name=f"event_{column}")
                 for column in ("tag", "pipeline_number", "workflow_id", "pipeline_id")
             ),
-            # For prefixes, which PostgreSQL's usual order does not serve.
+            # For prefixes, which an index in PostgreSQL's default order does not support.
             models.Index(fields=["revision"], name="event_revision", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["changed_at"], name="event_changed"),
             models.Index(
@@ -163,10 +163,10 @@ class WorkflowEvent(models.Model):
         return " · ".join(filter(None, [self.project, subject, self.status])) or self.event_id
 
     def of_same_pipeline(self) -> models.QuerySet["WorkflowEvent"]:
-        """Return the other events of its pipeline, the oldest first: its workflows, their reruns, and their jobs."""
+        """Return the other events of its pipeline (workflows, reruns and jobs), oldest first."""
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
-        # Another project's sender could claim the pipeline's id, and so appear in this project's run.
+        # Otherwise another project's sender could claim the pipeline's id and appear in this project's run.
         others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id, project_slug=self.project_slug)
         others = others.exclude(pk=self.pk)
         return others.order_by("received_at", "pk")

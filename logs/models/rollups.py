@@ -1,7 +1,7 @@
-"""Rollups: what events add up to, hour by hour, so that figures over days read hundreds of rows and not millions.
+"""Rollups: hourly sums of events, so that figures over days read hundreds of rows instead of millions.
 
-`logs.insights.counting` writes them. An event counts in the hour in which its first delivery arrived, which never
-changes, so that a newer version of it changes the sums of that one hour.
+`logs.insights.counting` writes them. An event counts in the hour in which its first delivery arrived. That hour never
+changes, so a newer version of the event changes only that hour's sums.
 """
 
 from django.db import models
@@ -10,7 +10,7 @@ from logs.models.events import WorkflowEvent, text
 
 
 class HourlyStatus(models.Model):
-    """How many events of a type came to a status in an hour."""
+    """The number of events with a type and a status in an hour."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     event_type = text()
@@ -27,9 +27,9 @@ class HourlyStatus(models.Model):
 
 
 class Workflow(models.Model):
-    """A workflow that has run: known by its project's slug and its own name; a renamed project keeps its slug.
+    """A workflow that has run, identified by its project's slug and its name; a renamed project keeps its slug.
 
-    It gives the sums a number to be grouped by, which takes a third of the time that the two texts took.
+    Grouping sums by its key takes a third of the time that grouping by the two texts would take.
     """
 
     project_slug = text()
@@ -44,20 +44,20 @@ class Workflow(models.Model):
 
     @property
     def can_be_listed(self) -> bool:
-        """Whether a list can show its runs alone: a filter for nothing leaves those of all others too."""
+        """Whether a list can show only its runs: an empty filter value would not filter."""
         return bool(self.project_slug and self.name)
 
 
 class HourlyWorkflow(models.Model):
-    """How many runs of a workflow (jobs are not counted) came to a status in an hour, in about the same time each."""
+    """The number of a workflow's runs (not jobs) with a status and about the same duration in an hour."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="hours", db_index=False)
     status = text()
     duration_bucket = models.SmallIntegerField(
-        null=True, help_text="Which of the growing spans of `logs.insights.buckets` it took; null: not known."
+        null=True, help_text="The bucket of the duration (see `logs.insights.buckets`); null if unknown."
     )
-    seconds = models.FloatField(help_text="How long the runs took, together.")
+    seconds = models.FloatField(help_text="The total duration of the runs.")
     count = models.PositiveIntegerField()
 
     class Meta:
@@ -71,12 +71,12 @@ class HourlyWorkflow(models.Model):
 
 
 class HourlyLag(models.Model):
-    """How many events that name a webhook arrived in an hour, about so long after they had happened each."""
+    """The number of events that name a webhook and arrived in an hour with about the same delay."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     webhook = text()
-    verified = models.BooleanField(help_text="Whether a signature proves them: anybody may name a webhook.")
-    lag_bucket = models.SmallIntegerField(null=True, help_text="As of a duration; null: nobody knows when it happened.")
+    verified = models.BooleanField(help_text="Whether they were signed; an unsigned event can name any webhook.")
+    lag_bucket = models.SmallIntegerField(null=True, help_text="The bucket of the delay; null if unknown.")
     count = models.PositiveIntegerField()
 
     class Meta:
@@ -87,13 +87,13 @@ class HourlyLag(models.Model):
 
 
 class Standing(models.Model):
-    """How a workflow stands on a default branch: the finished run that arrived last, and since when it fails."""
+    """The state of a workflow on a default branch: its last finished run, by arrival, and since when it fails."""
 
     project_slug = text()
     project = text()
     workflow = text()
     branch = text()
-    # Without constraints in the database: retention removes events without asking who points at them.
+    # Without constraints in the database: retention deletes events without checking references to them.
     last = models.ForeignKey(
         WorkflowEvent,
         on_delete=models.DO_NOTHING,
@@ -108,7 +108,7 @@ class Standing(models.Model):
         db_constraint=False,
         related_name="+",
         null=True,
-        help_text="The first failed run after the last one that succeeded; null: the last one succeeded.",
+        help_text="The first failed run after the last successful one; null if the last run succeeded.",
     )
 
     class Meta:
@@ -121,17 +121,17 @@ class Standing(models.Model):
 
 
 class RollupState(models.Model):
-    """How far the rollups have been counted; there is one row at most."""
+    """The progress of counting the rollups; there is at most one row."""
 
-    counted_from = models.DateTimeField(help_text="The first hour that is counted; older ones are still to be counted.")
+    counted_from = models.DateTimeField(help_text="The first counted hour; earlier hours are still to be counted.")
     counted_until = models.DateTimeField(
-        help_text="What was written to events until then is counted, also where a count stopped early."
+        help_text="Everything written to events until then is counted, even if the last count stopped early."
     )
     complete_until = models.DateTimeField(
-        help_text="When a count last came to its end: nothing written before is still to be counted."
+        help_text="When a count last finished: everything written to events before is counted."
     )
-    # The newest keys at the last count (logs.models.written): clocks can go back and differ, keys only grow. Null: the
-    # version that counted did not record them.
+    # The newest keys at the last count (logs.models.written): clocks can be set back and differ, but keys only grow.
+    # Null if the release that counted did not record them.
     last_event = models.BigIntegerField(null=True)
     last_delivery = models.BigIntegerField(null=True)
     last_attempt = models.BigIntegerField(null=True)

@@ -1,4 +1,4 @@
-"""ApiToken: a key to the REST API with a user's permissions; the key itself is shown once and kept only as a digest."""
+"""ApiToken: a key to the REST API with a user's permissions; only its digest is stored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 class ApiToken(AbstractAuthToken):
-    """One key, which lends the permissions of its user."""
+    """An API token, which grants the permissions of its user."""
 
-    # Not knox's primary key, or each address in the admin would tell it.
+    # Not the primary key as in knox, because the URLs of the admin would contain it.
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, editable=False)
-    name = models.CharField(max_length=100, help_text="What it is for.")
+    name = models.CharField(max_length=100, help_text="The purpose of the token.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute.")
 
     class Meta:
@@ -32,32 +32,32 @@ class ApiToken(AbstractAuthToken):
 
     @classmethod
     def issue(cls, user: AbstractBaseUser, *, name: str, lifetime: timedelta | None) -> tuple[Self, str]:
-        """Make a token that is valid from now, without a lifetime for ever; return it and its key, kept nowhere."""
+        """Create a token and return it with its key, which is not stored; a lifetime of None means no expiry."""
         token, key = cls.objects.create(user, lifetime, name=name)  # type: ignore[no-untyped-call]
         return token, key
 
     @property
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether the token has expired."""
         return self.expiry is not None and self.expiry <= timezone.now()
 
     def note_use(self) -> None:
-        """Note that it was used just now, unless a use was noted less than a minute ago.
+        """Record the current use, unless one was recorded less than a minute ago.
 
         Raises:
-            DatabaseError: it could not be noted; on SQLite that comes at once while somebody else writes.
+            DatabaseError: it could not be recorded; on SQLite immediately if another transaction is writing.
         """
         now = timezone.now()
-        lately = now - USE_IS_NOTED_EVERY
-        if self.last_used_at is None or self.last_used_at <= lately:
+        recent = now - USE_IS_NOTED_EVERY
+        if self.last_used_at is None or self.last_used_at <= recent:
             with _without_waiting():
-                # Asked again, because a token's requests come several at once.
-                ApiToken.objects.filter(pk=self.pk).exclude(last_used_at__gt=lately).update(last_used_at=now)
+                # Checked again, because concurrent requests may use the same token.
+                ApiToken.objects.filter(pk=self.pk).exclude(last_used_at__gt=recent).update(last_used_at=now)
 
 
 @contextmanager
 def _without_waiting() -> Iterator[None]:
-    """Let a statement fail at once, instead of after seconds, while somebody else writes to SQLite."""
+    """Make a statement fail immediately, not after seconds, while another transaction writes to SQLite."""
     if connection.vendor != "sqlite":
         yield
         return

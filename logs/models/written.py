@@ -18,7 +18,7 @@ SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_deliv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnd:
-    """The newest keys at one time. Keys only grow; a clock can be set back, and the clocks of two hosts differ."""
+    """The newest keys at one time. Keys only grow; clocks can be set back, and those of two hosts differ."""
 
     event: int
     delivery: int
@@ -36,12 +36,12 @@ def log_end() -> LogEnd:
 def events_written_after(end: LogEnd) -> QuerySet[Any, Any]:
     """Return the keys of the events that were inserted or updated after a point in the log.
 
-    An update arrives with a delivery, or by a replay, which leaves an attempt.
+    An update arrives with a delivery or through a replay, which leaves an attempt.
     """
-    # Avoids the index of `outcome`, in which SQLite would read every update in the log.
+    # Avoids the index on `outcome`, in which SQLite would read every update in the log.
     deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
     updated = deliveries.filter(pk__gt=end.delivery, outcome_without_index=Outcome.UPDATED)
-    # An attempt without an actor is the arrival, which a replay records along with its own attempt.
+    # An attempt without an actor is the arrival, which a replay records together with its own attempt.
     replayed = Attempt.objects.filter(pk__gt=end.attempt, outcome__in=BRINGING_VERSIONS).exclude(actor="")
     inserted = WorkflowEvent.objects.filter(pk__gt=end.event)
     return inserted.values("pk").union(updated.values("event"), replayed.values("delivery__event"), all=True)
