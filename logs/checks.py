@@ -132,7 +132,7 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
         return [
             Error(
                 "DEBUG is on, but the site uses HTTPS: error pages would show settings and payloads.",
-                hint="Unset DEBUG; on a laptop, unset HTTPS_ONLY instead.",
+                hint="Unset DEBUG or, on a laptop, HTTPS_ONLY.",
                 id="logs.E004",
             )
         ]
@@ -147,8 +147,7 @@ def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
             Error(
                 "DEBUG is on, but other machines can reach the site (BIND_ADDRESS or ALLOWED_HOSTS has "
                 f"{', '.join(exposed)}): error pages would show settings and payloads.",
-                hint="Unset DEBUG; on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1 "
-                "instead.",
+                hint="Unset DEBUG or, on a laptop, set BIND_ADDRESS=127.0.0.1 and ALLOWED_HOSTS=localhost,127.0.0.1.",
                 id="logs.E005",
             )
         ]

@@ -28,13 +28,9 @@ def is_outside_transactions() -> bool:
 
 
 def require_time_left(since: float) -> None:
-    """Raise if a second try to write a delivery could take longer than CircleCI waits.
+    """Raise OperationalError if CircleCI might not wait for a second try to write a delivery.
 
-    Args:
-        since: the start of the first try, from time.monotonic().
-
-    Raises:
-        OperationalError: the first try took too long.
+    `since` is the time.monotonic() at which the first try began.
     """
     seconds = time.monotonic() - since
     if seconds > LATEST_SECOND_TRY_SECONDS:
