@@ -64,7 +64,6 @@ STATUS_TONES = {
     "on_hold": Tone.WAITING,
 }
 
-
 GOOD_STATUSES, BAD_STATUSES = (
     tuple(status for status, each in STATUS_TONES.items() if each is tone) for tone in (Tone.GOOD, Tone.BAD)
 )

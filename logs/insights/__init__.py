@@ -1,1 +1,1 @@
-"""Figures about what the log holds: sums kept by the hour, and what the dashboard reads from them."""
+"""Figures about the log: hourly sums, and the dashboard's figures derived from them."""

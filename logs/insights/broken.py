@@ -1,6 +1,6 @@
-"""What is broken right now: workflows whose last finished run on a default branch failed.
+"""Workflows that are broken now: their last finished run on a default branch failed.
 
-The last one is that which was received last: no index holds runs by when they stopped.
+The last run is the last to arrive, because no index orders runs by when they stopped.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.utils import timezone
 from logs.models import Standing, WorkflowEvent
 
 SHOWN = 10
-# One that was renamed or removed never succeeds again: it must not stay red for ever.
+# A renamed or removed workflow never succeeds again; it must not stay red forever.
 RESTING_AFTER = timedelta(days=30)
 
 
@@ -21,7 +21,7 @@ class Broken:
     """A workflow that fails on a branch."""
 
     standing: Standing
-    first: WorkflowEvent | None  # The first failed run after the last that succeeded; None: retention has removed it.
+    first: WorkflowEvent | None  # The first failed run after the last successful one; None if retention deleted it.
     last: WorkflowEvent
 
     @property
@@ -32,7 +32,7 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNow:
-    """The workflows that fail on the default branches, the one that failed last first; without those that rest."""
+    """The workflows that fail on default branches, latest failure first; those without recent runs are omitted."""
 
     branches: list[str]
     resting_days: int
@@ -41,13 +41,13 @@ class BrokenNow:
 
 
 def read_broken() -> BrokenNow:
-    """Read what is broken at this moment, in two queries."""
+    """Return the workflows that are broken now, in two queries."""
     failing = Standing.objects.filter(
         broken_since__isnull=False,
         branch__in=settings.DEFAULT_BRANCHES,
-        last__received_at__gte=timezone.now() - RESTING_AFTER,  # An event that is gone is no row at all.
+        last__received_at__gte=timezone.now() - RESTING_AFTER,  # The join drops standings whose last run was deleted.
     )
-    # The first failed runs not by a join: it would drop the standings whose first is gone.
+    # No join for the first failed runs: it would drop the standings whose first failed run was deleted.
     standings = failing.select_related("last").prefetch_related("broken_since").order_by("-last_id")[: SHOWN + 1]
     broken = [Broken(standing=each, first=each.broken_since, last=each.last) for each in standings]
     return BrokenNow(

@@ -1,4 +1,4 @@
-"""Spans of time that grow by a twentieth each: counts in them add up over hours, and quantiles come out of the sums."""
+"""Duration buckets, each 5 % wider than the last: counts add up over hours, and quantiles follow from the sums."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ GROWTH = 1.05
 
 
 def bucket_of(seconds: Expression | F) -> Expression:
-    """Return the expression of the bucket that a number of seconds, not negative, falls into; NULL for NULL.
+    """Return the SQL expression for the bucket of a non-negative duration; NULL for NULL.
 
     Bucket n reaches from GROWTH**n - 1 to GROWTH**(n + 1) - 1 seconds.
     """
@@ -18,19 +18,19 @@ def bucket_of(seconds: Expression | F) -> Expression:
 
 
 def seconds_of(bucket: int) -> float:
-    """Return the middle of a bucket: about a fortieth, at most, from any length of a minute and more in it."""
+    """Return the middle of a bucket in seconds; it is within 3 % of every duration of a minute or more."""
     return float(GROWTH ** (bucket + 0.5) - 1)
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """Return the seconds that so great a share (0.5: the median) of all stayed below; None of none.
+    """Return the given quantile in seconds (0.5 is the median); None if there are no samples.
 
     Args:
-        counts: how many fell into each bucket.
-        share: between 0 and 1.
+        counts: the number of samples in each bucket.
+        share: the quantile, between 0 and 1.
     """
     passed, wanted = 0, share * sum(counts.values())
-    for bucket in sorted(+Counter(counts)):  # Without those that nothing fell into.
+    for bucket in sorted(+Counter(counts)):  # Without empty buckets.
         passed += counts[bucket]
         if passed >= wanted:
             return seconds_of(bucket)

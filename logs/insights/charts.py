@@ -1,4 +1,4 @@
-"""Where the parts of stacked bars stand: across in percent of a chart's width, down in pixels of its height."""
+"""The geometry of stacked bars: x in percent of the chart's width, y in pixels."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ from itertools import chain, count
 from logs.circleci.vocabulary import Tone
 from logs.insights.totals import Bar
 
-# From the ground up: what failed stands on it, so that its bars can be compared.
+# From the bottom up: failures come first, so their heights can be compared.
 STACK = [Tone.BAD, Tone.STOPPED, Tone.WAITING, Tone.UNKNOWN, Tone.GOOD]
-BARS_A_TICK = 4  # Four hours of a day, a day of a week.
-GAP = 0.2  # Of a bar's width.
-LEAST_HEIGHT = 2.0  # One failure among a thousand successes is still to be seen.
+BARS_A_TICK = 4  # A tick every four hours of a day, or every day of a week.
+GAP = 0.2  # As a share of a bar's width.
+LEAST_HEIGHT = 2.0  # Keeps one failure among a thousand successes visible.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The part of a bar that stands for one tone."""
+    """The part of a bar that shows one tone."""
 
     tone: Tone
     count: int
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A bar with its place."""
+    """A bar with its position."""
 
     bar: Bar
     x: float
@@ -39,16 +39,16 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Stacked bars below a common ceiling."""
+    """Stacked bars on a common scale."""
 
     height: int
     ceiling: int
     columns: list[Column]
-    tones: list[Tone]  # Those of its legend: good and bad always, the others where there are any.
+    tones: list[Tone]  # The tones of the legend: always good and bad, others only if they occur.
 
     @property
     def legend(self) -> list[tuple[Tone, int]]:
-        """How many there were of each tone."""
+        """The count of each tone."""
         return [(tone, sum(column.bar.counts[tone] for column in self.columns)) for tone in self.tones]
 
     @property
@@ -58,58 +58,58 @@ class Chart:
 
     @property
     def ticks(self) -> list[datetime]:
-        """When each group of bars begins."""
+        """The start of each group of bars."""
         return [column.bar.since for column in self.columns[::BARS_A_TICK]]
 
     @property
     def highest(self) -> Bar:
-        """The bar that reaches highest."""
+        """The highest bar."""
         return max((column.bar for column in self.columns), key=lambda bar: bar.total)
 
 
 def chart_of(bars: Sequence[Bar], *, height: int, ceiling: int) -> Chart:
-    """Stack bars.
+    """Return a chart of stacked bars.
 
     Args:
-        bars: at least one.
-        height: of the chart, in pixels.
-        ceiling: the count that reaches up to its upper edge, which no bar exceeds.
+        bars: at least one bar.
+        height: the chart's height in pixels.
+        ceiling: the count at the upper edge; no bar may exceed it.
     """
     tones = [tone for tone in STACK if tone in {Tone.GOOD, Tone.BAD} or any(bar.counts[tone] for bar in bars)]
     step = 100 / len(bars)
     columns = [
         Column(
             bar=bar,
-            x=round((position + GAP / 2) * step, 3),
+            x=round((number + GAP / 2) * step, 3),
             width=round((1 - GAP) * step, 3),
             parts=_stack(bar, height, height / ceiling),
             counts=[bar.counts[tone] for tone in tones],
         )
-        for position, bar in enumerate(bars)
+        for number, bar in enumerate(bars)
     ]
     return Chart(height=height, ceiling=ceiling, columns=columns, tones=tones)
 
 
 def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone, str]]:
-    """Return the outline of all parts of each tone, in the commands of an SVG path, of bars as high as the chart.
+    """Return one SVG path per tone, which outlines all its parts; the highest bar is as high as the chart.
 
-    Two dozen charts of single rectangles would make up most of a page.
+    Single rectangles in two dozen charts would make up most of the page.
     """
     paths: defaultdict[Tone, list[str]] = defaultdict(list)
     step, pixels_each = width // len(bars), height / highest_of(bars)
-    for position, bar in enumerate(bars):
+    for number, bar in enumerate(bars):
         for part in _stack(bar, height, pixels_each):
-            paths[part.tone].append(f"M{position * step} {part.y:g}h{step - 1}v{part.height:g}h{1 - step}z")
+            paths[part.tone].append(f"M{number * step} {part.y:g}h{step - 1}v{part.height:g}h{1 - step}z")
     return [(tone, "".join(outlines)) for tone, outlines in paths.items()]
 
 
 def highest_of(bars: Sequence[Bar]) -> int:
-    """Return the greatest count of a bar, or 1 where there is none greater."""
+    """Return the greatest total of a bar, at least 1."""
     return max(1, *(bar.total for bar in bars))
 
 
 def round_ceiling(highest: int) -> int:
-    """Return a round number that is not less, and whose half is whole, for the middle of a scale."""
+    """Return the lowest round number from `highest` up whose half is an integer: it labels the middle of the scale."""
     greater: Iterator[int] = (step * 10**power for power in count() for step in (10, 12, 16, 20, 30, 40, 60, 80))
     return next(step for step in chain((2, 4, 6, 8), greater) if step >= highest)
 
@@ -118,7 +118,7 @@ def _stack(bar: Bar, height: int, pixels_each: float) -> list[Part]:
     parts, top = [], float(height)
     for tone in STACK:
         if bar.counts[tone]:
-            # Never above the chart, however many least heights have added up.
+            # Least heights can add up to more than the chart's height.
             part_height = min(top, max(LEAST_HEIGHT, bar.counts[tone] * pixels_each))
             top -= part_height
             parts.append(Part(tone=tone, count=bar.counts[tone], y=round(top, 2), height=round(part_height, 2)))

@@ -1,7 +1,7 @@
-"""Keep the rollups: count what was written since the last time, and go back to what was never counted.
+"""Update the rollups: recount hours with new events, and count the hours that were never counted.
 
-Each hour is counted in a transaction of its own, which also notes how far the counting has come, so that it may be
-stopped at any time. Several processes may count at once: they lock the one row of `RollupState` for each hour.
+Each hour is counted in its own transaction, which also records the progress, so counting may stop at any time. Several
+processes may count at once: each locks the only row of `RollupState` for each hour.
 """
 
 import logging
@@ -32,22 +32,22 @@ WORK_SECONDS = 0.1  # On SQLite, from one pause for waiting writers to the next.
 
 
 class CountedElsewhere(Exception):
-    """Another process is counting at this moment."""
+    """Another process is counting now."""
 
 
 def coverage() -> tuple[datetime, datetime] | None:
-    """Return the first hour that is counted, and until when everything is; None before the first time."""
+    """Return the first counted hour and the time up to which all is counted; None before the first count."""
     return RollupState.objects.values_list("counted_from", "counted_until").first()
 
 
 def is_stale(age: timedelta = MAX_AGE) -> bool:
-    """Whether the last count is older than `age`, there was none, or the clock has been set back since."""
+    """Return whether the last count is older than `age` or missing, or the clock has been set back since."""
     known, now = coverage(), timezone.now()
     return known is None or not now - age <= known[1] <= now + SETTLED_AFTER
 
 
 def refresh_if_stale() -> None:
-    """Count for a page what was written in the meantime, within bounds; what fails is logged, and the page goes on."""
+    """Count new events for a page, at most MAX_HOURS_OF_A_PAGE; errors are logged, and the page is still shown."""
     try:
         if is_stale():
             for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
@@ -59,17 +59,17 @@ def refresh_if_stale() -> None:
 
 
 def refresh() -> Iterator[CountedHour]:
-    """Count each hour anew of which an event was written since the last time; yield each, once it is committed.
+    """Recount each hour with an event written since the last count; yield each hour after its commit.
 
-    The hours come in the order in which they were written to first, so that all that was written before the next one is
-    counted and need not be looked at again, wherever the caller stops.
+    The hours are in the order of their first write. When the caller stops, everything written before the next hour is
+    counted and does not have to be read again.
 
     Raises:
-        CountedElsewhere: another process is at it.
+        CountedElsewhere: another process is counting.
     """
     now = timezone.now()
     state, end = _begin(now), log_end()
-    # Not later than now: a clock that was wrong must not stop the counting until then.
+    # At most now: a time from a clock that was ahead must not stop the counting until then.
     since = _first_written(state, min(state.counted_until, now) - SETTLED_AFTER)
     is_in_order = since == state.counted_until - SETTLED_AFTER
     changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
@@ -83,7 +83,7 @@ def refresh() -> Iterator[CountedHour]:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
             _set_counted(state, min(next_written_at + SETTLED_AFTER, now), end)
-            # The hours of the margin were counted before; they are looked at again for what was committed late.
+            # The hours within SETTLED_AFTER were counted before; they are recounted for late commits.
             counted_before = state.complete_until if is_in_order else since
             if all(last < counted_before for *_, last in due[number:]):
                 state.complete_until = now
@@ -99,7 +99,7 @@ def refresh() -> Iterator[CountedHour]:
 def _first_written(state: RollupState, since: datetime) -> datetime:
     """Return the earliest time at which an uncounted event was written, or `since` if that is earlier.
 
-    Events that are written later can have times before `since`, if a clock was set back or another host's is slow.
+    Events written later can have times before `since` if a clock was set back or another host's clock is slow.
     """
     if state.last_event is None or state.last_delivery is None or state.last_attempt is None:
         return since
@@ -116,10 +116,10 @@ def _set_counted(state: RollupState, until: datetime, end: LogEnd) -> None:
 
 
 def backfill() -> Iterator[CountedHour]:
-    """Count the hours before the first one that is counted, the newest first; yield each, once it is committed.
+    """Count the hours before the first counted one, newest first; yield each hour after its commit.
 
     Raises:
-        CountedElsewhere: another process is at it.
+        CountedElsewhere: another process is counting.
     """
     _begin(timezone.now())
     while counted := _count_older():
@@ -127,21 +127,21 @@ def backfill() -> Iterator[CountedHour]:
 
 
 def forget() -> None:
-    """Begin anew: all hours are still to be counted; the sums of each stay until `backfill` comes to it."""
+    """Mark all hours as not counted; each hour's sums stay until `backfill` recounts it."""
     with transaction.atomic(durable=True):
         RollupState.objects.all().delete()
         Standing.objects.all().delete()
 
 
 def hours_to_count() -> int:
-    """Return how many hours lie between the oldest event and the first hour that is counted; for a progress bar."""
+    """Return the number of hours between the oldest event and the first counted hour, for a progress bar."""
     known = coverage()
     oldest = WorkflowEvent.objects.order_by("received_at", "pk").values_list("received_at", flat=True).first()
     return max(0, (known[0] - hour_of(oldest)) // HOUR) if known and oldest else 0
 
 
 def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
-    """Yield the same, with pauses in which deliveries can be written where the database has one writer at a time."""
+    """Yield the steps, with pauses on SQLite, which has one writer at a time, so that deliveries can be written."""
     rested_at = time.monotonic()
     for counted in steps:
         yield counted
@@ -151,17 +151,13 @@ def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
 
 
 def _begin(now: datetime) -> RollupState:
-    """Return the state; the first time, make one by which all hours that have begun are still to be counted.
-
-    Raises:
-        CountedElsewhere: another process is at it.
-    """
+    """Return the state, created without counted hours the first time; raise CountedElsewhere if it is locked."""
     with transaction.atomic(durable=True):
         known = RollupState.objects.select_for_update(skip_locked=True).first()
         if known is not None:
             return known
-        # Of two that begin at once, the primary key lets one make the row. The current hour's events are found by
-        # `refresh` too, so that a page can show them before anybody has run the command.
+        # The primary key lets only one of two simultaneous processes create the row. `refresh` also finds the current
+        # hour's events, so a page can show them before the command has run.
         begun = hour_of(now)
         nothing = {"counted_from": begun + HOUR, "counted_until": begun, "complete_until": begun}
         state, is_new = RollupState.objects.get_or_create(pk=1, defaults=nothing)
@@ -172,10 +168,10 @@ def _begin(now: datetime) -> RollupState:
 
 @contextmanager
 def _locked_state() -> Iterator[RollupState]:
-    """Open a transaction in which nobody else counts, waiting for who does.
+    """Open a transaction in which no other process counts; wait for one that does.
 
     Raises:
-        CountedElsewhere: another process begins anew.
+        CountedElsewhere: another process has called `forget`.
     """
     with transaction.atomic(durable=True):
         state = RollupState.objects.select_for_update().first()
@@ -187,11 +183,11 @@ def _locked_state() -> Iterator[RollupState]:
 def _count_older() -> CountedHour | None:
     with _locked_state() as state:
         older = WorkflowEvent.objects.filter(received_at__lt=state.counted_from).newest_first()
-        moment = older.values_list("received_at", flat=True).first()
-        if moment is None:
+        newest = older.values_list("received_at", flat=True).first()
+        if newest is None:
             _finish(state)
             return None
-        hour = hour_of(moment)
+        hour = hour_of(newest)
         drop_sums(since=hour + HOUR, until=state.counted_from)
         counted = recount(hour)
         add_standings(arrived_in(hour))
@@ -201,7 +197,7 @@ def _count_older() -> CountedHour | None:
 
 
 def _finish(state: RollupState) -> None:
-    """Drop what was counted of events that are gone, save those that retention has removed: their sums stay."""
+    """Drop the sums of events that no longer exist, except those that retention deleted: their sums stay."""
     drop_sums(until=state.counted_from)
     drop_idle_workflows()
     oldest = HourlyStatus.objects.aggregate(hour=Min("hour"))["hour"] or hour_of(timezone.now())

@@ -1,4 +1,4 @@
-"""All that the dashboard shows, read in a number of queries that does not depend on how much the log holds."""
+"""The dashboard's figures, read in a number of queries that does not depend on the size of the log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +21,14 @@ from logs.insights.webhooks import WebhookFigures, read_webhooks
 from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
 from logs.models import RollupState, WorkflowEvent
 
-LATE_AFTER = 2 * MAX_AGE  # A page has counted what it could by then, unless there was too much of it.
+LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
 CHART_HEIGHT = 160
-TREND_WIDTH, TREND_HEIGHT = 168, 24  # As in trend.html; wide enough for whole pixels a bar.
+TREND_WIDTH, TREND_HEIGHT = 168, 24  # As in trend.html; the width allows a whole number of pixels per bar.
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowRow:
-    """A workflow's figures with the drawing of its runs."""
+    """A workflow's figures with the chart of its runs."""
 
     figures: WorkflowFigures
     trend: list[tuple[Tone, str]]
@@ -36,23 +36,23 @@ class WorkflowRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How far the rollups, and so the figures of a period, can be relied on."""
+    """How complete the rollups are, and with them the figures of a period."""
 
     counted_from: datetime
     counted_until: datetime
-    has_period: bool  # Whether every event of the period is counted,
-    has_past: bool  # and of the time before.
-    is_current: bool  # Whether all that was written lately is counted.
+    has_period: bool  # Whether all events of the period are counted.
+    has_past: bool  # Whether all events of the previous period are counted too.
+    is_current: bool  # Whether all recently written events are counted.
 
     @property
     def is_complete(self) -> bool:
-        """Whether figures may be compared to the time before, and what is not known to be broken is not."""
+        """Whether figures can be compared with the previous period, and the list of broken workflows is complete."""
         return self.has_past and self.is_current
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What the rollups tell of a period: the same until they are counted again."""
+    """A period's figures from the rollups; they change only with the next count."""
 
     totals: Totals
     chart: Chart
@@ -69,13 +69,13 @@ class Dashboard:
     coverage: Coverage | None  # None: nothing is counted yet.
     broken: BrokenNow
     figures: Figures
-    refusals: Refusals | None  # None: not for this reader.
+    refusals: Refusals | None  # None: the user may not view them.
     webhooks: list[WebhookFigures]
-    keeps_deliveries: bool  # Whether for ever: one that is not there never was.
+    keeps_deliveries: bool  # Whether retention keeps all deliveries: then a missing one never arrived.
 
 
 def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
-    """Read all parts of the page for a period."""
+    """Return all parts of the page for a period."""
     state = RollupState.objects.first()
     return Dashboard(
         period=period,
@@ -89,17 +89,17 @@ def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
 
 
 def _remembered_figures(period: Period, state: RollupState) -> Figures:
-    """Return the figures as they were last counted; who looks again within a minute need not wait for them."""
-    if state.complete_until < state.counted_until:  # The next hour may be counted at any time, and change no moment.
+    """Return the figures of the last count, cached for a minute."""
+    if state.complete_until < state.counted_until:  # Another hour may be counted at any time without changing the key.
         return read_figures(period)
-    moments = (period.since, period.until, state.counted_from, state.counted_until)
-    key = "-".join(["figures", period.name, *(str(moment.timestamp()) for moment in moments)])
+    times = (period.since, period.until, state.counted_from, state.counted_until)
+    key = "-".join(["figures", period.name, *(str(time.timestamp()) for time in times)])
     figures: Any = cache.get_or_set(key, partial(read_figures, period), MAX_AGE.total_seconds())
-    return figures  # type: ignore[no-any-return]  # The cache knows no types.
+    return figures  # type: ignore[no-any-return]  # The cache is untyped.
 
 
 def read_figures(period: Period) -> Figures:
-    """Read what the rollups tell of a period."""
+    """Return a period's figures from the rollups."""
     workflows, bars = read_workflows(period), read_bars(period)
     return Figures(
         totals=read_totals(period),
@@ -114,10 +114,10 @@ def read_figures(period: Period) -> Figures:
 
 
 def read_coverage(period: Period, state: RollupState) -> Coverage:
-    """Tell whether the rollups reach from the beginnings of a period and of the time before it until now."""
-    # Of the present hour is always counted what is known; before the command has run, nothing else is.
+    """Return how much of a period and of the previous one the rollups cover, and whether they are current."""
+    # A page always counts the current hour; before the command has run, no other hour is counted.
     counted_from = min(state.counted_from, period.until - HOUR)
-    # A log that is younger than the period lacks nothing.
+    # A log younger than the period is complete.
     is_complete = (
         counted_from <= period.compared_since or not WorkflowEvent.objects.filter(received_at__lt=counted_from).exists()
     )

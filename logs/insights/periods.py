@@ -1,6 +1,6 @@
-"""The stretches of time that the dashboard shows: whole hours, cut into bars, beside the same hours of the time before.
+"""The dashboard's periods: whole hours, divided into bars, compared with the same hours of the previous period.
 
-The hour that is not over yet belongs to them. Days begin in UTC.
+A period includes the current hour. Days begin in UTC.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from logs.insights.sums import HOUR, hour_of
 
-# Of each period, by its name in the page's address: how long it is, and how long a bar of its charts.
+# The length of each period and of a bar in its charts, by the period's name in the page's URL.
 LENGTHS = {
     "24h": (timedelta(hours=24), HOUR),
     "7d": (timedelta(days=7), timedelta(hours=6)),
@@ -22,7 +22,7 @@ DEFAULT = "24h"
 
 
 class BarNumber(Func):
-    """How many bars have passed at an hour: to read the hours themselves takes longer than all else about them."""
+    """The number of an hour's bar, computed in SQL: reading the hours would take longer than the rest of the query."""
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         """Return the SQL for SQLite."""
@@ -37,7 +37,7 @@ class BarNumber(Func):
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """A stretch of time up to the end of the present hour."""
+    """A period that ends with the current hour."""
 
     name: str
     length: timedelta
@@ -47,43 +47,38 @@ class Period:
 
     @property
     def present(self) -> Q:
-        """What keeps a rollup's rows of the period."""
+        """Filter for a rollup's rows in the period."""
         return Q(hour__gte=self.since)
 
     @property
     def past(self) -> Q:
-        """What keeps a rollup's rows of the same hours a day or a week ago."""
+        """Filter for the same hours of the previous period."""
         return Q(hour__gte=self.compared_since, hour__lt=self.compared_until)
 
     @property
     def compared_since(self) -> datetime:
-        """The beginning of what the period is compared to."""
+        """The start of the previous period."""
         return self.since - self.length
 
     @property
     def compared_until(self) -> datetime:
-        """The end of what the period is compared to."""
+        """The end of the previous period's hours that are compared."""
         return self.until - self.length
 
     @property
     def bar_starts(self) -> list[datetime]:
-        """When each bar of its charts begins, the oldest first."""
+        """The start of each bar in its charts, oldest first."""
         return [self.since + number * self.bar_length for number in range(self.length // self.bar_length)]
 
     @property
     def bar_number(self) -> "BarNumber":
-        """Which bar a rollup's row of the period falls into, counted from 0."""
+        """The number of the bar that contains a rollup's row, from 0."""
         since, length = int(self.since.timestamp()), int(self.bar_length.total_seconds())
         return BarNumber(F("hour"), since=since, length=length, output_field=IntegerField())
 
 
 def period_of(name: str, now: datetime) -> Period:
-    """Return the period of a name, up to now; the default one of an unknown name.
-
-    Args:
-        name: a key of `LENGTHS`.
-        now: a moment in UTC.
-    """
+    """Return the named period up to `now`, a time in UTC; the default period if the name is not in LENGTHS."""
     known = name if name in LENGTHS else DEFAULT
     length, bar_length = LENGTHS[known]
     return Period(

@@ -1,4 +1,4 @@
-"""Which deliveries were refused, and why."""
+"""Refused deliveries by outcome and reason."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from logs.insights.rates import Compared
 from logs.models import Delivery
 from logs.models.deliveries import REFUSED, DeliveryQuerySet, Outcome
 
-# Retention bounds what was refused; this bounds the page, whatever retention is set to.
+# Limits the page's work, whatever retention allows.
 MOST_READ = 2_000
 SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An outcome of refused deliveries, with the reasons that were given."""
+    """An outcome of refused deliveries with its most frequent reasons."""
 
     outcome: Outcome
     count: int
-    reasons: list[tuple[str, int]]  # The most frequent first; how many deliveries each refused.
-    others: int  # How many were refused for other reasons.
+    reasons: list[tuple[str, int]]  # Each with its number of deliveries, the most frequent first.
+    others: int  # The number of deliveries refused for other reasons.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +28,19 @@ class Refusals:
     """The refused deliveries of a period, the most frequent outcome first."""
 
     count: Compared
-    is_cut: bool  # Whether there were more than were read,
-    was_cut: bool  # also in the time before.
+    is_cut: bool  # Whether there were more than MOST_READ.
+    was_cut: bool  # The same for the previous period.
     shown: list[Refusal]
     outcomes = ",".join(REFUSED)
 
     @property
     def growth(self) -> float | None:
-        """How much more were refused than before, as a share; None where that cannot be said."""
+        """The relative change since the previous period; None if it is unknown."""
         return None if self.is_cut or self.was_cut else self.count.growth
 
 
 def read_refusals(period: Period) -> Refusals:
-    """Read the newest refused deliveries of a period and count those of the time before."""
+    """Return the newest refused deliveries of a period, compared with their number in the previous period."""
     refused = Delivery.objects.refused()
     past = refused.filter(received_at__gte=period.compared_since, received_at__lt=period.compared_until)
     newest = list(_newest(refused.filter(received_at__gte=period.since)).values_list("outcome", "reason"))
@@ -54,7 +54,7 @@ def read_refusals(period: Period) -> Refusals:
 
 
 def _by_outcome(refused: list[tuple[str, str]]) -> list[Refusal]:
-    """Group by outcome first: words of a reason may be the client's, and so as many reasons as it likes."""
+    """Group by outcome first: a reason can contain the client's words, so the number of reasons is unlimited."""
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for outcome, reason in refused:
         reasons[outcome][reason] += 1
@@ -69,5 +69,5 @@ def _refusal(outcome: str, counts: Counter[str]) -> Refusal:
 
 
 def _newest(rows: DeliveryQuerySet) -> DeliveryQuerySet:
-    # One more than is shown: it tells whether there are more.
+    # One more than MOST_READ, to detect whether there are more.
     return rows.order_by("-received_at", "-pk")[: MOST_READ + 1]

@@ -16,7 +16,7 @@ from logs.reading.choices import values_of
 MAX_PROJECTS = 5_000  # Only signed payloads name them, so a stranger cannot add any.
 
 # The newest delivery of each webhook, secret and project by a loose index scan (see `logs.reading.choices`). Deliveries
-# without a fingerprint are a separate group: NULL is never greater, so the scan neither leaves nor enters that group.
+# without a fingerprint are a separate group: NULL is never greater, so the scan neither leaves nor enters this group.
 # ORDER BY repeats its columns because PostgreSQL does not use the index for `id DESC` alone after IS NULL.
 _NEWEST = """
 WITH RECURSIVE configured (name) AS (VALUES {names}), newest (id, number) AS (

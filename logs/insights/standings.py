@@ -1,4 +1,4 @@
-"""How workflows stand on the default branches: kept up to date by a few probes of an index for each branch."""
+"""The state of workflows on default branches, updated with a few index look-ups per branch."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ TONE = Case(When(status__in=GOOD_STATUSES, then=Value(Tone.GOOD)), When(status__
 
 
 def update_standings(changed: WorkflowEventQuerySet) -> None:
-    """Find out how the branches stand of which some runs were written; call it in a transaction."""
+    """Update the standings of branches with changed runs; call it in a transaction."""
     for row in _on_default_branches(changed).annotate(first=Min("received_at"), good=_count_good()):
         key = {name: row[name] for name in KEY}
         known = Standing.objects.filter(**key).select_related("broken_since").first()
-        _find_out(known or Standing(**key), keeps_failing=bool(known and _keeps_failing(known, row)))
+        _update(known or Standing(**key), keeps_failing=bool(known and _keeps_failing(known, row)))
 
 
 def add_standings(events: WorkflowEventQuerySet) -> None:
-    """Find out how the branches of some runs stand that have no standing yet; call it in a transaction."""
+    """Add standings for branches that have runs but no standing yet; call it in a transaction."""
     known = Standing.objects.filter(**{name: OuterRef(name) for name in KEY})
     for key in _on_default_branches(events).filter(~Exists(known)).distinct():
-        _find_out(Standing(**key), keeps_failing=False)
+        _update(Standing(**key), keeps_failing=False)
 
 
 def _on_default_branches(events: WorkflowEventQuerySet) -> Any:
@@ -39,16 +39,16 @@ def _count_good() -> Count:
 
 
 def _keeps_failing(known: Standing, row: dict[str, Any]) -> bool:
-    """Tell whether nothing but runs after the first failed one was written, and none that succeeded.
+    """Return whether all changed runs came after the first failed run and none of them succeeded.
 
-    Then the branch is broken since the same run. To look for the last one that succeeded would read all that failed
-    since: the longer a branch is broken, the more.
+    Then the branch is still broken since the same run. Searching for the last successful run would read all failed runs
+    since then, more and more the longer the branch is broken.
     """
-    first = known.broken_since  # None also where retention has removed it.
+    first = known.broken_since  # None also if retention deleted it.
     return first is not None and first.received_at < row["first"] and not row["good"]
 
 
-def _find_out(standing: Standing, *, keeps_failing: bool) -> None:
+def _update(standing: Standing, *, keeps_failing: bool) -> None:
     branch = {name: getattr(standing, name) for name in KEY}
     runs = WorkflowEvent.objects.filter(event_type=EventType.WORKFLOW_COMPLETED, **branch)
     last = _of_tone(runs, Tone.GOOD, Tone.BAD).newest_first().first()
@@ -65,15 +65,15 @@ def _find_out(standing: Standing, *, keeps_failing: bool) -> None:
 
 
 def _of_tone(runs: WorkflowEventQuerySet, *tones: Tone) -> WorkflowEventQuerySet:
-    # Not a condition on the status itself: SQLite would rather read the index of all projects' runs of that status.
+    # Not a condition on the status itself: SQLite would prefer the index on status, which covers all projects.
     return runs.alias(tone=TONE).filter(tone__in=tones)
 
 
 def _first_failed(runs: WorkflowEventQuerySet) -> WorkflowEvent | None:
-    """Return the first run that failed after the last one that succeeded, or ever."""
+    """Return the first failed run after the last successful one; the first failed run if none succeeded."""
     failed = _of_tone(runs, Tone.BAD).order_by("received_at", "pk")
     good = _of_tone(runs, Tone.GOOD).newest_first().first()
     if good:
-        # Not one condition with OR: in that, no database sees a place in an index to start from.
+        # Not one condition with OR: no database can use it as the start of an index scan.
         failed = failed.filter(received_at__gte=good.received_at).exclude(received_at=good.received_at, pk__lt=good.pk)
     return failed.first()

@@ -1,4 +1,4 @@
-"""The sums of one hour: counted by the database from the events that arrived in it, always all of them anew."""
+"""The sums of one hour, counted by the database from all events that arrived in it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,12 +30,12 @@ from logs.models.events import WorkflowEventQuerySet
 from logs.retention import oldest_kept_event
 
 HOUR = timedelta(hours=1)
-Key = tuple[str, str]  # Of a workflow: its project's slug, and its name.
+Key = tuple[str, str]  # A workflow's project slug and name.
 SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
 
 class Seconds(Func):
-    """How many seconds a length of time is: SQLite computes with microseconds, PostgreSQL with intervals."""
+    """A duration in seconds: SQLite computes with microseconds, PostgreSQL with intervals."""
 
     output_field = FloatField()
 
@@ -57,20 +57,20 @@ class CountedHour:
     events: int
 
 
-def hour_of(moment: datetime) -> datetime:
-    """Return when the hour of a moment began; hours are UTC's, whatever the zone of who is looking."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def hour_of(time: datetime) -> datetime:
+    """Return the start of the UTC hour that contains a time."""
+    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def arrived_in(hour: datetime) -> WorkflowEventQuerySet:
-    """Return the events of an hour."""
+    """Return the events that arrived in an hour."""
     return WorkflowEvent.objects.filter(received_at__gte=hour, received_at__lt=hour + HOUR)
 
 
 def recount(hour: datetime) -> CountedHour:
-    """Replace the sums of an hour by what its events add up to now; call it in a transaction.
+    """Replace an hour's sums with those of its current events; call it in a transaction.
 
-    An hour stays as it was counted once retention may have removed some of its events.
+    The sums stay as they are if retention may have deleted some of the hour's events.
     """
     counted = HourlyStatus.objects.filter(hour=hour)
     if hour >= _first_whole_hour() or not counted.exists():
@@ -81,19 +81,19 @@ def recount(hour: datetime) -> CountedHour:
 
 
 def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
-    """Drop the sums of hours that hold no events, save those whose events retention may have removed."""
+    """Drop the sums of hours without events, except hours whose events retention may have deleted."""
     first = max(_first_whole_hour(), since) if since else _first_whole_hour()
     for model in SUMS:
         model.objects.filter(hour__gte=first, hour__lt=until).delete()
 
 
 def drop_idle_workflows() -> None:
-    """Drop the workflows of which no run is counted any longer."""
+    """Drop the workflows that have no counted runs."""
     Workflow.objects.filter(~Exists(HourlyWorkflow.objects.filter(workflow=OuterRef("pk")))).delete()
 
 
 def _first_whole_hour() -> datetime:
-    """Return the moment from which on no hour lacks events that retention has removed."""
+    """Return the earliest time of arrival that retention keeps; hours from then on have all their events."""
     return oldest_kept_event() or datetime.min.replace(tzinfo=UTC)
 
 
@@ -117,40 +117,35 @@ def _count(hour: datetime) -> None:
 
 
 def _last_projects(runs: WorkflowEventQuerySet) -> dict[Key, str]:
-    """Return what the project of each workflow was called in the newest of some runs."""
+    """Return the project's name in the newest run of each workflow."""
     names = runs.values("project_slug", "workflow", "project").annotate(last=Max("received_at"))
     rows = names.order_by("last", "project").values_list("project_slug", "workflow", "project")
     return {(slug, workflow): project for slug, workflow, project in rows}
 
 
 def _known_workflows(hour: datetime, projects: dict[Key, str]) -> dict[Key, Workflow]:
-    """Return the workflows that ran in an hour, new ones too, each with the name that its project had last.
-
-    Args:
-        hour: the hour.
-        projects: the names that the projects of the workflows had in it.
-    """
+    """Return the workflows that ran in an hour, after creating new ones and updating the names of their projects."""
     slugs, names = {slug for slug, _ in projects}, {name for _, name in projects}
     found = Workflow.objects.filter(project_slug__in=slugs, name__in=names)
-    known = {key: one for one in found if (key := (one.project_slug, one.name)) in projects}
+    known = {key: each for each in found if (key := (each.project_slug, each.name)) in projects}
     new = [
         Workflow(project_slug=slug, name=name, project=projects[slug, name]) for slug, name in projects.keys() - known
     ]
-    _rename({one.pk: projects[key] for key, one in known.items() if one.project != projects[key]}, hour)
-    return known | {(one.project_slug, one.name): one for one in Workflow.objects.bulk_create(new)}
+    _rename({each.pk: projects[key] for key, each in known.items() if each.project != projects[key]}, hour)
+    return known | {(each.project_slug, each.name): each for each in Workflow.objects.bulk_create(new)}
 
 
 def _rename(projects: dict[int, str], hour: datetime) -> None:
-    """Give workflows the names that their projects had in an hour, save those that ran in a later one."""
+    """Set the project names of workflows, by primary key, unless the workflow ran in a later hour."""
     later = HourlyWorkflow.objects.filter(workflow=OuterRef("pk"), hour__gt=hour)
     renamed = list(Workflow.objects.filter(~Exists(later), pk__in=projects))
-    for one in renamed:
-        one.project = projects[one.pk]
+    for workflow in renamed:
+        workflow.project = projects[workflow.pk]
     Workflow.objects.bulk_update(renamed, ["project"])
 
 
 def _lag() -> Expression:
-    """Return the seconds from when an event happened until it arrived: 0 where a later version of it happened since."""
+    """Return the seconds from an event to its first arrival; 0 if its newest version happened after that arrival."""
     difference = ExpressionWrapper(F("received_at") - F("happened_at"), output_field=DurationField())
     return Case(
         When(happened_at__gt=F("received_at"), then=0.0), default=Seconds(difference), output_field=FloatField()

@@ -1,4 +1,4 @@
-"""How many events there were, how many runs failed, and how both spread over the hours."""
+"""The number of events and failed runs, in total and by bar."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from logs.models import HourlyStatus
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """The figures of a period that stand above all others."""
+    """The headline figures of a period."""
 
     events: Compared
     success_rate: Compared
@@ -23,7 +23,7 @@ class Totals:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A part of a period: how many came to which end in it."""
+    """A part of a period with the count of each tone."""
 
     since: datetime
     until: datetime
@@ -31,12 +31,12 @@ class Bar:
 
     @property
     def total(self) -> int:
-        """How many there were."""
+        """The sum of all counts."""
         return self.counts.total()
 
 
 def read_totals(period: Period) -> Totals:
-    """Sum up a period and the time before; runs are those of workflows."""
+    """Return the totals of a period and the previous one; only runs of workflows count as runs."""
     runs = Q(event_type=EventType.WORKFLOW_COMPLETED)
     kinds = {"events": Q(), "good": runs & Q(status__in=GOOD_STATUSES), "bad": runs & Q(status__in=BAD_STATUSES)}
     times = {"now": period.present, "before": period.past}
@@ -58,7 +58,7 @@ def read_totals(period: Period) -> Totals:
 
 
 def read_bars(period: Period) -> list[Bar]:
-    """Return the events of a period by what their statuses mean, the oldest bar first."""
+    """Return the events of a period by the tone of their status, oldest bar first."""
     counts: defaultdict[int, Counter[Tone]] = defaultdict(Counter)
     rows = HourlyStatus.objects.filter(period.present).values_list(period.bar_number, "status").annotate(Sum("count"))
     for number, status, count in rows:
@@ -67,12 +67,7 @@ def read_bars(period: Period) -> list[Bar]:
 
 
 def bars_of(period: Period, counts: defaultdict[int, Counter[Tone]]) -> list[Bar]:
-    """Return every bar of a period, the oldest first, those without anything in them too.
-
-    Args:
-        period: the period.
-        counts: what to count, by the number of its bar.
-    """
+    """Return every bar of a period, including empty ones, oldest first; `counts` is keyed by the bar's number."""
     return [
         Bar(since=start, until=start + period.bar_length, counts=counts[number])
         for number, start in enumerate(period.bar_starts)

@@ -1,4 +1,4 @@
-"""How the webhooks fare: when each was last heard of, and how late its events arrive."""
+"""Figures of webhooks: the last delivery, secret rotation, and the lag of events."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from logs.insights.periods import Period
 from logs.insights.secret_use import Rotation, Use, read_rotations, read_uses
 from logs.models import HourlyLag
 
-Key = tuple[str, bool]  # The name of a webhook, and whether what bears it is signed.
+Key = tuple[str, bool]  # A webhook's name, and whether its events are signed.
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFigures:
-    """A webhook that is configured, or that events name; what nobody signed is kept apart from what was signed."""
+    """The figures of a configured webhook, or of one that events name; signed and unsigned events are separate."""
 
     name: str
     is_signed: bool
     is_configured: bool
-    last_delivery_at: datetime | None  # One that bore its signature, refused ones too; None: there is none.
-    rotation: Rotation | None  # None: there is no older secret.
+    last_delivery_at: datetime | None  # Of deliveries with its signature, also refused ones; None without any.
+    rotation: Rotation | None  # None if there is no older secret.
     events: int
     median_lag_seconds: float | None
-    high_lag_seconds: float | None  # 95 in 100 events arrived sooner.
+    high_lag_seconds: float | None  # The 95th percentile.
 
 
 def read_webhooks(period: Period) -> list[WebhookFigures]:
-    """Return the configured webhooks in their order, then the others that events of a period name."""
+    """Return the configured webhooks in order, then the others that events of the period name."""
     uses, lags = read_uses(), _lags(period)
     rotations = read_rotations(uses)
     configured = [(webhook.name, webhook.is_signed) for webhook in conf.webhooks()]

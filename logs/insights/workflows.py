@@ -1,4 +1,4 @@
-"""How each workflow fares: its runs, its success rate, how long it takes, and which are the slowest."""
+"""Figures of workflows: runs, success rates and durations, and the slowest workflows."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -24,46 +24,46 @@ class SlowWorkflow:
     """One of the slowest workflows."""
 
     workflow: Workflow
-    runs: int  # Finished ones of which it is known how long they took.
+    runs: int  # Finished runs with a known duration.
     mean_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowFigures:
-    """A row of the table of workflows."""
+    """A row in the table of workflows."""
 
     workflow: Workflow
     runs: int
-    bad: int  # Runs that failed.
+    bad: int  # Failed runs.
     success_rate: Compared
     median_seconds: Compared
     bars: list[Bar]
 
     @property
     def bad_bars(self) -> int:
-        """In how many parts of the period a run failed."""
+        """The number of bars with a failed run."""
         return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workflows:
-    """How the workflows of a period fare."""
+    """The busiest and the slowest workflows of a period."""
 
-    busiest: list[WorkflowFigures]  # Those with the most runs.
+    busiest: list[WorkflowFigures]  # Most runs first.
     has_more: bool
     slowest: list[SlowWorkflow]
 
 
 @dataclass
 class Finished:
-    """The finished runs of a workflow in a stretch of time."""
+    """The finished runs of a workflow in a period."""
 
     good: int = 0
     bad: int = 0
-    buckets: Counter[int] = field(default_factory=Counter)  # How many took how long, where that is known.
+    buckets: Counter[int] = field(default_factory=Counter)  # Runs with a known duration, by its bucket.
 
     def add(self, status: str, bucket: int | None, count: int) -> None:
-        """Count runs of a status that took about the same time."""
+        """Count runs with the same status and duration bucket; None if the duration is unknown."""
         if status in GOOD_STATUSES:
             self.good += count
         else:
@@ -73,7 +73,7 @@ class Finished:
 
 
 def read_workflows(period: Period) -> Workflows:
-    """Read how the workflows fare that ran in a period."""
+    """Return the figures of the workflows that ran in a period."""
     busiest, slowest = _read_busiest(period), _read_slowest(period)
     known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
     rows = HourlyWorkflow.objects.filter(workflow__in=[pk for pk, _ in busiest[:SHOWN]])
@@ -86,13 +86,13 @@ def read_workflows(period: Period) -> Workflows:
 
 
 def _read_busiest(period: Period) -> list[tuple[int, int]]:
-    """Return the workflows with the most runs and how many each has: one more than are shown."""
+    """Return the keys and numbers of runs of the busiest workflows, one more than SHOWN."""
     sums = HourlyWorkflow.objects.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
     return list(sums.order_by("-runs", "workflow_id")[: SHOWN + 1])
 
 
 def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
-    """Return the workflows that took longest on average, with the runs that tell; one that hardly ran is left out."""
+    """Return key, number of runs and mean of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
     timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
     sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
     return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
@@ -110,7 +110,7 @@ def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bar
 
 
 def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, tuple[Finished, Finished]]:
-    """Return the finished runs of each workflow in a period and in the time before."""
+    """Return the finished runs of each workflow in a period and in the previous one."""
     finished: defaultdict[int, tuple[Finished, Finished]] = defaultdict(lambda: (Finished(), Finished()))
     counted = (
         rows.filter(GOOD | BAD, hour__gte=period.compared_since)

@@ -6,7 +6,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [("logs", "0010_rollup_ends")]
 
-    # fmt: off
     operations = [
         migrations.AlterField("apitoken", "name", models.CharField(help_text="The purpose of the token.", max_length=100)),
         migrations.AlterField("attempt", "actor", models.CharField(blank=True, help_text="The user who replayed it; empty for the arrival.", max_length=150)),
