@@ -45,7 +45,7 @@ class RequestIdFilter(logging.Filter):
 
 
 @receiver(request_finished, dispatch_uid="logs.http.request_id")
-def forget(**_: Any) -> None:
+def clear_id(**_: Any) -> None:
     """Clear the id once the response is sent: Django logs errors after the middleware has returned."""
     current.set(None)
 

@@ -106,7 +106,7 @@ class _Times:
 def _random_times(random: Random, run: Run) -> _Times:
     """Return the times of a run that stops less than a second before its event happens."""
     seconds = random.uniform(20, 900) if run.duration_seconds is None else run.duration_seconds
-    stopped_at = run.moment - timedelta(milliseconds=random.randint(20, 400))
+    stopped_at = run.time - timedelta(milliseconds=random.randint(20, 400))
     started_at = stopped_at - timedelta(seconds=seconds)
     return _Times(
         pipeline_created_at=started_at - timedelta(milliseconds=random.randint(80, 900)),
@@ -139,7 +139,7 @@ def _surroundings(random: Random, run: Run, times: _Times, workflow: dict[str, A
     slug, number = project_slug(run), random.randint(1, 9_999)
     page = f"https://app.circleci.com/pipelines/{slug}/{number}/workflows/{workflow['id']}"
     return {
-        "happened_at": iso(run.moment),
+        "happened_at": iso(run.time),
         "webhook": _webhook(run.webhook_name),
         "workflow": workflow | {"url": page},
         "pipeline": {

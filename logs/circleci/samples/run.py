@@ -44,11 +44,11 @@ class Run:
     by_api: bool = False  # Started through the API, which sends no details of the commit.
 
     def __post_init__(self) -> None:
-        if self.moment.tzinfo is None:
+        if self.time.tzinfo is None:
             raise ValueError("happened_at must be aware")
 
     @property
-    def moment(self) -> datetime:
+    def time(self) -> datetime:
         """The time of the event."""
         return self.happened_at or REFERENCE_MOMENT
 
