@@ -19,7 +19,7 @@ from logs.timestamps import read_timestamp
 MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 255
-# In UTF-8. An entry in a PostgreSQL index holds 2,704 bytes, enough for three texts. A longer event would fail.
+# In UTF-8. An entry in a PostgreSQL index holds 2,704 bytes, enough for three texts. Longer texts cannot be stored.
 MAX_TEXT_BYTES = 850
 MAX_SUBJECT_LENGTH = 500
 MAX_URL_LENGTH = 2000

@@ -34,7 +34,7 @@ class Column:
     x: float
     width: float
     parts: list[Part]
-    counts: list[int]  # Of each tone of the legend.
+    counts: list[int]  # By tone, in the legend's order.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ def is_stale(age: timedelta = MAX_AGE) -> bool:
 
 
 def refresh_if_stale() -> None:
-    """Count new events for a page, at most MAX_HOURS_OF_A_PAGE; errors are logged, and the page is still shown."""
+    """Count new events before a page is shown, at most MAX_HOURS_OF_A_PAGE; log database errors instead of raising."""
     try:
         if is_stale():
             for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
@@ -83,7 +83,7 @@ def refresh() -> Iterator[CountedHour]:
             counted = recount(hour)
             update_standings(arrived_in(hour).filter(changed_at__gte=since))
             _set_counted(state, min(next_written_at + SETTLED_AFTER, now), end)
-            # The hours within SETTLED_AFTER were counted before; they are recounted for late commits.
+            # Hours written to within SETTLED_AFTER were counted before; they are recounted in case of late commits.
             counted_before = state.complete_until if is_in_order else since
             if all(last < counted_before for *_, last in due[number:]):
                 state.complete_until = now

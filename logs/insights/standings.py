@@ -15,7 +15,7 @@ TONE = Case(When(status__in=GOOD_STATUSES, then=Value(Tone.GOOD)), When(status__
 
 
 def update_standings(changed: WorkflowEventQuerySet) -> None:
-    """Update the standings of branches with changed runs; call it in a transaction."""
+    """Update the standings of branches with changed runs; must be called in a transaction."""
     for row in _on_default_branches(changed).annotate(first=Min("received_at"), good=_count_good()):
         key = {name: row[name] for name in KEY}
         known = Standing.objects.filter(**key).select_related("broken_since").first()
@@ -23,7 +23,7 @@ def update_standings(changed: WorkflowEventQuerySet) -> None:
 
 
 def add_standings(events: WorkflowEventQuerySet) -> None:
-    """Add standings for branches that have runs but no standing yet; call it in a transaction."""
+    """Add standings for branches that have runs but no standing yet; must be called in a transaction."""
     known = Standing.objects.filter(**{name: OuterRef(name) for name in KEY})
     for key in _on_default_branches(events).filter(~Exists(known)).distinct():
         _update(Standing(**key), keeps_failing=False)

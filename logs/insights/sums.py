@@ -68,7 +68,7 @@ def arrived_in(hour: datetime) -> WorkflowEventQuerySet:
 
 
 def recount(hour: datetime) -> CountedHour:
-    """Replace an hour's sums with those of its current events; call it in a transaction.
+    """Replace an hour's sums with those of its current events; must be called in a transaction.
 
     The sums stay as they are if retention may have deleted some of the hour's events.
     """

@@ -86,13 +86,13 @@ def read_workflows(period: Period) -> Workflows:
 
 
 def _read_busiest(period: Period) -> list[tuple[int, int]]:
-    """Return the keys and numbers of runs of the busiest workflows, one more than SHOWN."""
+    """Return the keys and run counts of the busiest workflows, one more than SHOWN."""
     sums = HourlyWorkflow.objects.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
     return list(sums.order_by("-runs", "workflow_id")[: SHOWN + 1])
 
 
 def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
-    """Return key, number of runs and mean of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
+    """Return key, run count and mean duration of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
     timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
     sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
     return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
