@@ -1,4 +1,4 @@
-"""Start webhooklog without a configuration, as ``make run`` does.
+"""Set up and start webhooklog; ``make run`` calls this.
 
 On the first start, generate a secret key and a webhook's secret in DATA_DIR, unless they are configured, and an admin
 account. Then replace this process with gunicorn.

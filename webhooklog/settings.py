@@ -165,7 +165,7 @@ TEMPLATES = [
 
 # The two databases. Both keep committed transactions through a power failure.
 sqlite_options = {
-    # A transaction takes the write lock at its start: after reading, it could not wait for it.
+    # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
     "transaction_mode": "IMMEDIATE",
     "timeout": 3,  # Seconds a writer waits for another; CircleCI gives up after 10.
     # temp_store: to be able to undo a statement, SQLite would copy the many pages of an event into a file.
