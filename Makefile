@@ -1,4 +1,4 @@
-# What one does with webhooklog; `make` or `make help` lists it. Needed: Python 3.11 or newer, and make.
+# Tasks of operators and developers; `make` lists them. Needs Python 3.11 or newer.
 
 PYTHON       ?= python3
 BIN          := .venv/bin
@@ -7,7 +7,7 @@ CHROMEDRIVER := /usr/bin/chromedriver
 TEST_PACKAGES := nginx pgbouncer sqlite3
 PEERS        := .venv-peers
 
-# Production-like settings for the checks, whatever .env and the environment hold.
+# Production-like settings for the checks, regardless of .env and the environment.
 CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
 	ALLOWED_HOSTS=ci-log.example.org TRUSTED_PROXIES=127.0.0.1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz \
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
@@ -16,7 +16,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 .PHONY: help run test test-packages test-browser torture mutants bench bench-admin bench-growth fuzz check api-check schema \
 	format lock clean
 
-help: ## list what make can do
+help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
@@ -26,25 +26,25 @@ test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on Post
 	$(BIN)/python -m pytest --database=sqlite
 	$(BIN)/python -m pytest --database=postgresql --cov --cov-fail-under=95
 
-test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## drive a real Chromium through every page, in light, in dark, on a phone: three minutes
+test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, light, dark and as on a phone: three minutes
 	$(BIN)/python -m pytest tests/browser
 
-torture: $(BIN)/dev.installed ## prove under faults that nothing is lost: over half an hour (SHORT=1: three minutes)
+torture: $(BIN)/dev.installed ## test that faults lose no delivery: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
 
-# A fresh start each time: mutmut would not run a mutant again after a change of the tests.
+# From scratch, because mutmut would not rerun a mutant after a change of the tests.
 mutants: $(BIN)/dev.installed $(BIN)/mutants.installed ## change the code in 1,900 small ways, and list each change that no test detects: half an hour
 	rm -rf mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure beside peers and limits: an hour (SHORT=1: a look, a minute)
+bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure beside peers and limits: an hour (SHORT=1: a minute)
 	$(BIN)/python -m tests.load.bench $(if $(SHORT),--short)
 
-bench-admin: $(BIN)/dev.installed ## time each page of the admin on a log of 10,000 and of 5,000,000 events: half an hour
+bench-admin: $(BIN)/dev.installed ## time each admin page with 10,000 and 5,000,000 events: half an hour
 	$(BIN)/python -m tests.load.bench_admin
 
-bench-growth: $(BIN)/dev.installed ## time everything on a log of 10,000 and of 10,000,000 events (SQLite: 1,000,000): an hour
+bench-growth: $(BIN)/dev.installed ## time everything with 10,000 and 10,000,000 events (SQLite: 1,000,000): an hour
 	$(BIN)/python -m tests.load.bench_growth $(OPTIONS)
 
 fuzz: $(BIN)/dev.installed ## try 10,000 hostile bodies in each property test, on both databases: a quarter of an hour
@@ -64,27 +64,27 @@ check: $(BIN)/dev.installed ## check style, types, imports, migrations, deployme
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
-api-check: $(BIN)/dev.installed ## hold a running site against docs/openapi.yaml with schemathesis: two minutes
+api-check: $(BIN)/dev.installed ## test a running site against docs/openapi.yaml with schemathesis: two minutes
 	$(BIN)/python -m tests.load.api_check
 
 schema: $(BIN)/dev.installed ## write docs/openapi.yaml, the description of the API
 	$(CHECK_ENV) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-format: $(BIN)/dev.installed ## format the code and mend what can be mended by itself
+format: $(BIN)/dev.installed ## format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/djlint --reformat --quiet logs
 
-lock: $(BIN)/dev.installed ## compile each *.in of requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
+lock: $(BIN)/dev.installed ## compile each *.in of the requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
 	@for path in requirements/base requirements/prod requirements/dev requirements/granian requirements/mutants tests/load/peers/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(if $(UPGRADE),--upgrade) \
 			--custom-compile-command "make lock" --output-file $$path.txt $$path.in || exit 1; \
 	done
 
-clean: ## remove what make has made; the log in var/ stays
+clean: ## remove everything that make created, except the log in var/
 	rm -rf .venv $(PEERS) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
 
-# Debian's package of the driver brings the Chromium that it fits.
+# Debian packages a driver that matches its Chromium.
 $(CHROMEDRIVER):
 	@test "$$(id -u)" = 0 && command -v apt-get > /dev/null || \
 		{ echo "The browser tests need Debian's packages: apt-get install chromium chromium-driver" >&2; exit 1; }
@@ -109,7 +109,7 @@ $(BIN)/%.installed: requirements/%.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# Apart from the site's own packages. Where they cannot be had, the bench says so and measures without them.
+# Separate from the site's packages. If they cannot be installed, the bench reports it and measures without them.
 $(PEERS)/installed: tests/load/peers/requirements.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "Installing $< ..."
