@@ -30,7 +30,7 @@ from logs.models.events import WorkflowEventQuerySet
 from logs.retention import oldest_kept_event
 
 HOUR = timedelta(hours=1)
-Key = tuple[str, str]  # A workflow's project slug and name.
+WorkflowKey = tuple[str, str]  # A workflow's project slug and name.
 SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
 
@@ -116,14 +116,14 @@ def _count(hour: datetime) -> None:
     HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
 
 
-def _last_projects(runs: WorkflowEventQuerySet) -> dict[Key, str]:
+def _last_projects(runs: WorkflowEventQuerySet) -> dict[WorkflowKey, str]:
     """Return the project's name in the newest run of each workflow."""
     names = runs.values("project_slug", "workflow", "project").annotate(last=Max("received_at"))
     rows = names.order_by("last", "project").values_list("project_slug", "workflow", "project")
     return {(slug, workflow): project for slug, workflow, project in rows}
 
 
-def _known_workflows(hour: datetime, projects: dict[Key, str]) -> dict[Key, Workflow]:
+def _known_workflows(hour: datetime, projects: dict[WorkflowKey, str]) -> dict[WorkflowKey, Workflow]:
     """Return the workflows that ran in an hour, after creating new ones and updating the names of their projects."""
     slugs, names = {slug for slug, _ in projects}, {name for _, name in projects}
     found = Workflow.objects.filter(project_slug__in=slugs, name__in=names)

@@ -13,7 +13,7 @@ from logs.insights.periods import Period
 from logs.insights.secret_use import Rotation, Use, read_rotations, read_uses
 from logs.models import HourlyLag
 
-Key = tuple[str, bool]  # A webhook's name, and whether its events are signed.
+WebhookKey = tuple[str, bool]  # A webhook's name, and whether its events are signed.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def read_webhooks(period: Period) -> list[WebhookFigures]:
 
 
 def _figures(
-    key: Key,
+    key: WebhookKey,
     lags: Counter[int | None],
     *,
     is_configured: bool,
@@ -78,8 +78,8 @@ def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | Non
     )
 
 
-def _lags(period: Period) -> defaultdict[Key, Counter[int | None]]:
-    lags: defaultdict[Key, Counter[int | None]] = defaultdict(Counter)
+def _lags(period: Period) -> defaultdict[WebhookKey, Counter[int | None]]:
+    lags: defaultdict[WebhookKey, Counter[int | None]] = defaultdict(Counter)
     sums = HourlyLag.objects.filter(period.present).values_list("webhook", "verified", "lag_bucket")
     for webhook, verified, bucket, count in sums.annotate(Sum("count")):
         lags[webhook, verified][bucket] += count

@@ -192,7 +192,7 @@ def test_sums_up_when_it_is_stopped(logged, httpserver, monkeypatch):
     def stop(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logs.management.workbench.sending.Sender.send", stop)
+    monkeypatch.setattr("logs.management.workbench.sending.WebhookClient.send", stop)
     out = StringIO()
     with pytest.raises(SystemExit) as caught:
         call_command("replay_deliveries", "--to", httpserver.url_for(PATH), "--outcome", "logged", stdout=out)

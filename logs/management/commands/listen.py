@@ -25,7 +25,7 @@ from logs.management.terminal import printable
 from logs.management.workbench import resending
 from logs.management.workbench.forwarding import CursorFile, default_cursor_path, require_private
 from logs.management.workbench.keys import key_actions
-from logs.management.workbench.sending import Answer, Failure, Message, Sender
+from logs.management.workbench.sending import Answer, Failure, Message, WebhookClient
 from logs.management.workbench.sources import LocalLog, Outage, Site, Source, SourceDelivery, Unrecoverable, retrying
 from logs.models import Outcome
 from logs.models.deliveries import REFUSED
@@ -91,8 +91,8 @@ class Command(CommandWithExamples):
     exit_codes = "0 after q, 1 after an error, 2 for invalid arguments, 130 after Ctrl-C, 143 after SIGTERM"
 
     _stopping: Stopping
-    _sender: Sender
-    _repeater: Sender
+    _sender: WebhookClient
+    _repeater: WebhookClient
     _last: SourceDelivery | None = None
     _count = 0
 
@@ -140,8 +140,8 @@ class Command(CommandWithExamples):
         filters = _filters(options)
         source = _source(options, filters)
         to, allow_public = options["to"], options["allow_public"]
-        self._sender = Sender(to, timeout_seconds=ANSWER_TIMEOUT_SECONDS, allow_public=allow_public)
-        self._repeater = Sender(to, timeout_seconds=REPEAT_TIMEOUT_SECONDS, allow_public=allow_public)
+        self._sender = WebhookClient(to, timeout_seconds=ANSWER_TIMEOUT_SECONDS, allow_public=allow_public)
+        self._repeater = WebhookClient(to, timeout_seconds=REPEAT_TIMEOUT_SECONDS, allow_public=allow_public)
         default = default_cursor_path(settings.DATA_DIR, options["site"] or "", options["to"], filters)
         cursor_file = CursorFile(options["state"] or default)
         with cursor_file.locked():

@@ -16,7 +16,16 @@ from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, given_filters, selected_events
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C, with_progress
 from logs.management.workbench import resending
-from logs.management.workbench.sending import MAX_SHOWN_SINGLY, Answer, Sender, line, local_url, paced, reasons, summary
+from logs.management.workbench.sending import (
+    MAX_SHOWN_SINGLY,
+    Answer,
+    WebhookClient,
+    line,
+    local_url,
+    paced,
+    reasons,
+    summary,
+)
 from logs.models import Delivery, Outcome
 
 # fmt: off
@@ -134,7 +143,7 @@ class Command(CommandWithExamples):
         _require_success([], skipped, len(selected))
 
     def _send(self, selected: list[int], options: dict[str, Any]) -> None:
-        sender = Sender(options["to"], allow_public=options["allow_public"])
+        sender = WebhookClient(options["to"], allow_public=options["allow_public"])
         answers, skipped = list[Answer](), 0
         is_listed = len(selected) <= MAX_SHOWN_SINGLY or options["verbosity"] > 1
         ids = with_progress(paced(selected, options["rate"]), None if is_listed else len(selected), "sending")

@@ -22,7 +22,7 @@ from logs.management.workbench.sending import (
     MAX_SHOWN_SINGLY,
     Answer,
     Message,
-    Sender,
+    WebhookClient,
     line,
     local_url,
     paced,
@@ -107,7 +107,7 @@ class Command(CommandWithExamples):
             raise CommandError(f"{failed} of {len(answers)} events not accepted: {'; '.join(failures)}")
 
     def _send(self, messages: Iterable[Message], options: dict[str, Any]) -> list[Answer]:
-        sender = Sender(options["url"], timeout_seconds=options["timeout"])
+        sender = WebhookClient(options["url"], timeout_seconds=options["timeout"])
         count, answers = options["count"], []
         is_many = count is not None and count > MAX_SHOWN_SINGLY
         shown_total, notice = count if is_many else None, f"sending {count} events"

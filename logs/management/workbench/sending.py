@@ -74,7 +74,7 @@ class Answer:
         return self.http_status is not None and _is_success(self.http_status)
 
 
-class Sender:
+class WebhookClient:
     """Posts webhooks to one URL over persistent connections.
 
     Like CircleCI, it does not follow redirects. Unlike CircleCI, it does not retry.

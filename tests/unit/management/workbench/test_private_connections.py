@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from logs.management.workbench.sending import Failure, Message, Sender
+from logs.management.workbench.sending import Failure, Message, WebhookClient
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 NAME = "laptop.example"
@@ -32,7 +32,7 @@ def resolver(monkeypatch):
 
 
 def sender(port, *, scheme="http", **options):
-    return Sender(f"{scheme}://{NAME}:{port}/", timeout_seconds=5, **{"allow_public": False} | options)
+    return WebhookClient(f"{scheme}://{NAME}:{port}/", timeout_seconds=5, **{"allow_public": False} | options)
 
 
 def test_connects_to_the_address_that_was_judged(resolver, httpserver):
@@ -85,7 +85,7 @@ def test_says_that_nothing_listens_at_any_of_them(resolver, unused_port):
 def test_an_address_in_brackets_needs_no_name():
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
-    assert Sender(f"http://[::1]:{port}/", allow_public=False).send(MESSAGE).failure is Failure.UNREACHABLE
+    assert WebhookClient(f"http://[::1]:{port}/", allow_public=False).send(MESSAGE).failure is Failure.UNREACHABLE
 
 
 def test_tls_asks_for_the_name_and_not_for_the_address(resolver):

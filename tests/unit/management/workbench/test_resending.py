@@ -2,7 +2,7 @@
 
 from logs.circleci.curl import SENT_HEADERS
 from logs.management.workbench.resending import message
-from logs.management.workbench.sending import Sender
+from logs.management.workbench.sending import WebhookClient
 
 KEPT = {
     "content-type": "application/json",
@@ -16,7 +16,7 @@ KEPT = {
 
 def sent(httpserver, headers):
     httpserver.expect_request("/hook", method="POST").respond_with_data("", 201)
-    assert Sender(httpserver.url_for("/hook")).send(message(7, b'{"\xff": 1}', headers)).accepted
+    assert WebhookClient(httpserver.url_for("/hook")).send(message(7, b'{"\xff": 1}', headers)).accepted
     ((request, _),) = httpserver.log
     assert request.get_data() == b'{"\xff": 1}'
     return {name.lower(): value for name, value in request.headers.items() if name != "Host"}

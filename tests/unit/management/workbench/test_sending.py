@@ -5,7 +5,16 @@ import threading
 
 import pytest
 
-from logs.management.workbench.sending import Answer, Failure, Message, Sender, paced, percentile, reasons, summary
+from logs.management.workbench.sending import (
+    Answer,
+    Failure,
+    Message,
+    WebhookClient,
+    paced,
+    percentile,
+    reasons,
+    summary,
+)
 
 MESSAGE = Message(label="delivery 1", body=b"{}", headers={})
 
@@ -90,7 +99,7 @@ def server():
 
 
 def lack(server, **options):
-    return Sender(f"http://127.0.0.1:{server.getsockname()[1]}/", **options).send(MESSAGE).failure
+    return WebhookClient(f"http://127.0.0.1:{server.getsockname()[1]}/", **options).send(MESSAGE).failure
 
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"SSH-2.0\r\n"])
@@ -107,16 +116,16 @@ def test_an_answer_may_come_too_late(server):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_nobody_may_be_there(host, unused_port):
-    assert Sender(f"http://{host}:{unused_port}/").send(MESSAGE).failure is Failure.UNREACHABLE
+    assert WebhookClient(f"http://{host}:{unused_port}/").send(MESSAGE).failure is Failure.UNREACHABLE
 
 
 def test_a_receiver_that_speaks_no_tls_was_not_reached(server):
     thread = threading.Thread(target=answering, args=(server, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     thread.start()
-    assert Sender(f"https://127.0.0.1:{server.getsockname()[1]}/").send(MESSAGE).failure is Failure.UNREACHABLE
+    assert WebhookClient(f"https://127.0.0.1:{server.getsockname()[1]}/").send(MESSAGE).failure is Failure.UNREACHABLE
     thread.join()
 
 
 def test_an_answer_lacks_nothing(httpserver):
     httpserver.expect_request("/").respond_with_data("", 500)
-    assert Sender(httpserver.url_for("/")).send(MESSAGE).failure is None
+    assert WebhookClient(httpserver.url_for("/")).send(MESSAGE).failure is None
