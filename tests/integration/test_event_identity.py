@@ -227,6 +227,8 @@ def test_a_stranger_at_an_unsigned_webhook_cannot_claim_a_project_id(deliver, wo
     strange["project"]["id"] = document["project"]["id"]
     assert deliver(strange, path="/log-circleci-webhook/lab", secret=None).status_code == 201
     assert deliver(document, secret=PAYMENTS).status_code == 201
+    assert deliver(strange | {"id": "another"}, path="/log-circleci-webhook/lab", secret=None).status_code == 201
+    assert deliver(newer(document), secret=PAYMENTS).json()["outcome"] == "updated"
 
 
 def test_an_event_without_a_slug_claims_no_project_id(deliver, workflow_document, settings):
@@ -237,6 +239,7 @@ def test_an_event_without_a_slug_claims_no_project_id(deliver, workflow_document
     assert deliver(nameless, secret=ORCHARD).status_code == 201
     assert deliver(first, secret=PAYMENTS).status_code == 201
     assert deliver(nameless | {"id": "another"}, secret=ORCHARD).status_code == 201
+    assert deliver(newer(first), secret=PAYMENTS).json()["outcome"] == "updated"
     assert deliver(second, secret=PAYMENTS).status_code == 201
 
 
