@@ -54,7 +54,11 @@ class BodyUnreadable(WebhookLogError):
 
 
 class InvalidQuery(ValueError):
-    """A query parameter is unknown or invalid; the message is for the client."""
+    """A query parameter is unknown or invalid; the message is for the client.
+
+    Attributes:
+        code: as in `WebhookLogError`.
+    """
 
     def __init__(self, message: str, code: str = "invalid_parameter") -> None:
         super().__init__(message)

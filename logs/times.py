@@ -1,4 +1,4 @@
-"""Read times and durations as users and their tools write them."""
+"""Times and durations as people write and read them."""
 
 import re
 from datetime import datetime, timedelta

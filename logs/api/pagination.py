@@ -70,7 +70,5 @@ def _links(request: Request, reading: Reading, page: Page) -> str:
 
 
 def _limit(request: Request) -> int:
-    try:
-        return read_whole_number(request.query_params, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    except InvalidQuery as error:
-        raise InvalidQuery(str(error), "invalid_limit") from error
+    accepted = range(1, MAX_LIMIT + 1)
+    return read_whole_number(request.query_params, "limit", accepted, default=DEFAULT_LIMIT, code="invalid_limit")

@@ -9,7 +9,6 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
@@ -19,8 +18,7 @@ from rest_framework.views import APIView
 
 from logs.api.errors import http_error
 from logs.api.negotiation import FirstRenderer
-from logs.api.schema.examples import SIGNATURE
-from logs.circleci.vocabulary import KEPT_HEADERS, SIGNATURE_HEADER
+from logs.circleci.vocabulary import KEPT_HEADERS
 from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused, EncodingRefused, WebhookLogError
 from logs.http.client import client_address
 from logs.ingest.pipeline import authenticate, keep_refused, record
@@ -76,17 +74,6 @@ class CircleCISignatureAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the scheme; without it, REST framework would answer 403 instead of 401."""
         return 'CircleCI-Signature realm="webhooks"'
-
-
-class SignatureScheme(OpenApiAuthenticationExtension):
-    """Describes CircleCI's signature."""
-
-    target_class = CircleCISignatureAuthentication
-    name = "signature"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        """Return the scheme."""
-        return {"type": "apiKey", "in": "header", "name": SIGNATURE_HEADER, "description": SIGNATURE}
 
 
 class IsAuthenticDelivery(BasePermission):
@@ -157,8 +144,8 @@ def read_body(request: HttpRequest) -> bytes:
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
     if encoding.strip().lower() not in ("", "identity"):
         raise EncodingRefused(f"the content encoding is {encoding[:MAX_SHOWN_LENGTH]!r}: send the body uncompressed")
-    # Django reads nothing without a Content-Length. A server that decodes chunks itself sets wsgi.input_terminated, and
-    # its stream can be read to the end. A proxy may have chunked a body that CircleCI sent with a length.
+    # Django reads nothing without a Content-Length, and a proxy may have chunked the body. A server that decodes chunks
+    # sets wsgi.input_terminated: its stream can be read to the end.
     is_chunked = "HTTP_TRANSFER_ENCODING" in request.META and request.META.get("wsgi.input_terminated")
     stream = request.META["wsgi.input"] if is_chunked else request
     limit = settings.MAX_BODY_BYTES
@@ -170,7 +157,6 @@ def read_body(request: HttpRequest) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge(f"the body is longer than {limit} bytes; see MAX_BODY_BYTES")
     promised = request.META.get("CONTENT_LENGTH") or ""
-    # The error would otherwise blame the signature.
     if promised.isdecimal() and len(body) < int(promised):
         raise BodyUnreadable(f"the body is incomplete: {len(body)} of {promised} bytes arrived")
     return body

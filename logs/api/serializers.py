@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -86,7 +86,7 @@ def _described(fields: dict[str, str]) -> dict[str, dict[str, str]]:
 class Flat(serializers.Serializer[Any]):
     """An object whose fields are attributes of one row; an empty text is shown as null."""
 
-    added: Iterable[str] = ()  # The fields that a subclass adds in `to_representation`.
+    computed: Sequence[str] = ()  # Fields that are not attributes; a subclass's `to_representation` adds them.
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the object."""
@@ -94,7 +94,7 @@ class Flat(serializers.Serializer[Any]):
 
     @cached_property
     def _sources(self) -> list[tuple[str, str]]:
-        return [(name, field.source or name) for name, field in self.fields.items() if name not in self.added]
+        return [(name, field.source or name) for name, field in self.fields.items() if name not in self.computed]
 
 
 class FlatSerializer(Flat, serializers.ModelSerializer[Any]):
@@ -174,7 +174,7 @@ class EventDetailSerializer(WorkflowEventSerializer):
         min_value=0,
         help_text="Number of deliveries that repeated it or an older version; at least the newest ten are stored.",
     )
-    added = ("payload", "pipeline_events", "deliveries", "duplicates")
+    computed = ["payload", "pipeline_events", "deliveries", "duplicates"]
 
     class Meta(WorkflowEventSerializer.Meta):
         fields = [*EVENT_FIELDS, "payload", "pipeline_events", "deliveries", "duplicates"]
@@ -204,7 +204,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
     attempts = AttemptSerializer(
         many=True, help_text="Every verdict, that of the arrival first; empty before the first replay."
     )
-    added = ("attempts",)
+    computed = ["attempts"]
 
     class Meta(DeliverySerializer.Meta):
         fields = [*DELIVERY_FIELDS, "headers", "attempts"]
@@ -231,7 +231,7 @@ class StreamedDeliverySerializer(DeliverySerializer):
         child=serializers.CharField(), help_text="The stored headers; their names are in lower case."
     )
     body_base64 = Base64Field(help_text="The body's bytes as they arrived, in base64.")
-    added = ("event", "cursor", "body_base64")
+    computed = ["event", "cursor", "headers", "body_base64"]
 
     class Meta(DeliverySerializer.Meta):
         fields = [*DELIVERY_FIELDS, "cursor", "headers", "body_base64"]
@@ -242,6 +242,7 @@ class StreamedDeliverySerializer(DeliverySerializer):
         return super().to_representation(instance) | {
             "event": event and self.fields["event"].to_representation(event),
             "cursor": encode_cursor(instance.pk),
+            "headers": instance.headers,
             "body_base64": b64encode(instance.body).decode(),
         }
 
@@ -254,6 +255,7 @@ class StreamSerializer(serializers.Serializer[Any]):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the object for a batch."""
+        # Most polls are empty, and creating the nested serializers takes far longer than using them.
         deliveries = self.fields["deliveries"].to_representation(instance.deliveries) if instance.deliveries else []
         return {"deliveries": deliveries, "cursor": encode_cursor(instance.end)}
 

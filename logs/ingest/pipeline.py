@@ -126,7 +126,7 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
 
 
 def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
-    """Log a new event with its delivery, in one transaction with others; None, writing nothing, if it may be known."""
+    """Log a new event with its delivery; None, writing nothing, if the event needs `log_event`."""
     if _verdict_without_row(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)

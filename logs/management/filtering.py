@@ -40,4 +40,5 @@ def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
     try:
         return read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all()).qs
     except InvalidQuery as error:
-        raise CommandError(f"--{error}") from error
+        name, colon, problem = str(error).partition(":")
+        raise CommandError(f"--{name.replace('_', '-')}{colon}{problem}") from error

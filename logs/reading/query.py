@@ -45,27 +45,29 @@ def read_filters(filterset_class: type[FilterSet], query: QueryDict, rows: Query
 
 
 def read_list(filterset: PagedFilterSet, orders: Mapping[str, Order]) -> Reading:
-    """Return the rows that a query asks for, in its order, from its cursor.
+    """Return the rows that a query asks for, in its ``ordering``, from its ``cursor``.
 
     Args:
-        filterset: from `read_filters`.
+        filterset: from `read_filters`, for the whole query.
         orders: the available orders by name.
 
     Raises:
         InvalidQuery: the ordering or the cursor is invalid.
     """
     query = filterset.data
-    ordering, cursor = query.get("ordering") or NEWEST_FIRST, query.get("cursor", "")
+    ordering, cursor = query.get("ordering", NEWEST_FIRST), query.get("cursor", "")
     return Reading(filterset, orders=orders, ordering=ordering, cursor=cursor)
 
 
-def read_whole_number(query: QueryDict, name: str, *, default: int, least: int, most: int) -> int:
+def read_whole_number(
+    query: QueryDict, name: str, accepted: range, *, default: int, code: str = "invalid_parameter"
+) -> int:
     """Return the number that a parameter gives.
 
     Raises:
-        InvalidQuery: it is not a whole number from `least` to `most`.
+        InvalidQuery: it is not a whole number in the accepted range.
     """
-    text = query.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        raise InvalidQuery(f"{name} must be a whole number from {least} to {most}.")
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) in accepted):
+        raise InvalidQuery(f"{name} must be a whole number from {accepted[0]} to {accepted[-1]}.", code)
     return int(text)

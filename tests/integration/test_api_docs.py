@@ -240,6 +240,8 @@ def raised_in(path, kinds):
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[_, ast.Constant(value=code)]):
                 if name in kinds:
                     yield kinds[name].status_code, code
+            case ast.Call(func=ast.Name(id="read_whole_number"), keywords=keywords):
+                yield from ((400, keyword.value.value) for keyword in keywords if keyword.arg == "code")
             case ast.Call(func=ast.Name(id="JsonResponse"), args=[ast.Dict(keys=keys, values=values)]):
                 body = {key.value: value for key, value in zip(keys, values, strict=True)}
                 options = {keyword.arg: keyword.value for keyword in call.keywords}

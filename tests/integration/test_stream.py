@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
+from logs.api.serializers import StreamedDeliverySerializer, WorkflowEventSerializer
 from logs.api.views import stream as stream_view
 from logs.circleci import samples
 from logs.circleci.signature import verify
@@ -197,6 +198,13 @@ def test_what_a_slow_body_was_kept_behind_is_not_passed_over(follower):
     first = keep(1, age=timedelta(minutes=9))
     slow = keep(1, age=timedelta(minutes=10))
     assert ids_of(ask(follower, "11m")) == first + slow
+
+
+def test_a_delivery_has_its_fields_in_the_order_of_the_schema(follower):
+    keep(1)
+    (delivery,) = ask(follower)["deliveries"]
+    assert list(delivery) == StreamedDeliverySerializer.Meta.fields
+    assert list(delivery["event"] or WorkflowEventSerializer.Meta.fields) == WorkflowEventSerializer.Meta.fields
 
 
 def test_a_cursor_behind_the_end_is_refused_with_what_to_do(follower):

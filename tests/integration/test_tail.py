@@ -276,6 +276,8 @@ def test_a_long_line_is_not_broken(tail, deliver):
 def test_names_a_filter_that_cannot_be_understood():
     with pytest.raises(CommandError, match="--status: A value is missing before, after or between commas"):
         call_command("tail", "--status", ",")
+    with pytest.raises(CommandError, match="--event-type: Ensure this value has at most 500 characters"):
+        call_command("tail", "--event-type", "x" * 501)
 
 
 def test_says_that_the_database_is_away(tail, monkeypatch):

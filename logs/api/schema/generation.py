@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
 
-from logs.api.schema import answers, parameters
+from logs.api.schema import answers, parameters, security  # noqa: F401 - drf-spectacular finds extensions by import
 from logs.api.schema.answers import reference
 from logs.api.schema.operations import OPERATIONS, Operation
 from logs.api.views.base import PagedListView, ReadingView

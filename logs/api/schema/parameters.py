@@ -12,6 +12,7 @@ from logs.api.views import DeliveryStreamView, stream
 from logs.models import Outcome
 from logs.reading import fields
 from logs.reading.pages import MAX_PRIMARY_KEY
+from logs.reading.query import NEWEST_FIRST
 
 Schema = dict[str, Any]
 Parameter = dict[str, Any]
@@ -154,7 +155,7 @@ def _ordering(view: Any) -> Parameter:
     orderings = [f"{sign}{order}" for order in view.orders for sign in ("-", "")]
     return {
         "description": "The sort order; a minus sign means descending.",
-        "schema": {"type": "string", "enum": orderings, "default": view.default_ordering},
+        "schema": {"type": "string", "enum": orderings, "default": NEWEST_FIRST},
     }
 
 

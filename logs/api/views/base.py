@@ -30,7 +30,7 @@ from logs.exceptions import InvalidQuery
 from logs.reading.fields import parse_truth
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import Order
-from logs.reading.query import NEWEST_FIRST, check_names
+from logs.reading.query import check_names
 
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")
@@ -115,7 +115,6 @@ class PagedListView(ReadingView, ListAPIView[Any]):
     renderer_classes = [JSONRenderer, CSVRenderer, JSONLinesRenderer, BrowsableAPIRenderer]
     filter_backends = [StrictFilterBackend]
     pagination_class = KeysetPagination
-    default_ordering = NEWEST_FIRST
     orders: ClassVar[dict[str, Order]]
     filterset_class: type[PagedFilterSet]
     filterset: PagedFilterSet  # Set by the filter backend.

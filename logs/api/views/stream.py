@@ -43,8 +43,8 @@ class DeliveryStreamView(ReadingView):
         """Return the deliveries after a cursor; if there are none, wait for some."""
         query = request.query_params
         filterset = read_filters(self.filterset_class, query, Delivery.objects.all())
-        limit = read_whole_number(query, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-        seconds = read_whole_number(query, "wait", default=MAX_WAIT_SECONDS, least=0, most=MAX_WAIT_SECONDS)
+        limit = read_whole_number(query, "limit", range(1, MAX_LIMIT + 1), default=DEFAULT_LIMIT)
+        seconds = read_whole_number(query, "wait", range(MAX_WAIT_SECONDS + 1), default=MAX_WAIT_SECONDS)
         after = start_after(query.get("after", NOW))
         batch, headers = stream.poll(filterset, after=after, limit=limit), {}
         if seconds and batch.is_last:
