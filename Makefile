@@ -6,6 +6,10 @@ CHROMEDRIVER := /usr/bin/chromedriver
 # Debian packages that some tests need; without them, those tests are skipped.
 TEST_PACKAGES := nginx pgbouncer sqlite3
 PEERS        := .venv-peers
+# Processes that share the tests. Many tests wait for servers, so one more than there are CPUs.
+WORKERS      ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# A module's tests share servers, so one process runs them all.
+PYTEST_ALL   := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 # Production-like settings for the checks, regardless of .env and the environment.
 CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
@@ -23,8 +27,8 @@ run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:800
 	@exec $(BIN)/python -m webhooklog.run
 
 test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest --database=sqlite
-	$(BIN)/python -m pytest --database=postgresql --cov --cov-fail-under=95
+	$(PYTEST_ALL) --database=sqlite
+	$(PYTEST_ALL) --database=postgresql --cov --cov-fail-under=95
 
 test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, light, dark and as on a phone: three minutes
 	$(BIN)/python -m pytest tests/browser

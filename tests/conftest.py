@@ -26,14 +26,42 @@ logging.getLogger("werkzeug").setLevel(logging.WARNING)
 # A job that a script starts in the background ignores SIGINT, and so would each process that a test stops by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Modules that take longest. A parallel run starts with them; otherwise one worker could end with one of them alone.
+LONGEST_MODULES = {
+    "test_behind_nginx",
+    "test_below_a_path",
+    "test_broken_exports",
+    "test_every_variable",
+    "test_filter_events",
+    "test_formats",
+    "test_listen",
+    "test_make_run",
+    "test_pgbouncer",
+    "test_restore",
+    "test_rollups",
+    "test_server",
+}
+
 WEBHOOK = "My CircleCI Webhook"
 SECRET = "a-secret-of-the-tests"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST_MODULES)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def database_is_the_one_asked_for(pytestconfig):
     # Settings read too early would fall back to SQLite, and a whole run would prove nothing about PostgreSQL.
     assert connection.vendor == pytestconfig.getoption("database")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request):
+    """Name the test database after the worker; on SQLite, each worker already has a folder of its own."""
+    if connection.vendor != "sqlite":
+        request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
 
 
 @pytest.fixture(autouse=True)

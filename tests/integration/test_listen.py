@@ -24,10 +24,11 @@ RECEIVING = "/log-circleci-webhook"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(tmp_path_factory, worker_id):
     """The deployed webhooklog, on the database of this run, and a token of it."""
     is_postgresql = "postgresql" in settings.DATABASES["default"]["ENGINE"]
-    with place(tmp_path_factory.mktemp("site") / "site", "listen_site" if is_postgresql else None) as deployed:
+    database_name = f"listen_{worker_id}" if is_postgresql else None
+    with place(tmp_path_factory.mktemp("site") / "site", database_name) as deployed:
         deployed.key = deployed.token()
         yield deployed
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import secrets
 import sqlite3
 import subprocess
 from contextlib import closing, contextmanager
@@ -15,7 +16,8 @@ from django.db import connection
 from logs.models import Delivery, WorkflowEvent
 from tests.integration.test_server import delivery, running
 
-READER_ROLE = "reader_of_the_tests"
+# Roles belong to the whole server, which the workers of a parallel run share.
+READER_ROLE = f"reader_{secrets.token_hex(4)}"
 UNAVAILABLE = "database_unavailable"
 
 
