@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from logs.api import throttling
 from logs.circleci import samples
@@ -62,6 +63,24 @@ def django_db_modify_db_settings(request):
     """Name the test database after the worker; on SQLite, each worker already has a folder of its own."""
     if connection.vendor != "sqlite":
         request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_are_found_once():
+    """Share what WhiteNoise finds: each test client would stat hundreds of files, longer than most tests take."""
+    found = {}
+    find = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_files_from_finders(self):
+        key = self.static_prefix, self.max_age
+        if key not in found:
+            find(self)
+            found[key] = self.files
+        self.files = found[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files_from_finders)
+        yield
 
 
 @pytest.fixture(autouse=True)
