@@ -28,7 +28,7 @@ run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:800
 
 test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on PostgreSQL
 	$(PYTEST_ALL) --database=sqlite
-	$(PYTEST_ALL) --database=postgresql --cov --cov-fail-under=95
+	$(PYTEST_ALL) --database=postgresql -m "not sqlite_site" --cov --cov-fail-under=95
 
 test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, light, dark and as on a phone: three minutes
 	$(BIN)/python -m pytest tests/browser

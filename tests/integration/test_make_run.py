@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.sqlite_site
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 

@@ -24,6 +24,8 @@ from tests.load.measuring import family, shared_mib
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
+pytestmark = pytest.mark.sqlite_site
+
 SECRET = "a-secret-of-the-server-tests"
 WAIT_SECONDS = 20
 MAX_BODY_BYTES = 10_000
