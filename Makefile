@@ -31,7 +31,7 @@ test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on Post
 	$(PYTEST_ALL) --database=postgresql -m "not sqlite_site" --cov --cov-fail-under=95
 
 test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, light, dark and as on a phone: three minutes
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --numprocesses=2 tests/browser
 
 torture: $(BIN)/dev.installed ## test that faults lose no delivery: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
