@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from logs.admin.deliveries.list import DeliveryListAdmin
-from logs.admin.deliveries.page import body_download, delivery_context
+from logs.admin.deliveries.page import delivery_context
 from logs.admin.deliveries.prune import prune_view
 from logs.admin.deliveries.replay import replay_view
 from logs.admin.inspector import RowPageAdmin
+from logs.http.downloads import body_response
 from logs.models import Delivery
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 
@@ -60,4 +61,4 @@ class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
         delivery = self.get_object(request, str(pk))
         if delivery is None:
             return self.told_as_gone(request, str(pk))
-        return body_download(delivery)
+        return body_response(delivery)

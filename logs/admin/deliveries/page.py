@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from logs.admin.body import show_body
-from logs.admin.curl import curl_for, file_name
+from logs.admin.curl import curl_for
 from logs.admin.deliveries.advice import advice_for
 from logs.models import Delivery, Outcome
 from logs.permissions import REPLAY, VIEW_BODIES
@@ -32,16 +32,3 @@ def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]
         "may_replay": request.user.has_perm(REPLAY),
         "replay_permission": REPLAY,
     }
-
-
-def body_download(delivery: Delivery) -> HttpResponse:
-    """Return a delivery's bytes as a file."""
-    return HttpResponse(
-        bytes(delivery.body),
-        # Whatever it claims to be, no browser shall show it as a page of this site.
-        content_type="application/octet-stream",
-        headers={
-            "Content-Disposition": f'attachment; filename="{file_name(delivery)}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )

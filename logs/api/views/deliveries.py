@@ -11,13 +11,14 @@ from logs.api.negotiation import FirstRenderer
 from logs.api.serializers import DeliveryDetailSerializer, DeliverySerializer, ReplaySerializer
 from logs.api.views.base import PagedListView, ReadingView, truth
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
+from logs.http.downloads import body_response
 from logs.ingest.replay import replay
 from logs.models import Delivery
 from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
 from logs.reading.filters import DeliveryFilterSet
 from logs.reading.pages import BY_ARRIVAL
 
-PROOF = (SIGNATURE_HEADER, EVENT_TYPE_HEADER)
+PROOF = {SIGNATURE_HEADER, EVENT_TYPE_HEADER}
 
 
 class DeliveryListView(PagedListView):
@@ -52,13 +53,10 @@ class DeliveryBodyView(ReadingView):
     def get(self, request: Request, pk: int) -> HttpResponse:
         """Return the bytes as they arrived, with the signature and the event type in the headers they arrived in."""
         delivery = get_object_or_404(Delivery, pk=pk)
-        proof = {name: delivery.headers[name] for name in PROOF if name in delivery.headers}
-        return HttpResponse(
-            bytes(delivery.body),
-            # Whatever type the body claims, browsers must not show it as a page of this site.
-            content_type="application/octet-stream",
-            headers=proof | {"Content-Disposition": f'attachment; filename="delivery-{delivery.pk}.json"'},
-        )
+        response = body_response(delivery)
+        for name in delivery.headers.keys() & PROOF:
+            response.headers[name] = delivery.headers[name]
+        return response
 
 
 class DeliveryReplayView(ReadingView):
