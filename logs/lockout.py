@@ -16,9 +16,9 @@ from logs.transactions import durable_transaction
 
 
 class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes has no types.
-    """Writes what a failure needs in one transaction, and in this process's turn to write to SQLite.
+    """Writes a failure in one transaction, in this process's turn to write to SQLite.
 
-    Axes by itself takes SQLite's lock several times for one failure, past the queue of deliveries.
+    Axes alone takes SQLite's lock several times per failure, and bypasses the queue of deliveries.
     """
 
     def user_login_failed(

@@ -42,7 +42,7 @@ def send_form_without_cookies(browser):
     browser.command("Network.clearBrowserCookies")
     browser.type("#id_username", "administrator")
     browser.type("#id_password", "a guess", Keys.ENTER)
-    browser.wait_for("a.button", "Open the page again")
+    browser.wait_for("a.button", "Reload page")
 
 
 def make_token(browser):

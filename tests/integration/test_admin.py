@@ -192,4 +192,4 @@ def test_its_own_texts_can_be_translated(admin_client, admin_user, monkeypatch):
         assert f"«{text}»" in page
     missing = admin_client.get("/nowhere/", headers={"accept": "text/html"})
     assert missing.status_code == 404
-    assert "«Nothing here»" in missing.content.decode()
+    assert "«Page not found»" in missing.content.decode()

@@ -103,7 +103,7 @@ def test_says_that_a_cookie_is_missing(settings, debug):
 )
 def test_leads_back_to_the_page_of_the_form_and_to_no_other_site(csrf_client, referer, target):
     answer = sign_in(csrf_client, BROWSER | {"origin": "null", "referer": referer})
-    link = re.search(r'<a class="button" href="([^"]*)">\s*Open the page again', answer.content.decode()).group(1)
+    link = re.search(r'<a class="button" href="([^"]*)">\s*Reload page', answer.content.decode()).group(1)
     assert link == target
 
 

@@ -220,3 +220,12 @@ def test_a_guess_during_a_lockout_writes_nothing(client, user):
         assert client.post(LOGIN, {"username": "operator", "password": "wrong"}).status_code == 429
         assert client.get(LIST, headers={"authorization": f"Basic {credentials}"}).status_code == 401
     assert {query["sql"].split()[0] for query in captured} == {"SELECT"}
+
+
+def test_a_locked_client_gets_a_page_with_the_time_to_wait(client, user):
+    for _ in range(10):
+        answer = client.post("/admin/login/", {"username": "operator", "password": "wrong"})
+    assert answer.status_code == 429
+    page = answer.content.decode()
+    assert "Your IP address is locked after 10 failed sign-ins. Try again in 15 min" in page
+    assert 'href="/admin/logs/workflowevent/"' in page

@@ -195,5 +195,5 @@ def test_whoever_lacks_a_permission_is_told_so_on_a_page_with_a_way_out(client):
     answer = client.get(reverse("admin:logs_delivery_replay"))
     assert answer.status_code == 403
     page = answer.content.decode()
-    assert "The account <b>nobody</b> lacks a permission" in page
+    assert "The account <b>nobody</b> does not have permission" in page
     assert f'href="{reverse("admin:index")}"' in page
