@@ -1,4 +1,4 @@
-// Dark where the admin's toggle says so, or else the browser; Swagger UI waits for somebody to tell it.
+// Applies the theme of the admin's toggle, or the browser's; Swagger UI does not detect either.
 
 "use strict";
 

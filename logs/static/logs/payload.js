@@ -1,14 +1,14 @@
-// Copying, and the payload's tree: search, fold, copy a line. Without this script the pages show all the same.
+// Adds copying, and search, folding and copying of lines to the payload's tree.
 "use strict";
 
 (() => {
-  const SAID_FOR_MS = 2000;
+  const SHOWN_FOR_MS = 2000;
 
   async function write(text) {
     if (navigator.clipboard) {
       return navigator.clipboard.writeText(text);
     }
-    // Browsers have no clipboard for pages that came without TLS.
+    // Browsers provide no clipboard on pages without TLS.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -16,7 +16,7 @@
     const done = document.execCommand("copy");
     area.remove();
     if (!done) {
-      throw new Error("copying was refused");
+      throw new Error("the browser did not copy");
     }
   }
 
@@ -27,17 +27,17 @@
       return;
     }
     button.focus();
-    if (button.dataset.saying) {
+    if (button.dataset.confirming) {
       return;
     }
     const label = [...button.childNodes];
-    button.dataset.saying = "yes";
+    button.dataset.confirming = "yes";
     button.setAttribute("aria-live", "polite");
     button.replaceChildren(button.dataset.copied);
     setTimeout(() => {
       button.replaceChildren(...label);
-      delete button.dataset.saying;
-    }, SAID_FOR_MS);
+      delete button.dataset.confirming;
+    }, SHOWN_FOR_MS);
   }
 
   document.querySelectorAll("[data-copy], [data-copy-text]").forEach((button) => {
@@ -81,7 +81,7 @@
 
   function markIn(element, wanted) {
     const text = element.textContent;
-    // Of some letters the lower case is longer, which would shift what is marked.
+    // Some letters have a longer lower case, which would shift the marks.
     const lower = text.toLowerCase().length === text.length ? text.toLowerCase() : text;
     const parts = [];
     let from = 0;
@@ -103,7 +103,7 @@
     }
   }
 
-  function tell() {
+  function showCount() {
     found.textContent = search.value ? `${marks.length ? `${current + 1} / ` : ""}${marks.length} ${payload.dataset.found}` : "";
   }
 
@@ -112,7 +112,7 @@
     current = (position + marks.length) % marks.length;
     marks[current].classList.add("current");
     marks[current].scrollIntoView({block: "nearest", inline: "nearest"});
-    tell();
+    showCount();
   }
 
   function find() {
@@ -122,7 +122,7 @@
       tree.querySelectorAll(".key:not(.index), .value").forEach((element) => markIn(element, wanted));
       marks.forEach(open);
     }
-    tell();
+    showCount();
     if (marks.length) {
       show(0);
     }
@@ -140,7 +140,7 @@
     }
   });
 
-  // Copying a line: its buttons come to the line that the pointer or the keyboard is at.
+  // Copying a line: the buttons move to the line under the pointer or with the focus.
 
   function pathOf(item) {
     const steps = [];
@@ -187,19 +187,19 @@
   pathButton.addEventListener("click", () => copy(pathButton, pathOf(tools.closest("li"))));
   valueButton.addEventListener("click", () => copy(valueButton, valueOf(tools.closest("li"))));
 
-  function bringTools(event) {
+  function moveTools(event) {
     const line = event.target.closest?.(".line");
     if (line && tools.parentElement !== line) {
       line.append(tools);
-      // Of what is not here as a whole, half a value would be worse than none.
+      // An incomplete value must not be copied.
       valueButton.hidden = Boolean(line.closest("li").querySelector(".cut, .more"));
     }
   }
 
-  tree.addEventListener("pointerover", bringTools);
-  tree.addEventListener("focusin", bringTools);
+  tree.addEventListener("pointerover", moveTools);
+  tree.addEventListener("focusin", moveTools);
 
-  // The keyboard: one stop for Tab, then the arrows.
+  // The keyboard: Tab stops at the tree once; arrows move between its lines.
 
   const lines = () => [...tree.querySelectorAll(".line")].filter((line) => line.checkVisibility());
   tree.querySelectorAll(".line").forEach((line) => { line.tabIndex = -1; });

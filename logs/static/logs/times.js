@@ -1,4 +1,4 @@
-// Write each <time> in the viewer's own time zone, or as so long ago; without this script it stands there in UTC.
+// Shows each <time> in the viewer's time zone, or as a relative time; without this script it is in UTC.
 "use strict";
 
 (() => {
@@ -6,18 +6,18 @@
   const exact = new Intl.DateTimeFormat(undefined, {dateStyle: "medium", timeStyle: "medium"});
   const relative = new Intl.RelativeTimeFormat(undefined, {numeric: "auto", style: "short"});
 
-  function ago(moment) {
-    const seconds = (moment - Date.now()) / 1000;
+  function ago(time) {
+    const seconds = (time - Date.now()) / 1000;
     const [unit, length] = UNITS.find(([, each]) => Math.abs(seconds) >= each) ?? UNITS.at(-1);
     return relative.format(Math.round(seconds / length), unit);
   }
 
   function write(element) {
-    const moment = new Date(element.dateTime);
+    const time = new Date(element.dateTime);
     element.dataset.utc ??= element.textContent;
     const isRelative = element.dataset.style === "relative";
-    element.textContent = isRelative ? ago(moment) : exact.format(moment);
-    element.title = isRelative ? `${exact.format(moment)}\n${element.dataset.utc}` : element.dataset.utc;
+    element.textContent = isRelative ? ago(time) : exact.format(time);
+    element.title = isRelative ? `${exact.format(time)}\n${element.dataset.utc}` : element.dataset.utc;
   }
 
   function writeAll(root = document) {
