@@ -1,4 +1,4 @@
-"""The permissions that endpoints, pages and commands ask for."""
+"""The permissions that endpoints, pages and commands require."""
 
 VIEW_EVENTS = "logs.view_workflowevent"
 VIEW_DELIVERIES = "logs.view_delivery"
@@ -6,4 +6,4 @@ VIEW_BODIES = "logs.view_delivery_body"
 REPLAY = "logs.replay_delivery"
 PRUNE = "logs.prune_log"
 
-ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)  # What the API's endpoints ask for.
+ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)  # Required by the API's endpoints.

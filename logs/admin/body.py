@@ -1,4 +1,4 @@
-"""A delivery's body as people can read it: a payload's tree, text, or bytes in hexadecimal, each within bounds."""
+"""Show a delivery's body as a tree, as text or as hexadecimal bytes, each of limited size."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from logs.admin.payload_tree import Tree, printable, render_tree
 from logs.circleci.payload import parse_payload
 from logs.exceptions import PayloadMalformed
 
-# Indenting takes time and room that grow with the depth, up to a hundred times the body's length.
+# Indentation grows with the depth: indented JSON can be a hundred times as long as the body.
 MAX_INDENTED_LENGTH = 200_000
 MAX_TEXT_LENGTH = 1_500_000
 MAX_DUMPED_BYTES = 16_384
@@ -20,18 +20,18 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownBody:
-    """What a page shows of a body."""
+    """A body as a page shows it."""
 
     size: int  # In bytes.
-    document: dict[str, object] | None  # None where it is no JSON object.
+    document: dict[str, object] | None  # None if the body is not a JSON object.
     tree: Tree | None
-    text: str  # Indented JSON, the text it is, or a dump.
+    text: str  # Indented JSON, the body's own text, or a hexadecimal dump.
     is_text: bool
-    shown_size: int | None  # How many characters or bytes `text` shows; None for all.
+    shown_size: int | None  # The number of characters or bytes in `text`; None if it shows all.
 
 
 def show_body(body: bytes) -> ShownBody:
-    """Return a body in the most telling form it allows."""
+    """Return a body in its most readable form."""
     try:
         document = parse_payload(body)
     except PayloadMalformed:
@@ -54,7 +54,7 @@ def show_body(body: bytes) -> ShownBody:
 
 
 def _decoded(body: bytes) -> str | None:
-    """Return the text that a body is; None where it is none, or holds characters that no page can show."""
+    """Decode a body; None if it is not UTF-8 or contains control characters, which a page cannot show."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -73,7 +73,7 @@ def _indented(document: dict[str, object]) -> str | None:
 
 
 def _dump(body: bytes) -> Iterator[str]:
-    """Yield a line for each 16 bytes: where they stand, the bytes, and what of them ASCII can show."""
+    """Yield a line for each 16 bytes: offset, bytes, and their printable ASCII characters."""
     for offset in range(0, len(body), BYTES_IN_LINE):
         line = body[offset : offset + BYTES_IN_LINE]
         characters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)

@@ -1,4 +1,4 @@
-"""Links to the page that is shown, with its query changed: filters that are set by a click."""
+"""Links to the current page with a changed query: filters that a click sets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def without(query: QueryDict, *names: str) -> QueryDict:
 
 
 def changed(query: QueryDict, **values: str) -> QueryDict:
-    """Return a query with some parameters set; the value ``""`` leaves one out."""
+    """Return a query with some parameters set; the value ``""`` removes one."""
     result = without(query, *values)
     for name, value in values.items():
         if value:
@@ -25,13 +25,13 @@ def changed(query: QueryDict, **values: str) -> QueryDict:
 
 
 def leading(query: QueryDict) -> str:
-    """Return a query that one more parameter can be written behind."""
+    """Return a query string to which one more parameter can be appended."""
     return f"?{query.urlencode()}&" if query else "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """One choice."""
+    """A choice of a filter, as a link."""
 
     label: str
     url: str
@@ -39,32 +39,32 @@ class Chip:
 
 
 def chips(query: QueryDict, name: str, choices: Mapping[str, str], *, drop: Iterable[str] = ()) -> list[Chip]:
-    """Return the choices of a parameter; what was chosen elsewhere is added as one of its own.
+    """Return the choices of a parameter, with its current value added if it is not among them.
 
     Args:
-        query: of the list as it is.
-        name: the parameter's.
-        choices: labels by value; the value ``""`` leaves the parameter out.
-        drop: parameters that a choice leaves out, too.
+        query: the list's current query.
+        name: the parameter's name.
+        choices: labels by value; the value ``""`` removes the parameter.
+        drop: other parameters that a choice removes.
     """
     given = query.get(name, "")
     all_choices = {**choices, given: choices.get(given, given)}
     return [
-        Chip(label=label, url=_address(query, name, value, drop=drop), is_chosen=value == given)
+        Chip(label=label, url=_url(query, name, value, drop=drop), is_chosen=value == given)
         for value, label in all_choices.items()
     ]
 
 
 def other_filters(query: QueryDict, *, shown: Iterable[str]) -> list[Chip]:
-    """Return the parameters of a list that no field or group of chips shows; each link takes one away."""
+    """Return the filters that no field or group of chips shows; each link removes one."""
     names = [name for name in query if name not in {*shown, "cursor", "ordering"}]
-    return [Chip(label=f"{name}: {query[name]}", url=_address(query, name, ""), is_chosen=True) for name in names]
+    return [Chip(label=f"{name}: {query[name]}", url=_url(query, name, ""), is_chosen=True) for name in names]
 
 
 def spans() -> dict[str, str]:
-    """Return the lengths of time that lists offer."""
+    """Return the ages that lists offer as filters."""
     return {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
 
 
-def _address(query: QueryDict, name: str, value: str, *, drop: Iterable[str] = ()) -> str:
+def _url(query: QueryDict, name: str, value: str, *, drop: Iterable[str] = ()) -> str:
     return f"?{changed(without(query, 'cursor', *drop), **{name: value}).urlencode()}"

@@ -1,1 +1,1 @@
-"""Django looks for template tags here."""
+"""The template tags and filters of the pages."""

@@ -13,10 +13,10 @@ from logs.models import WorkflowEvent
 
 @admin.register(WorkflowEvent)
 class WorkflowEventAdmin(EventListAdmin, RowPageAdmin):
-    """Shows events, newest first, and all that is known of each."""
+    """Shows events, newest first, and a page for each."""
 
     page_template = "logs/admin/event_page.html"
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return all that is known of an event."""
+        """Return the context of an event's page."""
         return event_context(request, row)

@@ -1,4 +1,4 @@
-"""A run: the workflows of one pipeline, each with its jobs, as far as their events are in the log."""
+"""The run of an event: the workflows of its pipeline, each with its jobs, as far as the log has their events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ MAX_EVENTS = 100
 
 @dataclass(slots=True, kw_only=True)
 class WorkflowRun:
-    """One workflow's run in a pipeline."""
+    """A workflow's run in a pipeline."""
 
     name: str
-    is_rerun: bool  # Whether a workflow of the same name ran before it in the pipeline.
-    ends: list[WorkflowEvent] = field(default_factory=list)  # The events of its end; none where it has not ended yet.
+    is_rerun: bool  # Whether a workflow of this name ran earlier in the pipeline.
+    ends: list[WorkflowEvent] = field(default_factory=list)  # The workflow's own events; empty until it ends.
     jobs: list[WorkflowEvent] = field(default_factory=list)
 
 
 def run_of(event: WorkflowEvent) -> tuple[list[WorkflowRun], bool]:
-    """Return the runs of an event's pipeline, and whether there are more events than are shown."""
-    # The failed ones first, so that none of them is left out.
+    """Return the runs of an event's pipeline, and whether some of its events are left out."""
+    # Failed events come first: the limit must not drop them.
     failed_first = Case(When(status__in=BAD_STATUSES, then=Value(0)), default=Value(1))
     others = list(event.of_same_pipeline().order_by(failed_first, "received_at", "pk")[: MAX_EVENTS + 1])
     return group_by_workflow([event, *others[:MAX_EVENTS]]), len(others) > MAX_EVENTS
 
 
 def group_by_workflow(events: Iterable[WorkflowEvent]) -> list[WorkflowRun]:
-    """Group events by the workflow's id, both groups and events in the order of their arrival."""
+    """Group events by workflow ID; groups and events are in the order of arrival."""
     runs: dict[str, WorkflowRun] = {}
     names: set[str] = set()
     for event in sorted(events, key=lambda event: (event.received_at, event.pk)):

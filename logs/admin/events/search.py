@@ -1,4 +1,4 @@
-"""One search box for all that somebody may have copied from somewhere: an id, a commit, a pipeline's number, words."""
+"""Interpret the text of the search box: an ID, a commit, a pipeline number, a project or words."""
 
 import re
 
@@ -11,12 +11,12 @@ _IDS = ("workflow_id", "pipeline_id", "project_id")
 
 
 def event_named(text: str) -> WorkflowEvent | None:
-    """Return the event with that id of CircleCI's."""
+    """Return the event with this CircleCI ID; None if there is none."""
     return WorkflowEvent.objects.filter(event_id__in=spellings_of_id(text)).first()
 
 
 def filters_for(text: str) -> dict[str, str]:
-    """Return the list's parameters that a searched text means: what the log knows by that name, or else words."""
+    """Return the filters that a text means: an ID, commit or project that the log contains, or else words."""
     if pipeline := _PIPELINE.fullmatch(text):
         return {"pipeline": pipeline[1]}
     lower = text.lower()

@@ -1,4 +1,4 @@
-"""How an event came about: its moments in the order in which they should follow each other."""
+"""The timeline of an event: its timestamps in their expected order."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,34 +13,34 @@ from logs.times import duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One moment of an event's life."""
+    """A step of the timeline."""
 
     label: str
     at: datetime
-    since_last: str  # How long after the step before; "" for the first. Clocks that differ make it negative.
+    since_last: str  # The time since the previous step; "" for the first, negative if clocks differ.
 
 
 def timeline_of(event: WorkflowEvent, document: dict[str, object] | None, *, received_at: datetime) -> list[Step]:
-    """Return the steps whose moments are known.
+    """Return the steps whose times are known.
 
     Args:
-        event: any.
-        document: its payload; None where it is gone or must not be seen: then the columns tell what they can.
-        received_at: when the version that is shown arrived.
+        event: the event.
+        document: its payload; None if it was removed or the user may not view it, which leaves the event's columns.
+        received_at: when the shown version arrived.
     """
     is_job = event.event_type == EventType.JOB_COMPLETED
     started_path, started_label = (
         ("job.started_at", _("Job started")) if is_job else ("workflow.created_at", _("Workflow created"))
     )
     payload = document or {}
-    moments = [
+    times = [
         (_("Pipeline created"), moment_at(payload, "pipeline.created_at")),
         (started_label, moment_at(payload, started_path) or _start_by_duration(event)),
         (_("Stopped"), event.stopped_at),
         (_("Happened"), event.happened_at),
         (_("Received"), received_at),
     ]
-    return _steps([(label, at) for label, at in moments if at])
+    return _steps([(label, at) for label, at in times if at])
 
 
 def _start_by_duration(event: WorkflowEvent) -> datetime | None:
@@ -49,9 +49,9 @@ def _start_by_duration(event: WorkflowEvent) -> datetime | None:
     return event.stopped_at - timedelta(seconds=event.duration_seconds)
 
 
-def _steps(moments: list[tuple[str, datetime]]) -> list[Step]:
+def _steps(times: list[tuple[str, datetime]]) -> list[Step]:
     steps: list[Step] = []
-    for label, at in moments:
+    for label, at in times:
         seconds = (at - steps[-1].at).total_seconds() if steps else None
         steps.append(Step(label=label, at=at, since_last=_signed(seconds)))
     return steps
