@@ -1,10 +1,11 @@
-"""The admin's site: its name, and its first page, the dashboard."""
+"""The admin's site: its name, its sign-in, and the dashboard as its first page."""
 
-# Not within logs.admin: importing that package registers its pages, at a site that must be there already.
+# Not in logs.admin: importing that package registers its pages with this site, which must already exist.
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.http import HttpRequest, QueryDict
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -18,17 +19,34 @@ from logs.permissions import VIEW_DELIVERIES, VIEW_EVENTS
 from logs.templatetags.figures import hour_in_address
 
 
+class SignInForm(AdminAuthenticationForm):
+    """The form for signing in."""
+
+    error_messages = AdminAuthenticationForm.error_messages | {
+        "invalid_login": _("Wrong username or password, or no access to these pages.")
+    }
+
+
 class WebhooklogAdminSite(admin.AdminSite):
-    """Opens with what is broken, and with the figures of a day or a week."""
+    """Opens with the dashboard: what is broken, and the figures of a day or a week."""
 
     site_header = site_title = "webhooklog"
     index_title = _("CircleCI webhooks")
-    # The tables need its room.
+    login_form = SignInForm
+    # The tables need its space.
     enable_nav_sidebar = False
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show the dashboard to those who may view events, and the list of applications to everybody."""
+        """Show the dashboard to users who may view events, and the links to all pages to every user."""
         return super().index(request, _dashboard_context(request) | (extra_context or {}))
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the pages in groups, one for all applications of the same name."""
+        groups: dict[str, Any] = {}
+        for app in super().get_app_list(request, app_label):
+            group = groups.setdefault(str(app["name"]), app | {"models": []})
+            group["models"] = sorted(group["models"] + app["models"], key=lambda model: str(model["name"]).lower())
+        return list(groups.values())
 
 
 def _dashboard_context(request: HttpRequest) -> dict[str, Any]:

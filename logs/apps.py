@@ -1,8 +1,9 @@
 """The entries in INSTALLED_APPS: this application, and the admin with its own site."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
 from django.core.checks import Tags, register
+from django.utils.translation import gettext_lazy as _
 
 from logs.checks import (
     check_database,
@@ -15,15 +16,21 @@ from logs.checks import (
     check_webhooks,
 )
 
+# Replaces the names that other applications give their pages. Migrations do not record this.
+RENAMED_MODELS = [
+    ("admin.LogEntry", _("audit log entry"), _("audit log entries")),
+    ("axes.AccessAttempt", _("failed sign-in"), _("failed sign-ins")),
+]
+
 
 class LogsConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks and names what other applications add to the pages."""
 
     name = "logs"
     verbose_name = "CircleCI webhooks"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and rename the pages of other applications."""
         register(check_webhooks)
         register(check_debug)
         register(check_debug_is_local)
@@ -32,6 +39,12 @@ class LogsConfig(AppConfig):
         register(check_database)
         register(check_static_files)
         register(check_postgresql, Tags.database)
+        for label in ("admin", "auth", "axes"):
+            apps.get_app_config(label).verbose_name = _("Administration")
+        for label, name, plural in RENAMED_MODELS:
+            meta = apps.get_model(label)._meta
+            meta.verbose_name, meta.verbose_name_plural = name, plural
+        apps.get_model("auth.User")._meta.get_field("last_login").verbose_name = _("last sign-in")
 
 
 class WebhooklogAdminConfig(admin_apps.AdminConfig):

@@ -81,6 +81,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Attempts during a lockout write nothing.
 AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in, and is never pruned.
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # logs.admin has its own page of failed sign-ins.
 AXES_LOCKOUT_TEMPLATE = "429.html"
 AXES_SENSITIVE_PARAMETERS = ["username"]  # Users sometimes type their password there.
 

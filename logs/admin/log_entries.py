@@ -1,4 +1,4 @@
-"""The admin's own log: who did what, when and why."""
+"""The audit log in the admin: who did what, when and why."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ MAX_LISTED = 10_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # It takes no type at run time.
-    """Counts no further than the newest entries, whose pages anybody would turn."""
+    """Counts only the newest entries: counting all would read the whole table."""
 
     @cached_property
     def count(self) -> int:
-        """How many entries are listed."""
+        """The number of listed entries."""
         return int(self.object_list[:MAX_LISTED].count())  # type: ignore[attr-defined]  # It is a queryset.
 
 
 @admin.register(LogEntry)
 class LogEntryAdmin(InspectorAdmin):
-    """Shows the newest entries; each row keeps its own history, so that older ones are found at their rows."""
+    """Lists the newest entries; older ones remain in the history of their rows."""
 
     list_display = ["at", "user", "row", "message"]
     list_select_related = ["user", "content_type"]
-    ordering = ["-pk"]  # As they were written: nothing indexes the time.
+    ordering = ["-pk"]  # In the order of writing: the time has no index.
     sortable_by = ()
     list_per_page = 100
     paginator = BoundedPaginator
@@ -42,22 +42,18 @@ class LogEntryAdmin(InspectorAdmin):
         """Show everything as text."""
         return self.fields
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """List the entries, under what they are."""
-        return super().changelist_view(request, {"title": _("Admin's log")} | (extra_context or {}))
-
-    @admin.display(description=_("when"))
+    @admin.display(description=_("time"))
     def at(self, entry: LogEntry) -> SafeString | str:
-        """Show when it was done."""
+        """Show when the action was performed."""
         return moment(entry.action_time)
 
-    @admin.display(description=_("what"))
+    @admin.display(description=_("row"))
     def row(self, entry: LogEntry) -> SafeString | str:
-        """Link to the row that was changed, where it has a page."""
+        """Link to the changed row if it has a page."""
         url = None if entry.is_deletion() else entry.get_admin_url()
         return format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
 
     @admin.display(description=_("change and reason"))
     def message(self, entry: LogEntry) -> str:
-        """Show what was done, and the reason given."""
+        """Show the action and its reason."""
         return entry.get_change_message()

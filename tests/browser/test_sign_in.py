@@ -10,11 +10,11 @@ def test_signs_in_and_out(browser):
     browser.wait_for("#rows tr")
     assert browser.path == "/admin/logs/workflowevent/"
     browser.click("#logout-form button")
-    browser.wait(lambda: "Logged out" in browser.text, "logged out")
+    browser.wait(lambda: "Signed out" in browser.text, "signed out")
 
 
 def test_tells_why_a_wrong_password_is_refused(browser):
     browser.open("/admin/login/")
     browser.type("#id_username", "administrator")
     browser.type("#id_password", "a guess", Keys.ENTER)
-    assert "correct username and password" in browser.wait_for(".errornote").text
+    assert "Wrong username or password" in browser.wait_for(".errornote").text

@@ -42,3 +42,17 @@ def test_tells_nothing_of_its_insides_when_it_has_a_defect(client, monkeypatch, 
 @pytest.mark.parametrize("path", ["/log-circleci-webhook/a/b", "/log-circleci-webhook/%00", "/log-circleci-webhook%0a"])
 def test_answers_404_to_a_webhook_at_an_impossible_address(client, path):
     assert client.post(path, b"{}", content_type="application/json").status_code == 404
+
+
+def test_the_browsable_api_links_to_the_site_and_to_signing_in(client):
+    page = client.get("/fetch-webhooks-logs", headers={"accept": "text/html"})
+    assert page.status_code == 401
+    assert '<a href="/admin/login/?next=%2Ffetch-webhooks-logs">Sign in</a>' in page.content.decode()
+
+
+def test_an_error_page_needs_no_database(client):
+    """Without the mark `django_db`, any query fails."""
+    client.cookies["sessionid"] = "of-an-earlier-visit"
+    page = client.get("/nowhere", headers={"accept": "text/html"})
+    assert page.status_code == 404
+    assert 'href="/admin/logs/workflowevent/"' in page.content.decode()

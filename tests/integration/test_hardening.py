@@ -229,3 +229,14 @@ def test_a_locked_client_gets_a_page_with_the_time_to_wait(client, user):
     page = answer.content.decode()
     assert "Your IP address is locked after 10 failed sign-ins. Try again in 15 min" in page
     assert 'href="/admin/logs/workflowevent/"' in page
+
+
+def test_deleting_failed_sign_ins_in_the_admin_unlocks_their_address(client, user, admin_client):
+    for _ in range(10):
+        sign_in(client, "wrong", REMOTE_ADDR="203.0.113.9")
+    assert not sign_in(client, REMOTE_ADDR="203.0.113.9")
+    url = "/admin/axes/accessattempt/"
+    assert "203.0.113.9" in admin_client.get(url, {"q": "203.0.113.9"}).content.decode()
+    chosen = {"action": "delete_selected", "_selected_action": [str(AccessAttempt.objects.get().pk)], "post": "yes"}
+    admin_client.post(url, chosen)
+    assert sign_in(client, REMOTE_ADDR="203.0.113.9")

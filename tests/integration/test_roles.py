@@ -158,7 +158,7 @@ def test_the_log_counts_no_further_than_it_shows(admin_client, entries, monkeypa
     entries(200)
     with CaptureQueriesContext(connection) as captured:
         page = admin_client.get(f"{LOG}?p=2").content.decode()
-    assert "150 log entries" in page
+    assert "150 audit log entries" in page
     counts = [query["sql"] for query in captured.captured_queries if "COUNT(" in query["sql"]]
     assert counts
     assert all("LIMIT 150" in sql for sql in counts)
