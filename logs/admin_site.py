@@ -16,7 +16,7 @@ from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_dashboard
 from logs.insights.periods import period_of
 from logs.permissions import VIEW_DELIVERIES, VIEW_EVENTS
-from logs.templatetags.figures import hour_in_address
+from logs.templatetags.figures import hour_in_url
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -51,15 +51,15 @@ class WebhooklogAdminSite(admin.AdminSite):
 
 def _dashboard_context(request: HttpRequest) -> dict[str, Any]:
     if not request.user.has_perm(VIEW_EVENTS):
-        return {"missing_permission": VIEW_EVENTS}
+        return {"may_see_events": False}
     refresh_if_stale()
     period = period_of(request.GET.get("period", ""), timezone.now())
     return {
+        "may_see_events": True,
         "dashboard": read_dashboard(period, with_refusals=request.user.has_perm(VIEW_DELIVERIES)),
-        # What the addresses of lists begin with: those of the period, and those of any time.
+        # The start of the queries of lists: for the period, and for any time.
         "anytime": QueryDict(),
-        "window": QueryDict(f"received_after={hour_in_address(period.since)}"),
+        "window": QueryDict(f"received_after={hour_in_url(period.since)}"),
         "bad_statuses": ",".join(BAD_STATUSES),
         "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
-        "deliveries_permission": VIEW_DELIVERIES,
     }

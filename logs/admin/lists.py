@@ -1,4 +1,4 @@
-"""The lists of events and deliveries: pages by keyset, the API's filters, and what has arrived since."""
+"""The lists of events and deliveries: keyset pages, the API's filters, and live updates."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,26 +25,26 @@ from logs.reading.pages import MAX_SCANNED, Order, Page, Position
 from logs.reading.query import NEWEST_FIRST, check_names, read_filters, read_list
 
 PAGE_SIZE = 50
-NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, of which each look shows all once more.
+NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, because each poll returns all of those again.
 OWN_PARAMETERS = {"cursor", "ordering"}
 MAX_SUGGESTIONS = 20
 
 
 class ListAdmin(InspectorAdmin):
-    """Shows a list that costs the same however long the log is.
+    """A list whose cost does not grow with the log.
 
-    Its parameters are those of the API's list, so that an address can be shared, and used there for an export.
+    It has the parameters of the API's list: a URL can be shared, and its query also works for an export.
     """
 
     filterset_class: ClassVar[type[PagedFilterSet]]
     orders: ClassVar[Mapping[str, Order]]
     row_template: ClassVar[str]
-    suggested_columns: ClassVar[tuple[str, ...]] = ()  # Whose values the filters suggest; each leads an index.
-    form_fields: ClassVar[frozenset[str]]  # The parameters that the form has fields for.
-    export_url_name: ClassVar[str]  # The API's list.
+    suggested_columns: ClassVar[tuple[str, ...]] = ()  # Columns with suggestions; each is the first of an index.
+    form_fields: ClassVar[frozenset[str]]  # The parameters with a field in the form.
+    export_url_name: ClassVar[str]  # The URL name of the API's list.
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's addresses of the rows, and two of the list's own before them."""
+        """Return the admin's URLs, preceded by those of live updates and suggestions."""
         view, meta = self.admin_site.admin_view, self.opts
         own = [
             path("newer/", view(self.newer_view), name=f"{meta.app_label}_{meta.model_name}_newer"),
@@ -53,23 +53,23 @@ class ListAdmin(InspectorAdmin):
         return own + super().get_urls()
 
     def rows(self) -> QuerySet[Any]:
-        """Return all rows, with what a list shows of each."""
+        """Return all rows with the columns that the list shows."""
         raise NotImplementedError
 
     def context(self, query: QueryDict) -> dict[str, Any]:
-        """Return what a list's own template needs."""
+        """Return the context that only this list's template needs."""
         return {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show a page of the list; an invalid query is reported, and no rows are listed."""
         self._require_permission(request)
-        usual = _as_usual(request.GET, self.filterset_class.repeatable())
-        if usual != request.GET:
-            return HttpResponseRedirect(f"?{usual.urlencode()}")
+        canonical = _canonical(request.GET, self.filterset_class.repeatable())
+        if canonical != request.GET:
+            return HttpResponseRedirect(f"?{canonical.urlencode()}")
         try:
             shown, status = self._shown(request.GET), 200
         except InvalidQuery as error:
-            shown, status = {"refusal": str(error)}, 400
+            shown, status = {"problem": str(error)}, 400
         context = {
             **self.admin_site.each_context(request),
             "title": str(self.opts.verbose_name_plural).capitalize(),
@@ -78,10 +78,10 @@ class ListAdmin(InspectorAdmin):
             "row_template": self.row_template,
             "is_filtered": bool(request.GET.keys() - OWN_PARAMETERS),
             "max_scanned": MAX_SCANNED,
-            # To be gone on with: the links add a parameter.
+            # Both end where a link appends a parameter.
             "export_url": reverse(self.export_url_name) + leading(without(request.GET, "cursor")),
             "order_link": leading(without(request.GET, *OWN_PARAMETERS)) + "ordering=",
-            # What the form has no field for is sent along.
+            # The form keeps the parameters without a field.
             "hidden_fields": {
                 name: value for name, value in request.GET.items() if name not in self.form_fields | {"cursor"}
             },
@@ -92,27 +92,27 @@ class ListAdmin(InspectorAdmin):
         return TemplateResponse(request, template, context, status=status)
 
     def newer_view(self, request: HttpRequest) -> HttpResponse:
-        """Return the rows that have arrived since a list was shown, as HTML, and the cursor for the next look.
+        """Return the rows since the last poll as HTML, and the cursor for the next poll.
 
-        Rows of the last minute are returned again and again: one that arrived before them may have appeared after them,
-        and they may have become newer versions.
+        Each poll returns the rows of the last minute again: an earlier row may be committed after them, and they may
+        have been updated to newer versions.
         """
         self._require_permission(request)
-        moment = timezone.now()
+        now = timezone.now()
         try:
             reading = self._reading(request.GET)
         except InvalidQuery as error:
             return JsonResponse({"refusal": str(error)}, status=400)
         page = reading.page(NEWER_SIZE)
         html = "".join(render_to_string(self.row_template, {"row": row}, request) for row in page.rows)
-        return JsonResponse({"html": html, "cursor": _cursor_of_newer(reading, page, moment)})
+        return JsonResponse({"html": html, "cursor": _cursor_of_newer(reading, page, now)})
 
     def suggestions_view(self, request: HttpRequest) -> HttpResponse:
-        """Return the values of a column that begin with what somebody has typed."""
+        """Return values of a column that start with the typed text."""
         self._require_permission(request)
         column = request.GET.get("column", "")
         if column not in self.suggested_columns:
-            return JsonResponse({"refusal": _("There are no suggestions for this.")}, status=400)
+            return JsonResponse({"refusal": _("This column has no suggestions.")}, status=400)
         start = request.GET.get("start", "").replace("\x00", "")
         return JsonResponse({"values": values_of(self.model, column, start=start, most=MAX_SUGGESTIONS)})
 
@@ -121,7 +121,7 @@ class ListAdmin(InspectorAdmin):
             raise PermissionDenied
 
     def _reading(self, query: QueryDict) -> Reading:
-        """Return the rows that a query asks for.
+        """Return the rows that match a query.
 
         Raises:
             InvalidQuery: a parameter is invalid.
@@ -131,12 +131,12 @@ class ListAdmin(InspectorAdmin):
         return read_list(read_filters(self.filterset_class, query, self.rows()), self.orders)
 
     def _shown(self, query: QueryDict) -> dict[str, Any]:
-        moment = timezone.now()
+        now = timezone.now()
         reading = self._reading(query)
         page = reading.page(PAGE_SIZE)
-        moments = reading.filterset.absolute_times()
+        times = reading.filterset.absolute_times()
         links = {
-            direction: f"?{changed(query, **moments, cursor=cursor).urlencode()}"
+            direction: f"?{changed(query, **times, cursor=cursor).urlencode()}"
             for direction, cursor in reading.neighbours(page).items()
         }
         is_start = not reading.cursor
@@ -150,21 +150,21 @@ class ListAdmin(InspectorAdmin):
             "ordering": reading.ordering,
             "about": about_how_many(self.model) if is_whole else None,
             "is_live": is_live,
-            "live_cursor": _cursor_of_newer(reading, page, moment) if is_live else "",
+            "live_cursor": _cursor_of_newer(reading, page, now) if is_live else "",
         }
 
 
-def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
-    """Return the cursor behind which all rows are that may still appear, or change, above a page's last one.
+def _cursor_of_newer(reading: Reading, page: Page, requested_at: datetime) -> str:
+    """Return the cursor from which a poll reads every row that may still appear or change.
 
     Args:
-        reading: the list's from its start, or backwards from such a cursor.
-        page: of the reading.
-        moment: when the page was asked for. A row appears when it is committed, which may be after ones that arrived
-            later; behind a moment of SETTLED_AFTER before, nothing more will.
+        reading: the list from its start, or backwards from such a cursor.
+        page: a page of `reading`.
+        requested_at: when the page was requested. A row appears when it is committed, possibly after rows that arrived
+            later; no row appears or changes once it is older than SETTLED_AFTER.
     """
     in_order = attrgetter("key", "pk")
-    settled = Position(key=moment - SETTLED_AFTER, pk=0)
+    settled = Position(key=requested_at - SETTLED_AFTER, pk=0)
     end = page.end or settled
     if reading.cursor:
         position = max(reading.cursor.position, min(settled, end, key=in_order), key=in_order)
@@ -173,10 +173,10 @@ def _cursor_of_newer(reading: Reading, page: Page, moment: datetime) -> str:
     return reading.cursor_to(position, Direction.PREV)
 
 
-def _as_usual(query: QueryDict, repeatable: set[str]) -> QueryDict:
-    """Return the query without the form's empty fields, and with repeated values joined by commas."""
-    usual = QueryDict(mutable=True)
+def _canonical(query: QueryDict, repeatable: set[str]) -> QueryDict:
+    """Return the query without empty fields, with repeated values joined by commas."""
+    canonical = QueryDict(mutable=True)
     for name, values in query.lists():
         if given := [value for value in values if value]:
-            usual.setlist(name, [",".join(given)] if name in repeatable else given)
-    return usual
+            canonical.setlist(name, [",".join(given)] if name in repeatable else given)
+    return canonical

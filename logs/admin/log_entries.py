@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from logs.admin.inspector import InspectorAdmin
-from logs.templatetags.display import moment
+from logs.templatetags.display import timestamp
 
 MAX_LISTED = 10_000
 
@@ -45,7 +45,7 @@ class LogEntryAdmin(InspectorAdmin):
     @admin.display(description=_("time"))
     def at(self, entry: LogEntry) -> SafeString | str:
         """Show when the action was performed."""
-        return moment(entry.action_time)
+        return timestamp(entry.action_time)
 
     @admin.display(description=_("row"))
     def row(self, entry: LogEntry) -> SafeString | str:

@@ -1,4 +1,4 @@
-"""A payload as a tree that folds without a script. What it holds is hostile text: everything is escaped."""
+"""Render a payload as a tree that folds without a script; payloads are hostile text, so everything is escaped."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 MAX_NODES = 5_000
-MAX_CHILDREN = 1_000  # Of one object or array, so that a wide one does not hide those behind it.
+MAX_CHILDREN = 1_000  # Per object or array, so that a wide one does not hide those after it.
 MAX_TEXT_LENGTH = 2_000
-MAX_OPEN_NODES = 300  # A tree with more of them shows its first level only.
+MAX_OPEN_NODES = 300  # A larger tree opens with only its first level.
 
 Container = dict[str, object] | list[object]
 
@@ -22,15 +22,15 @@ class Tree:
     """A rendered payload."""
 
     html: SafeString
-    is_whole: bool  # Whether nothing had to be left out.
+    is_whole: bool  # False if anything was left out.
 
 
 def render_tree(document: Container, *, max_nodes: int = MAX_NODES) -> Tree:
     """Render a JSON document as nested lists whose objects and arrays fold.
 
     Args:
-        document: nested at most as deep as `logs.circleci.payload.MAX_DEPTH`.
-        max_nodes: how many keys and items are rendered; the rest is counted where it is left out.
+        document: nested no deeper than `logs.circleci.payload.MAX_DEPTH`.
+        max_nodes: the number of keys and items to render; each container shows the number that it leaves out.
     """
     writer = _Writer(remaining=max_nodes, opened=_count(document, MAX_OPEN_NODES + 1) <= MAX_OPEN_NODES)
     writer.write_children(document)
@@ -40,13 +40,13 @@ def render_tree(document: Container, *, max_nodes: int = MAX_NODES) -> Tree:
 
 
 def printable(text: str) -> str:
-    """Replace lone surrogates, which JSON can spell and UTF-8 cannot."""
+    """Replace lone surrogates, which JSON can contain and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Writer:
-    remaining: int  # How many nodes may still be written.
+    remaining: int  # The number of nodes that may still be written.
     opened: bool
     parts: list[SafeString] = field(default_factory=list)
     is_whole: bool = True
@@ -80,17 +80,17 @@ class _Writer:
 
     def _write_rest(self, count: int) -> None:
         self.is_whole = False
-        told = ngettext("%(count)d more is not shown", "%(count)d more are not shown", count) % {"count": count}
-        self.parts.append(format_html('<li class="more">… {}</li>', told))
+        rest = ngettext("%(count)d more not shown", "%(count)d more not shown", count) % {"count": count}
+        self.parts.append(format_html('<li class="more">… {}</li>', rest))
 
     def _value(self, value: object) -> SafeString:
         if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
             self.is_whole = False
             cut = json.dumps(value[:MAX_TEXT_LENGTH], ensure_ascii=False)[:-1]
             count = len(value) - MAX_TEXT_LENGTH
-            told = ngettext("%(count)d more character", "%(count)d more characters", count) % {"count": count}
+            rest = ngettext("%(count)d more character", "%(count)d more characters", count) % {"count": count}
             html = '<bdi class="value string cut">{}</bdi> <span class="more">… {}</span>'
-            return format_html(html, printable(cut), told)
+            return format_html(html, printable(cut), rest)
         text = printable(json.dumps(value, ensure_ascii=False))
         return format_html('<bdi class="value {}">{}</bdi>', _kind(value), text)
 
@@ -116,7 +116,7 @@ def _size(node: Container) -> str:
 
 
 def _count(node: object, limit: int) -> int:
-    """Return how many keys and items a document has, but look at no more of them than a limit."""
+    """Count a document's keys and items, reading little more than `limit` of them."""
     children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
     number = len(children)
     for child in children:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from logs.admin.inspector import InspectorAdmin
-from logs.templatetags.display import moment
+from logs.templatetags.display import timestamp
 
 
 @admin.register(AccessAttempt)
@@ -33,4 +33,4 @@ class SignInAdmin(InspectorAdmin):
     @admin.display(description=_("last failure"), ordering="attempt_time")
     def at(self, attempt: AccessAttempt) -> SafeString | str:
         """Show when the last sign-in failed."""
-        return moment(attempt.attempt_time)
+        return timestamp(attempt.attempt_time)

@@ -1,4 +1,4 @@
-"""How values are shown on pages: words in colours, moments, lengths of time. Payloads are hostile text: escape all."""
+"""Format words, times and durations for pages; payloads are hostile text, so escape everything."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ OUTCOME_TONES = {
 }
 # fmt: on
 
-# A sign beside each colour, for eyes that do not tell colours apart.
+# A sign next to each colour, for readers who cannot distinguish colours.
 SIGNS = {Tone.GOOD: "✓", Tone.BAD: "✕", Tone.STOPPED: "■", Tone.WAITING: "…", Tone.UNKNOWN: "?"}
 
 register = template.Library()
@@ -35,7 +35,7 @@ register.filter(duration)
 
 @register.simple_tag
 def pill(word: str, tone: Tone | None = None) -> SafeString | str:
-    """Return a word in its colour, which for a status is known by itself."""
+    """Return a word in the colour of its tone; a CircleCI status implies its tone."""
     if not word:
         return EMPTY
     shown = tone or tone_of(word)
@@ -51,12 +51,12 @@ def outcome_pill(outcome: str) -> SafeString | str:
 
 
 @register.simple_tag
-def moment(value: datetime | None, style: str = "exact") -> SafeString | str:
-    """Return a moment; static/logs/times.js writes it in the viewer's time zone, or as so long ago.
+def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
+    """Return a time element; static/logs/times.js shows it in the viewer's time zone, or as a relative time.
 
     Args:
-        value: an aware moment.
-        style: "exact", or "relative", which shows the exact moment to whoever points at it.
+        value: an aware time; None shows a dash.
+        style: "exact", or "relative", which has the exact time as its tooltip.
     """
     if value is None:
         return EMPTY
@@ -68,5 +68,5 @@ def moment(value: datetime | None, style: str = "exact") -> SafeString | str:
 
 @register.filter
 def short_revision(revision: str) -> str:
-    """Return how a commit's hash begins."""
+    """Return the start of a commit hash."""
     return revision[:SHORT_REVISION_LENGTH]

@@ -1,4 +1,4 @@
-"""How figures are written: counts, shares, and how much they have changed."""
+"""Format figures: percentages, changes, and the words and signs of tones."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None) -> str:
-    """Return a share in percent, rounded down, so that 100 % is said of nothing but all."""
+    """Format as a percentage, rounded down: only 1.0 shows as 100 %."""
     if share is None:
         return EMPTY
     # Rounded first: 0.29 * 1000 is 289.99999999999994.
@@ -35,36 +35,36 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
-def hour_in_address(hour: datetime) -> str:
-    """Return an hour as the lists take it: a moment that is the same whenever somebody follows the link."""
+def hour_in_url(hour: datetime) -> str:
+    """Return an hour as a filter value: an absolute time, so that a link keeps its meaning."""
     return f"{hour.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 @register.filter
 def tone_word(tone: Tone) -> str:
-    """Return what a tone says of a run."""
+    """Return the word for a tone."""
     return str(TONE_WORDS[tone])
 
 
 @register.filter
 def tone_sign(tone: Tone) -> str:
-    """Return the sign that stands for a tone beside its colour."""
+    """Return the sign that a tone has next to its colour."""
     return SIGNS[tone]
 
 
 @register.filter
 def tone_statuses(tone: Tone) -> str:
-    """Return the statuses of a tone as a list's filter takes them; empty for those that nobody knows."""
+    """Return the statuses of a tone as a filter value; empty for unknown statuses."""
     return ",".join(status for status, its_tone in STATUS_TONES.items() if its_tone is tone)
 
 
 @register.simple_tag
 def growth(share: float | None, rising: str = "") -> SafeString | str:
-    """Return how much a figure has grown against the time before: ▲ 12 %.
+    """Return the growth of a figure since the previous period: ▲ 12 %.
 
     Args:
-        share: of what it was; None where that cannot be said, which shows nothing.
-        rising: whether more of it is "good" or "bad"; empty: neither.
+        share: the growth as a share of the previous figure; None, if unknown, shows nothing.
+        rising: whether growth is "good" or "bad"; empty if neither.
     """
     if share is None:
         return ""
@@ -73,10 +73,10 @@ def growth(share: float | None, rising: str = "") -> SafeString | str:
 
 @register.simple_tag
 def points(difference: float | None, rising: str = "") -> SafeString | str:
-    """Return how much a share has grown against the time before, in points of a hundred: ▼ 2.5 points.
+    """Return the change of a share since the previous period in percentage points: ▼ 2.5 points.
 
     Args:
-        difference: of the two shares; None where one is missing, which shows nothing.
+        difference: between the two shares; None, if one is missing, shows nothing.
         rising: as for `growth`.
     """
     if difference is None:
@@ -86,7 +86,7 @@ def points(difference: float | None, rising: str = "") -> SafeString | str:
 
 def _change(amount: float, unit: str, rising: str) -> SafeString:
     if not amount:
-        return format_html('<span class="change">= {}</span>', _("as before"))
+        return format_html('<span class="change">= {}</span>', _("unchanged"))
     is_up = amount > 0
     verdict = {"": "none", "good": "good" if is_up else "bad", "bad": "bad" if is_up else "good"}[rising]
     return format_html(

@@ -45,6 +45,13 @@ def send_form_without_cookies(browser):
     browser.wait_for("a.button", "Reload page")
 
 
+def sign_out(browser):
+    """Sign out, which ends the session that later pages would use."""
+    browser.click("#logout-form button")
+    browser.wait_for("a.button", "Sign in")
+    browser.site.sessions.clear()
+
+
 def make_token(browser):
     """Make a token, which is shown this once."""
     browser.type("#id_name", "Metrics")
@@ -55,6 +62,7 @@ def make_token(browser):
 # fmt: off
 PAGES = {
     "login":                 Page(path="/admin/login/", user=None),
+    "signed-out":            Page(path="/admin/", act=sign_out),
     "form-not-accepted":     Page(path="/admin/login/", user=None, act=send_form_without_cookies, refused=True),
     "dashboard-24h":         Page(path="/admin/?period=24h"),
     "dashboard-7d":          Page(path="/admin/?period=7d"),

@@ -67,7 +67,7 @@ class Site:
         self._call("write_history()")
 
     def act(self):
-        """Replay a delivery as the operator, for a reason that the admin's log keeps."""
+        """Replay a delivery as the operator, for a reason that the audit log keeps."""
         key = self.keys["logged"]
         self._call(f"act('/admin/logs/delivery/replay/', ids='{key}', confirm='yes', reason='Read it anew')")
 

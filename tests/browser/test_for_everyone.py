@@ -46,7 +46,7 @@ def test_a_page_tells_all_without_scripts(without_scripts, path, shown):
 def test_a_list_is_filtered_and_paged_without_scripts(without_scripts):
     without_scripts.open(EVENTS)
     without_scripts.type("[name=project]", FAILING_PROJECT)
-    without_scripts.click("#filters button", "Filter")
+    without_scripts.click("#filters button", "Apply filters")
     without_scripts.wait(lambda: f"project={FAILING_PROJECT}" in without_scripts.path, "a filter in the address")
     assert {each.text for each in without_scripts.all("#rows td:nth-child(3)")} == {FAILING_PROJECT}
     without_scripts.open(EVENTS)
@@ -72,7 +72,7 @@ def test_a_list_is_used_with_the_keyboard_alone(browser, scheme):
     browser.prefer(color_scheme=scheme)
     browser.sign_in("viewer", f"{EVENTS}?project={FAILING_PROJECT}&branch=main&status=failed")
     stops = tabbed(browser, 80)
-    wanted = ["Skip to main content", "Dashboard", "Deliveries", "search", "project", "Filter", "All", "CSV"]
+    wanted = ["Skip to main content", "Dashboard", "Deliveries", "search", "project", "Apply filters", "All", "CSV"]
     places = [stops.index(each) for each in wanted]
     assert places == sorted(places)
     assert "unit-tests" in stops[places[-1] :]

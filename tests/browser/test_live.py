@@ -72,7 +72,7 @@ def test_nothing_appears_while_the_switch_is_off(browser, happen):
 def test_a_failed_look_is_told_until_one_succeeds(browser):
     browser.sign_in("viewer", EVENTS)
     browser.command("Network.clearBrowserCookies")
-    browser.wait_for("#live-news", "you are signed out", seconds=POLLING_SECONDS + 10)
+    browser.wait_for("#live-news", "or signed out", seconds=POLLING_SECONDS + 10)
     browser.command("Network.setCookie", url=browser.site.url, name="sessionid", value=browser.site.sessions["viewer"])
     browser.wait(
         lambda: browser.evaluate("document.getElementById('live-news').textContent") == "",
@@ -96,7 +96,7 @@ def test_a_hidden_tab_does_not_ask(browser, happen):
 
 def test_an_empty_list_offers_to_verify_what_arrives(browser):
     browser.sign_in("operator", f"{DELIVERIES}?webhook=From a fork&outcome=ping")
-    button = browser.wait_for("#verify-chosen")
+    button = browser.wait_for("#replay-selected")
     assert not button.is_enabled()
     ping = samples.ping(random=browser.site.random, happened_at=datetime.now(UTC))
     assert browser.site.post(ping, secret=None, path=UNSIGNED_PATH) == 200

@@ -32,10 +32,10 @@ def test_a_refused_delivery_is_logged_after_its_secret_was_mended(browser, site)
     assert "matches no secret" in browser.wait_for("#rows tr").text
     browser.click("#rows a.row-link")
     site.restart(**known_secret("ABCD1234"))
-    browser.click("main a, main button", "Verify again and log")
+    browser.click("main a, main button", "Replay delivery")
     assert "unverified → logged" in browser.wait_for("#content").text
     browser.type("[name=reason]", REASON)
-    browser.click("form.reason button", "Verify again and log 1 delivery")
+    browser.click("form.reason button", "Replay 1 delivery")
     assert "unverified → logged" in browser.wait_for(".messagelist").text
     browser.click("main a", "orchard")
     assert "orchard" in browser.wait_for("h1 + *, main").text
@@ -47,8 +47,8 @@ def test_a_refused_delivery_is_logged_after_its_secret_was_mended(browser, site)
 def test_nothing_is_replayed_before_the_confirmation(browser, site):
     browser.sign_in("operator", DELIVERIES)
     site.restart(**known_secret("ABCD1234"))
-    browser.click("#choose-all")
-    browser.click("button", "Verify the chosen again and log")
+    browser.click("#select-all")
+    browser.click("button", "Replay selected deliveries")
     browser.wait_for("form.reason")
     browser.click("form.reason a", "Back")
     browser.wait_for("main")
@@ -58,6 +58,6 @@ def test_nothing_is_replayed_before_the_confirmation(browser, site):
 def test_a_viewer_is_offered_no_replay(browser):
     browser.sign_in("viewer", DELIVERIES)
     browser.wait_for("#rows tr")
-    assert not browser.find("button", "Verify")
+    assert not browser.find("button", "Replay")
     browser.open(f"{DELIVERIES}replay/?ids=1", refused=True)
     assert "Not allowed" in browser.text

@@ -64,8 +64,8 @@ def test_shows_an_event_with_its_payload_and_its_deliveries(admin_site, workflow
 def test_says_so_when_retention_has_removed_the_payload(admin_site):
     Delivery.objects.all().delete()
     page = read(admin_site, page_of(WorkflowEvent.objects.get()))
-    assert "Retention has removed the delivery that held it." in page
-    assert "Retention has removed them." in page
+    assert "Retention has removed the payload." in page
+    assert "Retention has removed the deliveries." in page
 
 
 def test_lists_deliveries_with_outcome_and_reason(admin_site):
@@ -162,7 +162,7 @@ def test_shows_durations_tags_and_letters_as_people_write_them(admin_client, del
 def test_says_when_an_event_has_more_deliveries_than_it_shows(admin_client, deliver, workflow_document):
     for second in range(51):
         deliver(workflow_document() | {"happened_at": f"2026-05-04T10:00:{second:02}Z"})
-    assert "Only the newest are shown here." in read(admin_client, page_of(WorkflowEvent.objects.get()))
+    assert "Only the newest are shown." in read(admin_client, page_of(WorkflowEvent.objects.get()))
 
 
 def test_an_event_without_an_address_in_circleci_has_no_link(admin_client, deliver):

@@ -71,7 +71,7 @@ def test_counts_no_further_than_anybody_waits_for(operator, kept, monkeypatch):
 
 def test_offers_nothing_where_nothing_is_beyond_the_limits(operator):
     page = operator.get(PRUNE)
-    assert "there is nothing to delete" in words(page)
+    assert "Nothing to delete." in words(page)
     assert "<textarea" not in page.content.decode()
 
 
@@ -101,7 +101,7 @@ def test_stops_after_its_time_and_says_that_there_is_more(operator, kept, monkey
     monkeypatch.setattr(prune_page, "BATCH_SIZE", 2)
     page = words(prune(operator))
     assert "Deleted: deliveries 2" in page
-    assert "There is more: press again, or run manage.py prune." in page
+    assert "More remain: delete again, or run manage.py prune." in page
     page = words(prune(operator))
     assert "Deleted: deliveries 1" in page
     assert "There is more" not in page

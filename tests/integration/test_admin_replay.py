@@ -57,8 +57,8 @@ def test_shows_what_would_happen_and_writes_nothing(operator, mended, deliver):
     page = words(operator.get(f"{REPLAY}?ids={keys}"))
     assert "3 × unverified → logged" in page
     assert "1 × malformed → malformed" in page
-    assert "✕ malformed as before not a JSON object but a JSON array" in page
-    assert "Verify again and log 4 deliveries" in page
+    assert "✕ malformed unchanged not a JSON object but a JSON array" in page
+    assert "Replay 4 deliveries" in page
     assert (WorkflowEvent.objects.count(), Attempt.objects.count(), LogEntry.objects.count()) == (0, 0, 0)
     assert {delivery.outcome for delivery in Delivery.objects.all()} == {"unverified", "malformed"}
 
@@ -81,7 +81,7 @@ def test_nothing_happens_without_a_reason_of_some_words(operator, mended, reason
 
 def test_nothing_happens_by_a_link(operator, mended):
     answer = operator.get(REPLAY, {"ids": mended[0].pk, "confirm": "yes", "reason": "a link"})
-    assert "Verify again and log 1 delivery" in words(answer)
+    assert "Replay 1 delivery" in words(answer)
     assert WorkflowEvent.objects.count() == 0
 
 
@@ -133,7 +133,7 @@ def test_warns_where_several_tell_of_one_event(operator, deliver, workflow_docum
         deliver(workflow_document(), secret="mended-secret")
     webhook_secrets["My CircleCI Webhook"] = "mended-secret"
     first, second = Delivery.objects.order_by("pk")
-    assert "Several of them tell of the same event" in words(operator.get(f"{REPLAY}?ids={first.pk},{second.pk}"))
+    assert "Several deliveries report the same event" in words(operator.get(f"{REPLAY}?ids={first.pk},{second.pk}"))
     assert "Several of them" not in words(operator.get(f"{REPLAY}?ids={first.pk}"))
     assert "1 × unverified → logged, 1 × unverified → updated" in words(confirm(operator, first, second, follow=True))
 
@@ -143,17 +143,17 @@ def test_passes_over_a_delivery_that_retention_has_removed(operator, mended):
     gone = 1_000_000
     keys = f"{mended[0].pk},{gone}"
     page = words(operator.get(f"{REPLAY}?ids={keys}"))
-    assert "1 of the chosen deliveries is gone" in page
-    assert "Verify again and log 1 delivery" in page
+    assert "Retention has removed 1 of the selected deliveries." in page
+    assert "Replay 1 delivery" in page
     page = words(operator.post(REPLAY, {"ids": keys, "confirm": "yes", "reason": "why"}, follow=True))
     assert "Replayed 1 delivery" in page
-    assert "1 delivery is gone" in page
+    assert "Retention has removed 1 of the deliveries." in page
 
 
 def test_passes_over_what_vanishes_between_the_question_and_the_answer(operator, mended):
     answer = operator.post(REPLAY, {"ids": "1000000", "confirm": "yes", "reason": "why"}, follow=True)
     assert answer.redirect_chain == [(DELIVERIES, 302)]
-    assert "1 delivery is gone" in words(answer)
+    assert "Retention has removed 1 of the deliveries." in words(answer)
     assert "<textarea" not in operator.get(f"{REPLAY}?ids=1000000").content.decode()
 
 
@@ -161,7 +161,7 @@ def test_passes_over_what_vanishes_between_the_question_and_the_answer(operator,
 def test_says_so_when_nothing_was_chosen(operator, refused, query):
     answer = operator.get(f"{REPLAY}?{query}", follow=True)
     assert answer.redirect_chain == [(DELIVERIES, 302)]
-    assert "No delivery was chosen." in words(answer)
+    assert "No delivery selected." in words(answer)
 
 
 def test_takes_so_many_at_once_and_names_the_command_for_more(operator, monkeypatch):
@@ -170,7 +170,7 @@ def test_takes_so_many_at_once_and_names_the_command_for_more(operator, monkeypa
         operator.get(f"{REPLAY}?ids={ids}", follow=True),
         operator.post(REPLAY, {"ids": ids, "confirm": "yes", "reason": "all of them"}, follow=True),
     ):
-        assert f"At most {replay.MAX_AT_ONCE} deliveries" in words(answer)
+        assert f"Select at most {replay.MAX_AT_ONCE} deliveries" in words(answer)
         assert "manage.py replay_deliveries" in words(answer)
 
 
@@ -179,9 +179,9 @@ def test_asks_the_database_about_no_more_than_a_few_deliveries(operator, deliver
         deliver(workflow_document(seed), secret="mended-secret")
     *some, last = Delivery.objects.values_list("pk", flat=True)
     assert "25 × unverified" in words(operator.get(f"{REPLAY}?ids={','.join(map(str, some))}"))
-    assert "At most 25 at once" in words(operator.get(DELIVERIES))
+    assert "Up to 25 at once" in words(operator.get(DELIVERIES))
     told = words(operator.get(f"{REPLAY}?ids={','.join(map(str, [*some, last]))}", follow=True))
-    assert "At most 25 deliveries are replayed here at once; for more, run: manage.py replay_deliveries" in told
+    assert "Select at most 25 deliveries, or run manage.py replay_deliveries." in told
 
 
 @pytest.mark.parametrize("codenames", [[], ["view_delivery"], ["replay_delivery"], ["view_delivery", "prune_log"]])

@@ -52,17 +52,17 @@ def refused(deliver, workflow_document):
 
 def test_says_why_it_was_refused_and_what_to_do(admin_client, refused):
     page = words(read(admin_client, refused))
-    assert f"✕ unverified Delivery {refused.pk} Verify again" in page  # Not "not signed": it was, by somebody.
+    assert f"✕ unverified Delivery {refused.pk} Replay delivery…" in page  # Not "not signed": it was, by somebody.
     assert refused.reason in page
-    assert "Check the secret in CIRCLECI_WEBHOOK_SECRETS" in page
-    assert "verify again" in page
+    assert "Compare the secret in CIRCLECI_WEBHOOK_SECRETS" in page
+    assert "then replay" in page
 
 
 @pytest.mark.parametrize(
     ("body", "outcome", "advice"),
     [
-        (b"[1]", "malformed", "No event can be read from these bytes."),
-        (b"x" * 1_048_577, "rejected", "Its body was not read"),
+        (b"[1]", "malformed", "These bytes contain no event."),
+        (b"x" * 1_048_577, "rejected", "The body was not read, so"),
     ],
 )
 def test_advises_by_the_outcome(admin_client, deliver, body, outcome, advice):
@@ -75,7 +75,7 @@ def test_advises_by_the_outcome(admin_client, deliver, body, outcome, advice):
 def test_advises_a_secret_token_where_there_is_no_signature(admin_client, deliver, workflow_document):
     deliver(workflow_document(), secret=None)
     page = words(read(admin_client, Delivery.objects.get()))
-    assert "It has no signature: give the webhook a secret token in CircleCI" in page
+    assert "The delivery has no signature. In CircleCI, set the webhook's secret token" in page
     assert "Check the secret" not in page
 
 
@@ -83,9 +83,9 @@ def test_offers_nothing_that_cannot_work_where_the_body_was_not_read(admin_clien
     deliver(b"x" * 1_048_577)
     html = read(admin_client, Delivery.objects.get())
     page = words(html)
-    assert "it can neither be verified nor be sent again" in page
-    assert "The body was not read, and nothing of it is kept." in page
-    for missing in ("Only its first", "The body is empty", "Verify again and log", "curl", "Download"):
+    assert "so the delivery cannot be replayed" in page
+    assert "The body was not read or stored." in page
+    for missing in ("Only the first", "The body is empty", "Replay delivery", "curl", "Download"):
         assert missing not in page, missing
     assert body_of(Delivery.objects.get()) not in html
 
@@ -94,9 +94,9 @@ def test_offers_only_the_beginning_where_the_rest_was_cut_off(admin_client, refu
     Delivery.objects.update(body=bytes(refused.body)[:20])
     html = read(admin_client, refused)
     page = words(html)
-    assert "it can neither be verified nor be sent again" in page
-    assert re.search(r"Only its first 20 of \d{4} bytes are stored\.", page)
-    assert "Verify again and log" not in page
+    assert "so the delivery cannot be replayed" in page
+    assert re.search(r"Only the first 20 of \d{4} bytes are stored\.", page)
+    assert "Replay delivery" not in page
     assert "curl" not in page
     assert body_of(refused) in html
 
@@ -111,17 +111,17 @@ def test_of_a_body_that_was_cut_it_says_so(admin_client, deliver, workflow_docum
     settings.REFUSED_BODY_MAX_BYTES = 100
     deliver(workflow_document(), secret="another")
     page = words(read(admin_client, Delivery.objects.get()))
-    assert re.search(r"Only its first 100 of \d{4} bytes are stored\.", page)
-    assert "it cannot be verified again" in page
-    assert "restart, then verify again" not in page
+    assert re.search(r"Only the first 100 of \d{4} bytes are stored\.", page)
+    assert "the delivery cannot be replayed. Fix the cause" in page
+    assert "restart, then replay" not in page
 
 
 def test_of_a_chunked_body_that_was_cut_it_says_so_too(admin_client, deliver_in_chunks, settings):
     settings.REFUSED_BODY_MAX_BYTES = 10
     deliver_in_chunks(b'{"id": "a", "type": "b"}', secret="another")
     page = words(read(admin_client, Delivery.objects.get()))
-    assert "Only its first 10 of 24 bytes are stored." in page
-    assert "it can neither be verified nor be sent again" in page
+    assert "Only the first 10 of 24 bytes are stored." in page
+    assert "so the delivery cannot be replayed" in page
 
 
 def test_marks_what_an_unsigned_webhook_brought(admin_client, deliver, workflow_document, webhook_secrets):
@@ -134,7 +134,7 @@ def test_marks_what_an_unsigned_webhook_brought(admin_client, deliver, workflow_
 def test_nothing_has_to_be_done_about_what_was_logged(admin_client, deliver, workflow_document):
     deliver(workflow_document())
     page = words(read(admin_client, Delivery.objects.get()))
-    assert "What to do" not in page
+    assert "Advice" not in page
     assert str(WorkflowEvent.objects.get()) in page
 
 
@@ -144,12 +144,12 @@ def test_shows_who_sent_it_with_which_headers(admin_client, deliver, workflow_do
     page = words(read(admin_client, Delivery.objects.get()))
     for text in (
         "Webhook rotated",
-        "at position 1 of the webhook's list",
-        "Address /log-circleci-webhook/rotated",
+        "position 1 in the webhook's list",
+        "Path /log-circleci-webhook/rotated",
         "From 203.0.113.9",
         "circleci-signature v1=",
         "circleci-event-type workflow-completed",
-        "It was judged at its arrival only.",
+        "Not replayed.",
     ):
         assert text in page
 
@@ -207,8 +207,8 @@ def test_of_a_delivery_that_is_gone_there_is_no_body(admin_client):
 
 def test_names_the_permissions_that_are_missing(staff_with, refused):
     page = read(staff_with("view_delivery"), refused)
-    assert page.count("To see this, you need the permission logs.view_delivery_body.") == 1
-    assert "you need the permission logs.replay_delivery" in page
+    assert page.count("You need permission to view delivery bodies.") == 1
+    assert "You need permission to replay deliveries" in page
     for closed in ("curl", body_of(refused), reverse("admin:logs_delivery_replay"), '"tree'):
         assert closed not in page
 
@@ -218,7 +218,7 @@ def test_costs_the_same_however_often_it_was_judged(admin_client, refused):
     for _ in range(SHOWN_ATTEMPTS + 1):
         replay(refused.pk, actor="ops")
     assert count_queries(lambda: read(admin_client, refused)) == few == 5  # Session, user, row, body, attempts.
-    assert "Only the newest are shown here." in read(admin_client, refused)
+    assert "Only the newest are shown." in read(admin_client, refused)
 
 
 # The command, run as an operator would: by bash and curl, against a server that listens.

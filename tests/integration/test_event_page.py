@@ -100,8 +100,8 @@ def test_without_the_payload_the_timeline_tells_what_the_columns_know(admin_clie
     steps = words(section(page, "timeline-title"))
     assert "Pipeline created" not in steps
     assert steps.startswith("Timeline Workflow created 2026-05-04 10:00:02 UTC Stopped")
-    assert "Retention has removed the delivery that held it." in page
-    assert "Retention has removed them." in page
+    assert "Retention has removed the payload." in page
+    assert "Retention has removed the deliveries." in page
 
 
 def test_the_run_shows_workflows_with_their_jobs_and_leads_to_the_failed_one(admin_client, event, deliver_job):
@@ -113,7 +113,7 @@ def test_the_run_shows_workflows_with_their_jobs_and_leads_to_the_failed_one(adm
         This run
         ✕ failed {event.workflow} shown here 3 min 12 s
         ✓ success lint {duration_in(run, lint)} ✕ failed unit {duration_in(run, failed)}
-        {event.workflow} · its end is not known yet rerun
+        {event.workflow} · not finished, or not received yet rerun
         ✓ success unit {duration_in(run, again)}
     """)
     assert re.search(f'href="{page_of(event)}"\\s+aria-current="page"', run)
@@ -128,7 +128,7 @@ def duration_in(html, row):
 
 
 def test_an_event_that_is_alone_in_its_pipeline_says_so(admin_client, event):
-    assert "knows of no other" in section(read(admin_client, event), "run-title")
+    assert "No other workflow or job of this pipeline" in section(read(admin_client, event), "run-title")
 
 
 def test_a_large_run_is_cut_but_never_the_failed_jobs(admin_client, event):
@@ -160,7 +160,7 @@ def test_names_the_versions_and_which_one_is_shown(admin_client, deliver, workfl
     tables = {re.search("<caption>(.*?)</caption>", table)[1]: table for table in page.split("<table ")[1:]}
     versions = [words(row) for row in re.findall("<tr>.*?</tr>", tables["Versions"], re.DOTALL)[1:]]
     assert [row.split()[-1] for row in versions] == ["here", "replaced"]
-    assert tables["Every delivery, the newest first"].count("<tr id=") == 3
+    assert tables["Deliveries, newest first"].count("<tr id=") == 3
     assert "&quot;canceled&quot;" in section(page, "payload-title")
 
 
@@ -176,7 +176,7 @@ def test_a_payload_of_a_mebibyte_is_shown_within_bounds(admin_client, deliver, w
     document["wide"] = {f"key {number}": "<b>" for number in range(40_000)}
     assert deliver(document).status_code == 201
     page = read(admin_client, WorkflowEvent.objects.get())
-    assert "This payload is too large to be shown here as a whole." in page
+    assert "The tree shows only a part of this payload" in page
     assert len(page) < 4_000_000
     assert "<b>" not in page
 
@@ -199,18 +199,17 @@ def test_hostile_texts_are_harmless(admin_client, deliver, workflow_document):
 @pytest.mark.parametrize(
     ("codenames", "missing"),
     [
-        ([], ["logs.view_delivery", "logs.view_delivery_body"]),
-        (["view_delivery"], ["logs.view_delivery_body"]),
-        (["view_delivery_body"], ["logs.view_delivery"]),
+        ([], ["view deliveries", "view delivery bodies"]),
+        (["view_delivery"], ["view delivery bodies"]),
+        (["view_delivery_body"], ["view deliveries"]),
         (["view_delivery", "view_delivery_body", "replay_delivery"], []),
     ],
 )
 def test_names_the_permissions_that_are_missing(staff_with, event, codenames, missing):
     page = read(staff_with("view_workflowevent", *codenames), event)
-    for permission in ("logs.view_delivery", "logs.view_delivery_body"):
-        told = f"To see this, you need the permission {permission}."
-        assert page.count(told) == (permission in missing)
-    needs_replay = "you need the permission logs.replay_delivery" in page
+    for ability in ("view deliveries", "view delivery bodies"):
+        assert page.count(f"You need permission to {ability}.") == (ability in missing)
+    needs_replay = "You need permission to replay deliveries" in page
     assert needs_replay == ("view_delivery" in codenames and "replay_delivery" not in codenames)
 
 

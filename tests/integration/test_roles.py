@@ -118,12 +118,12 @@ def test_each_group_opens_its_pages(member_of, deliver, workflow_document, name,
     assert [client.get(url).status_code for url in pages] == expected
 
 
-# The admin's log.
+# The audit log.
 
 
 @pytest.fixture
 def entries(admin_user, deliver, workflow_document):
-    """Make so many entries of the admin's log."""
+    """Make so many entries of the audit log."""
     deliver(workflow_document())
     kind, key = ContentType.objects.get_for_model(Delivery), Delivery.objects.get().pk
 

@@ -1,5 +1,6 @@
-"""Deliveries in the admin."""
+"""Deliveries in the admin: the list, the pages and their URLs."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -20,45 +21,37 @@ from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 
 @admin.register(Delivery)
 class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
-    """Shows what arrived, newest first, with its outcome and the reason for it."""
+    """Shows deliveries, newest first, with outcome and reason."""
 
     page_template = "logs/admin/delivery_page.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the addresses of the list and the rows, and before them those of what operators do."""
+        """Return the URLs of the list and the rows, preceded by those of operators' actions."""
         view = self.admin_site.admin_view
         own = [
-            path("replay/", view(self.replay_view), name="logs_delivery_replay"),
-            path("prune/", view(self.prune_view), name="logs_delivery_prune"),
+            path("replay/", view(partial(replay_view, self)), name="logs_delivery_replay"),
+            path("prune/", view(partial(prune_view, self)), name="logs_delivery_prune"),
             path("<int:pk>/body/", view(self.body_view), name="logs_delivery_body"),
         ]
         return own + super().get_urls()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        """Leave the bodies out: only a download reads one."""
+        """Return the deliveries without bodies: only a page or a download loads one."""
         return Delivery.objects.for_lists()
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return all that is known of a delivery."""
+        """Return the context of a delivery's page."""
         return delivery_context(request, row)
 
-    def replay_view(self, request: HttpRequest) -> HttpResponse:
-        """Replay deliveries, after a confirmation."""
-        return replay_view(self, request)
-
-    def prune_view(self, request: HttpRequest) -> HttpResponse:
-        """Apply the rules of retention, after a confirmation."""
-        return prune_view(self, request)
-
     def body_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Hand out a delivery's bytes.
+        """Return a delivery's bytes as a download.
 
         Raises:
-            PermissionDenied: the user may not see them.
+            PermissionDenied: the user may not view bodies.
         """
         if not (request.user.has_perm(VIEW_DELIVERIES) and request.user.has_perm(VIEW_BODIES)):
             raise PermissionDenied
         delivery = self.get_object(request, str(pk))
         if delivery is None:
-            return self.told_as_gone(request, str(pk))
+            return self.redirect_from_missing(request, str(pk))
         return body_response(delivery)

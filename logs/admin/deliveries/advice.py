@@ -1,4 +1,4 @@
-"""What can be done about a delivery's outcome."""
+"""Advice for operators on a delivery's outcome."""
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -7,42 +7,40 @@ from logs.circleci.vocabulary import SIGNATURE_HEADER
 from logs.models import Delivery, Outcome
 
 ADVICE: dict[Outcome, Promise] = {
-    Outcome.EXPIRED: _("To keep events as old as this one, raise EVENT_RETENTION_DAYS or set it to 0."),
+    Outcome.EXPIRED: _("To store events as old as this one, raise EVENT_RETENTION_DAYS or set it to 0."),
     Outcome.UNVERIFIED: _(
-        "Check the secret in CIRCLECI_WEBHOOK_SECRETS against the webhook's secret token in CircleCI, restart, "
-        "then verify again. If CircleCI did not send this, there is nothing to do."
+        "Compare the secret in CIRCLECI_WEBHOOK_SECRETS with the webhook's secret token in CircleCI, restart, then "
+        "replay. If CircleCI did not send this delivery, ignore it."
     ),
     Outcome.MALFORMED: _(
-        "No event can be read from these bytes. If CircleCI sends such bodies regularly, update webhooklog, "
-        "then verify again."
+        "These bytes contain no event. If CircleCI sends such bodies regularly, update webhooklog, then replay."
     ),
     Outcome.FORBIDDEN: _(
-        'If this webhook may speak for that project, add the project to its "projects" in CIRCLECI_WEBHOOK_SECRETS, '
-        "restart, then verify again."
+        'If this webhook may report that project, add the project to its "projects" in CIRCLECI_WEBHOOK_SECRETS, '
+        "restart, then replay."
     ),
     Outcome.REJECTED: _(
-        "Its body was not read, so it cannot be verified again. Correct what the reason names, then run the workflow "
-        "again in CircleCI."
+        "The body was not read, so the delivery cannot be replayed. Fix the cause, then rerun the workflow in CircleCI."
     ),
 }
 CUT_ADVICE = _(
-    "Only the beginning of its body is kept, so it cannot be verified again. Correct the cause, then run the workflow "
-    "again in CircleCI."
+    "Only the start of the body is stored, so the delivery cannot be replayed. Fix the cause, then rerun the workflow "
+    "in CircleCI."
 )
 UNSIGNED_ADVICE = _(
-    "It has no signature: give the webhook a secret token in CircleCI, the one in CIRCLECI_WEBHOOK_SECRETS. "
-    "If CircleCI did not send this, there is nothing to do."
+    "The delivery has no signature. In CircleCI, set the webhook's secret token to the secret in "
+    "CIRCLECI_WEBHOOK_SECRETS. If CircleCI did not send this delivery, ignore it."
 )
 
 
-def advice_for(delivery: Delivery, *, cut: bool) -> Promise | None:
-    """Return what can be done about a delivery's outcome; None where nothing has to be.
+def advice_for(delivery: Delivery, *, is_cut: bool) -> Promise | None:
+    """Return the advice for a delivery's outcome; None if there is nothing to do.
 
     Args:
-        delivery: any.
-        cut: whether only a part of its body is kept.
+        delivery: the delivery.
+        is_cut: whether only a part of its body is stored.
     """
     outcome = Outcome(delivery.outcome)
     if outcome is Outcome.UNVERIFIED and SIGNATURE_HEADER not in delivery.headers:
         return UNSIGNED_ADVICE
-    return CUT_ADVICE if cut and outcome is Outcome.UNVERIFIED else ADVICE.get(outcome)
+    return CUT_ADVICE if is_cut and outcome is Outcome.UNVERIFIED else ADVICE.get(outcome)

@@ -1,4 +1,4 @@
-"""The list of deliveries."""
+"""The list of deliveries in the admin."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class DeliveryListAdmin(ListAdmin):
         return Delivery.objects.for_lists()
 
     def context(self, query: QueryDict) -> dict[str, Any]:
-        """Return the filters, and what they may be set to."""
+        """Return the filters and their choices."""
         return {
             "groups": [
                 (_("Outcome"), chips(query, "outcome", _outcomes())),

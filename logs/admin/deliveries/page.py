@@ -1,4 +1,4 @@
-"""What the page of a delivery shows, within what its reader may see."""
+"""The context of a delivery's page, limited to what the user may view."""
 
 from typing import Any
 
@@ -17,18 +17,17 @@ def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]
     """Return the context of a delivery's page."""
     may_see_bodies = request.user.has_perm(VIEW_BODIES)
     body = show_body(bytes(delivery.body)) if may_see_bodies else None
-    cut = may_see_bodies and not delivery.is_whole
+    is_cut = may_see_bodies and not delivery.is_whole
     attempts = list(delivery.attempts.order_by("-pk")[: SHOWN_ATTEMPTS + 1])
     return {
         "delivery": delivery,
-        "advice": advice_for(delivery, cut=cut),
-        "is_cut": cut,
-        "is_usable": not cut and delivery.outcome != Outcome.REJECTED,
+        "advice": advice_for(delivery, is_cut=is_cut),
+        "is_cut": is_cut,
+        "is_usable": not is_cut and delivery.outcome != Outcome.REJECTED,
         "attempts": attempts[:SHOWN_ATTEMPTS],
         "has_more_attempts": len(attempts) > SHOWN_ATTEMPTS,
         "body": body,
         "curl": curl_for(request, delivery) if body else "",
-        "missing_permissions": {} if may_see_bodies else {"bodies": VIEW_BODIES},
+        "may_see_bodies": may_see_bodies,
         "may_replay": request.user.has_perm(REPLAY),
-        "replay_permission": REPLAY,
     }

@@ -1,4 +1,4 @@
-"""Prune in the admin: first what is beyond the rules of retention, then, with a reason, its removal."""
+"""Retention in the admin: a preview, then the deletion once the operator has given a reason."""
 
 import time
 from collections import Counter
@@ -27,7 +27,7 @@ MAX_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What is beyond a rule now."""
+    """The rows that a rule would delete now."""
 
     rule: Rule
     count: int  # At most MAX_COUNTED + 1.
@@ -36,19 +36,19 @@ class Forecast:
 
     @property
     def is_more_than_counted(self) -> bool:
-        """Whether there are more than anybody waits for to be counted."""
+        """Whether there are more than MAX_COUNTED."""
         return self.count > MAX_COUNTED
 
 
 def forecast(rule: Rule) -> Forecast:
-    """Return how much is beyond a rule, without counting more than MAX_COUNTED rows."""
-    moments = rule.rows.values_list("received_at", flat=True)
-    count = moments[: MAX_COUNTED + 1].count()
-    return Forecast(rule=rule, count=count, oldest=moments.first(), newest=moments.last())
+    """Return what a rule would delete, without counting more than MAX_COUNTED rows."""
+    times = rule.rows.values_list("received_at", flat=True)
+    count = times[: MAX_COUNTED + 1].count()
+    return Forecast(rule=rule, count=count, oldest=times.first(), newest=times.last())
 
 
 def prune_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) -> HttpResponse:
-    """Show what is beyond the rules of retention; after the confirmation, delete it for a few seconds.
+    """Preview what retention would delete, or delete for a few seconds once it is confirmed.
 
     Raises:
         PermissionDenied: the user may not prune.
@@ -62,7 +62,7 @@ def prune_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) 
     forecasts = [forecast(rule) for rule in rules()]
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": _("Apply retention now"),
+        "title": _("Apply retention"),
         "form": form,
         "forecasts": forecasts,
         "max_counted": MAX_COUNTED,
@@ -76,18 +76,18 @@ def _prune(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest, reas
     deleted = Counter[str]()
     try:
         _delete(deleted)
-    finally:  # What was deleted stays deleted, also when the database has gone away meanwhile.
-        _note(request.user.pk, deleted, reason)
-    told = _("Deleted: %(account)s.") % {"account": _account(deleted)}
+    finally:  # The batches before a database failure stay deleted and must be recorded.
+        _record(request.user.pk, deleted, reason)
+    message = _("Deleted: %(account)s.") % {"account": _account(deleted)}
     if any(rule.rows.exists() for rule in rules()):
-        told += " " + _("There is more: press again, or run manage.py prune.")
-        model_admin.message_user(request, told, messages.WARNING)
+        message += " " + _("More remain: delete again, or run manage.py prune.")
+        model_admin.message_user(request, message, messages.WARNING)
     else:
-        model_admin.message_user(request, told, messages.SUCCESS)
+        model_admin.message_user(request, message, messages.SUCCESS)
 
 
 def _delete(deleted: Counter[str]) -> None:
-    """Delete what is beyond the rules, for MAX_SECONDS and a batch at most, and count it by the rules' settings."""
+    """Delete by the rules for about MAX_SECONDS, and count the deleted rows per setting."""
     deadline = time.monotonic() + MAX_SECONDS
     for rule in rules():
         for count in delete_in_batches(rule.rows, size=BATCH_SIZE):
@@ -96,8 +96,8 @@ def _delete(deleted: Counter[str]) -> None:
                 return
 
 
-def _note(user_key: Any, deleted: Counter[str], reason: str) -> None:
-    """Leave an entry in the admin's log; retention is no row, so the entry leads nowhere."""
+def _record(user_key: Any, deleted: Counter[str], reason: str) -> None:
+    """Write an audit entry; it links to nothing, because retention is not a row."""
     LogEntry.objects.create(
         user_id=user_key,
         content_type=ContentType.objects.get_for_model(Delivery),

@@ -1,4 +1,4 @@
-"""The reason that an operator gives for what they are about to do."""
+"""The form that asks an operator for a reason."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -7,11 +7,11 @@ MAX_REASON_LENGTH = 500
 
 
 class ReasonForm(forms.Form):
-    """Asks why."""
+    """The reason for a replay or a deletion."""
 
     reason = forms.CharField(
         label=_("Reason"),
-        help_text=_("Others read it in the admin's log, with your name."),
+        help_text=_("Recorded in the audit log with your name."),
         max_length=MAX_REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
     )

@@ -1,4 +1,4 @@
-"""Replay in the admin: first what would happen, then, with a reason, that it does."""
+"""Replay in the admin: a preview, then the replay once the operator has given a reason."""
 
 import re
 from collections import Counter
@@ -17,46 +17,46 @@ from logs.ingest.replay import Replay, replay
 from logs.models import Delivery
 from logs.permissions import REPLAY, VIEW_DELIVERIES
 
-MAX_AT_ONCE = 25  # Each is a transaction of its own, also to show what would happen, and deliveries arrive meanwhile.
+MAX_AT_ONCE = 25  # Each is a transaction, even in the preview, and delays deliveries that arrive meanwhile.
 
 _KEY = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(slots=True, kw_only=True)
 class Outcomes:
-    """What replaying several deliveries has done, or would do."""
+    """The results of replaying several deliveries, or of the preview."""
 
     replays: list[Replay] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)  # The keys of those that retention has removed.
+    gone: list[int] = field(default_factory=list)  # The keys of deliveries that retention has removed.
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        """How many deliveries go from which outcome to which."""
+        """The number of deliveries per change of outcome."""
         return sorted(Counter(change_of(each) for each in self.replays).items())
 
     @property
-    def tells_twice(self) -> bool:
-        """Whether several of them tell of one event."""
+    def has_shared_event(self) -> bool:
+        """Whether several of the deliveries report the same event."""
         events = [each.verdict.event_id for each in self.replays if each.verdict.event_id]
         return len(events) > len(set(events))
 
 
 def change_of(result: Replay) -> str:
-    """Return a change of outcome in words."""
+    """Return a change of outcome as text."""
     return f"{result.before} → {result.verdict.outcome}"
 
 
 def replay_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) -> HttpResponse:
-    """Show what replaying the chosen deliveries would do; after the confirmation, replay them.
+    """Preview the replay of the selected deliveries, or replay them once it is confirmed.
 
     Raises:
         PermissionDenied: the user may not replay.
     """
     if not (request.user.has_perm(VIEW_DELIVERIES) and request.user.has_perm(REPLAY)):
         raise PermissionDenied
-    keys = _chosen_keys(request)
-    if refusal := _refusal(keys):
-        model_admin.message_user(request, refusal, messages.ERROR)
+    keys = _selected_keys(request)
+    if problem := _problem_with(keys):
+        model_admin.message_user(request, problem, messages.ERROR)
         return HttpResponseRedirect(_page_after([]))
     form = ReasonForm(request.POST if "confirm" in request.POST else None)
     if request.method == "POST" and form.is_valid():
@@ -64,19 +64,18 @@ def replay_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest)
     return _ask(model_admin, request, keys, form)
 
 
-def _chosen_keys(request: HttpRequest) -> list[int]:
-    """Return the primary keys that a list, a page or the confirmation sends, the oldest delivery's first."""
+def _selected_keys(request: HttpRequest) -> list[int]:
+    """Return the primary keys that a list, a page or the confirmation sends, oldest delivery first."""
     texts = request.POST.getlist("_selected_action")
     texts += request.POST.get("ids", request.GET.get("ids", "")).split(",")
     return sorted({int(text) for text in texts if _KEY.fullmatch(text)})
 
 
-def _refusal(keys: list[int]) -> str:
+def _problem_with(keys: list[int]) -> str:
     if not keys:
-        return _("No delivery was chosen.")
+        return _("No delivery selected.")
     if len(keys) > MAX_AT_ONCE:
-        told = _("At most %(most)d deliveries are replayed here at once; for more, run: manage.py replay_deliveries")
-        return told % {"most": MAX_AT_ONCE}
+        return _("Select at most %(most)d deliveries, or run manage.py replay_deliveries.") % {"most": MAX_AT_ONCE}
     return ""
 
 
@@ -94,7 +93,7 @@ def _ask(
         _replay_into(outcomes, key, actor=request.user.get_username(), dry_run=True)
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": _("Verify again and log"),
+        "title": _("Replay deliveries"),
         "form": form,
         "outcomes": outcomes,
         "ids": ",".join(str(each.delivery.pk) for each in outcomes.replays),
@@ -110,12 +109,12 @@ def _perform(
     for key in keys:
         result = _replay_into(outcomes, key, actor=request.user.get_username())
         if result:
-            model_admin.log_change(request, result.delivery, _noted(result, reason))
-    _tell(model_admin, request, outcomes)
+            model_admin.log_change(request, result.delivery, _audit_message(result, reason))
+    _report(model_admin, request, outcomes)
     return HttpResponseRedirect(_page_after([each.delivery.pk for each in outcomes.replays]))
 
 
-def _noted(result: Replay, reason: str) -> str:
+def _audit_message(result: Replay, reason: str) -> str:
     return _("Replayed: %(change)s. Reason: %(reason)s") % {"change": change_of(result), "reason": reason}
 
 
@@ -129,19 +128,19 @@ def _replay_into(outcomes: Outcomes, key: int, *, actor: str, dry_run: bool = Fa
     return result
 
 
-def _tell(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest, outcomes: Outcomes) -> None:
+def _report(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest, outcomes: Outcomes) -> None:
     count = len(outcomes.replays)
     if count:
-        told = ngettext(
+        message = ngettext(
             "Replayed %(count)d delivery: %(changes)s.", "Replayed %(count)d deliveries: %(changes)s.", count
         )
         changes = ", ".join(f"{number} × {change}" for change, number in outcomes.counts)
         level = messages.SUCCESS if any(each.mended for each in outcomes.replays) else messages.WARNING
-        model_admin.message_user(request, told % {"count": count, "changes": changes}, level)
+        model_admin.message_user(request, message % {"count": count, "changes": changes}, level)
     if gone := len(outcomes.gone):
-        told = ngettext(
-            "%(count)d delivery is gone: retention has removed it.",
-            "%(count)d deliveries are gone: retention has removed them.",
+        message = ngettext(
+            "Retention has removed %(count)d of the deliveries.",
+            "Retention has removed %(count)d of the deliveries.",
             gone,
         )
-        model_admin.message_user(request, told % {"count": gone}, messages.WARNING)
+        model_admin.message_user(request, message % {"count": gone}, messages.WARNING)

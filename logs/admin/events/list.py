@@ -1,4 +1,4 @@
-"""The list of events."""
+"""The list of events in the admin."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ class EventListAdmin(ListAdmin):
         return WorkflowEvent.objects.only(*SHOWN_COLUMNS)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Lead from what the search box holds to what it means, and show the list."""
+        """Redirect a search to the event or the filters that it means, or show the list."""
         self._require_permission(request)
         if text := request.GET.get("search", "").replace("\x00", "").strip():
             if event := event_named(text):
@@ -48,7 +48,7 @@ class EventListAdmin(ListAdmin):
         return super().changelist_view(request, extra_context)
 
     def context(self, query: QueryDict) -> dict[str, Any]:
-        """Return the filters, and what they may be set to."""
+        """Return the filters and their choices."""
         searched = next((name for name in SEARCHED if name in query), "q")
         return {
             "groups": [

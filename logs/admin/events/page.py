@@ -1,4 +1,4 @@
-"""What the page of an event shows, within what its reader may see."""
+"""The context of an event's page, limited to what the user may view."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SHOWN_DELIVERIES = 50
 
 
 def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
-    """Return the context of an event's page; the number of queries does not depend on how much there is to show."""
+    """Return the context of an event's page; the number of queries is fixed."""
     may = request.user.has_perm
     may_see_deliveries, may_see_bodies = may(VIEW_DELIVERIES), may(VIEW_BODIES)
     versions, has_more_versions = _versions(event)
@@ -31,9 +31,9 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
         "shown": shown,
         "body": body,
         "curl": curl_for(request, shown) if shown and body else "",
-        "missing_permissions": _missing(may_see_deliveries=may_see_deliveries, may_see_bodies=may_see_bodies),
-        "may_replay": may_see_deliveries and may(REPLAY),
-        "replay_permission": REPLAY,
+        "may_see_deliveries": may_see_deliveries,
+        "may_see_bodies": may_see_bodies,
+        "may_replay": may(REPLAY),
         "versions": versions,
         "has_more_versions": has_more_versions,
         **_run(event),
@@ -52,18 +52,8 @@ def _run(event: WorkflowEvent) -> dict[str, Any]:
     }
 
 
-def _missing(*, may_see_deliveries: bool, may_see_bodies: bool) -> dict[str, str]:
-    """Return, for each part of the page that stays closed, the permission that would open it."""
-    missing = {}
-    if not may_see_deliveries:
-        missing["deliveries"] = VIEW_DELIVERIES
-    if not may_see_bodies:
-        missing["bodies"] = VIEW_BODIES
-    return missing
-
-
 def _versions(event: WorkflowEvent) -> tuple[list[Delivery], bool]:
-    """Return the newest deliveries that brought versions of an event, the shown one first, and whether it had more."""
+    """Return the newest deliveries with versions of an event, the shown one first, and whether there are more."""
     bringing = _bodiless(event).filter(outcome__in=BRINGING_VERSIONS)
     return _first(bringing.order_by("-judged_at", "-pk"))
 

@@ -1,4 +1,4 @@
-// What a list does beyond links and a form: shows what arrives, is driven by keys, suggests values, chooses all.
+// Adds live updates, keys, suggestions and "select all" to a list.
 "use strict";
 
 (() => {
@@ -7,7 +7,7 @@
   const POLL_MILLISECONDS = 5000;
   const MAX_ROWS = 500;
 
-  // A switch that this browser remembers.
+  // A switch whose state the browser stores.
   function remembered(id) {
     const box = document.getElementById(id);
     if (!box) return () => false;
@@ -16,7 +16,7 @@
     return () => box.checked;
   }
 
-  // --- What has arrived since. ---
+  // --- Live updates. ---
 
   const isLive = remembered("live-switch");
   const news = document.getElementById("live-news");
@@ -34,7 +34,7 @@
   const linkOf = (row) => row.querySelector("a.row-link").getAttribute("href");
   const arrivalOf = (row) => row.querySelector("time").dateTime;
 
-  // Put a row where it belongs, unless it stands there already: the rows of the last minute come with each answer.
+  // Insert a row, or replace its older version: each answer repeats the rows of the last minute.
   function put(row, same) {
     if (same?.dataset.version === row.dataset.version) return;
     row.classList.add("new");
@@ -57,17 +57,17 @@
     [...template.content.children].reverse().forEach((row) => put(row, shown.get(linkOf(row))));
     rows.dispatchEvent(new CustomEvent("webhooklog:rows", {bubbles: true}));
     document.getElementById("no-rows")?.remove();
-    document.getElementById("verify-chosen")?.removeAttribute("disabled");
+    document.getElementById("replay-selected")?.removeAttribute("disabled");
   }
 
-  // A long list becomes slow. It begins anew, with a right "Next", unless somebody reads or chooses further down.
+  // A long list becomes slow. Reload it, which also corrects "Next", unless the user has scrolled or selected rows.
   function shorten() {
     const isInUse = scrollY > 0 || rows.contains(document.activeElement) || rows.querySelector(":checked");
     if (rows.children.length > MAX_ROWS && !isInUse) location.reload();
   }
 
-  // Only what has changed, or screen readers would read it out again.
-  function tell(text) {
+  // Set the text only if it differs, or screen readers would repeat it.
+  function announce(text) {
     if (news.textContent !== text) news.textContent = text;
   }
 
@@ -75,10 +75,10 @@
     if (isLive() && !document.hidden) {
       try {
         show(await fetchNewer());
-        tell(arrived ? `+${arrived}` : "");
+        announce(arrived ? `+${arrived}` : "");
         shorten();
       } catch {
-        tell(page.dataset.awayText);
+        announce(page.dataset.awayText);
       }
     }
     setTimeout(poll, POLL_MILLISECONDS);
@@ -86,7 +86,7 @@
 
   if ("live" in page.dataset) setTimeout(poll, POLL_MILLISECONDS);
 
-  // --- Keys. They can be switched off, for those whose software types them (WCAG 2.1.4). ---
+  // --- Keys. Users whose speech software types them can turn them off (WCAG 2.1.4). ---
 
   const hasKeys = remembered("keys-switch");
 
@@ -121,8 +121,8 @@
   async function suggest(input) {
     const start = input.value;
     const query = new URLSearchParams({column: input.name, start});
-    const values = await fetchValues(query).catch(() => []); // Without suggestions, the field works all the same.
-    // Answers overtake each other.
+    const values = await fetchValues(query).catch(() => []); // The field works without suggestions.
+    // Answers can arrive out of order.
     if (input.value !== start) return;
     input.list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), {value})));
   }
@@ -135,9 +135,9 @@
     input.addEventListener("input", () => suggest(input));
   });
 
-  // --- Choosing all. ---
+  // --- Select all. ---
 
-  document.getElementById("choose-all")?.addEventListener("change", (event) => {
+  document.getElementById("select-all")?.addEventListener("change", (event) => {
     rows.querySelectorAll("input[name=_selected_action]").forEach((box) => { box.checked = event.target.checked; });
   });
 })();

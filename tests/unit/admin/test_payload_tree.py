@@ -91,7 +91,7 @@ def test_a_large_payload_is_folded_but_for_its_first_level():
 def test_a_wide_object_hides_neither_its_rest_nor_what_follows():
     tree = render_tree({"wide": dict.fromkeys(map(str, range(MAX_CHILDREN + 7)), 0), "after": "here"})
     assert not tree.is_whole
-    assert "… 7 more are not shown" in tree.html
+    assert "… 7 more not shown" in tree.html
     assert "&quot;here&quot;" in tree.html
 
 

@@ -121,7 +121,7 @@ def test_says_100_percent_of_nothing_but_all(share, text):
 
 
 def test_writes_an_hour_so_that_a_link_means_the_same_later():
-    assert figures.hour_in_address(at(4, 15)) == "2026-05-04T15:00Z"
+    assert figures.hour_in_url(at(4, 15)) == "2026-05-04T15:00Z"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_writes_an_hour_so_that_a_link_means_the_same_later():
         (-0.5, "bad", ("change-good", "▼", "down by", "50\u00a0%")),
         (12.0, "good", ("change-good", "▲", "up by", "1,200\u00a0%")),
         (0.5, "", ("change-none", "▲", "up by", "50\u00a0%")),
-        (0.001, "bad", ("= as before",)),
+        (0.001, "bad", ("= unchanged",)),
     ],
 )
 def test_tells_growth_by_a_sign_and_a_word_beside_its_colour(share, rising, shown):
