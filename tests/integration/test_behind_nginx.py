@@ -96,7 +96,7 @@ def test_a_browser_can_sign_in_and_out(site):
 
     inside = post(page.url, page.read().decode(), username="admin", password=PASSWORD)
     assert inside.url == f"{site.url}/admin/"
-    assert "Logged out" in post(f"{site.url}/admin/logout/", inside.read().decode()).read().decode()
+    assert "Signed out" in post(f"{site.url}/admin/logout/", inside.read().decode()).read().decode()
 
 
 @pytest.mark.parametrize("form", exports.FORMATS)

@@ -20,7 +20,7 @@ from django.utils import timezone
 from logs.circleci import samples
 from logs.management.commands import listen as listen_module
 from logs.management.workbench import sources
-from logs.management.workbench.sending import Answer, Failure, Sender
+from logs.management.workbench.sending import Answer, Failure, WebhookClient
 from tests.load.wire import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -202,7 +202,7 @@ def test_what_crashes_its_receiver_is_sent_three_times_however_long_that_is_away
     def send(self, message):
         return Answer(http_status=None, failure=left.pop(0), outcome="", reason="gone", milliseconds=1)
 
-    monkeypatch.setattr(Sender, "send", send)
+    monkeypatch.setattr(WebhookClient, "send", send)
     out, told = listen("http://127.0.0.1:1/", ("is not sent again", b"q"))
     assert left == []
     assert "gone; retrying\n" in told
