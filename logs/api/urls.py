@@ -4,16 +4,10 @@ from django.urls import re_path
 
 from logs.api.receiving import ReceiveWebhookView
 from logs.api.schema.views import DocsView, SchemaView
-from logs.api.views import (
-    DeliveryBodyView,
-    DeliveryDetailView,
-    DeliveryListView,
-    DeliveryReplayView,
-    DeliveryStreamView,
-    EventDetailView,
-    EventListView,
-    HomeView,
-)
+from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
+from logs.api.views.events import EventDetailView, EventListView
+from logs.api.views.home import HomeView
+from logs.api.views.stream import DeliveryStreamView
 
 app_name = "logs"
 

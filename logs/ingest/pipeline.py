@@ -13,28 +13,11 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from logs import conf
+from logs import conf, exceptions
 from logs.circleci import signature
 from logs.circleci.payload import Event, read_event
 from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
-from logs.exceptions import (
-    BodyTooLarge,
-    BodyUnreadable,
-    ContentTypeRefused,
-    EncodingRefused,
-    PayloadMalformed,
-    ProjectRefused,
-    SignatureRefused,
-    WebhookLogError,
-)
-from logs.ingest.identity import (
-    Relation,
-    id_of_its_own,
-    is_newer_version,
-    is_same_version,
-    relate,
-    require_own_project_id,
-)
+from logs.ingest import identity
 from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.models import Delivery, Outcome, WorkflowEvent
@@ -45,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 # The outcome of a delivery that was refused with this exception.
 # fmt: off
-OUTCOMES: dict[type[WebhookLogError], Outcome] = {
-    SignatureRefused:   Outcome.UNVERIFIED,
-    PayloadMalformed:   Outcome.MALFORMED,
-    ProjectRefused:     Outcome.FORBIDDEN,
-    ContentTypeRefused: Outcome.REJECTED,
-    EncodingRefused:    Outcome.REJECTED,
-    BodyTooLarge:       Outcome.REJECTED,
-    BodyUnreadable:     Outcome.REJECTED,
+OUTCOMES: dict[type[exceptions.WebhookLogError], Outcome] = {
+    exceptions.SignatureRefused:   Outcome.UNVERIFIED,
+    exceptions.PayloadMalformed:   Outcome.MALFORMED,
+    exceptions.ProjectRefused:     Outcome.FORBIDDEN,
+    exceptions.ContentTypeRefused: Outcome.REJECTED,
+    exceptions.EncodingRefused:    Outcome.REJECTED,
+    exceptions.BodyTooLarge:       Outcome.REJECTED,
+    exceptions.BodyUnreadable:     Outcome.REJECTED,
 }
 # fmt: on
 
@@ -70,9 +53,9 @@ def authenticate(arrival: Arrival) -> Sender:
     secrets = [webhook.secrets[position] for webhook, position in keys]
     try:
         webhook, position = keys[signature.verify(arrival.body, arrival.headers.get(SIGNATURE_HEADER), secrets)]
-    except SignatureRefused as error:
+    except exceptions.SignatureRefused as error:
         owner = f"of webhook {candidates[0].name}" if arrival.webhook_slug else "of all webhooks"
-        raise SignatureRefused(f"{error} (secrets {owner} tried: {len(secrets)})") from error
+        raise exceptions.SignatureRefused(f"{error} (secrets {owner} tried: {len(secrets)})") from error
     return Sender(webhook=webhook, secret_fingerprint=conf.fingerprint(webhook.secrets[position]))
 
 
@@ -82,7 +65,7 @@ def _candidates(slug: str) -> list[conf.Webhook]:
     else:
         candidates = [webhook for webhook in conf.webhooks() if webhook.is_signed]
     if not candidates:
-        raise SignatureRefused("no webhook is configured for this URL; see CIRCLECI_WEBHOOK_SECRETS")
+        raise exceptions.SignatureRefused("no webhook is configured for this URL; see CIRCLECI_WEBHOOK_SECRETS")
     return candidates
 
 
@@ -106,7 +89,7 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
             with durable_transaction():
                 verdict = log_event(event, arrival, sender)
                 _store(arrival, verdict)
-    except (PayloadMalformed, ProjectRefused) as error:
+    except (exceptions.PayloadMalformed, exceptions.ProjectRefused) as error:
         keep_refused(arrival, error, sender)
         raise
     return verdict
@@ -121,7 +104,9 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
     """
     event = read_event(arrival.body)
     if event.event_type != EventType.PING and not sender.webhook.may_speak_for(event.project_slug):
-        raise ProjectRefused(f"webhook {sender.webhook.name} may not send events of the project {event.project_slug!r}")
+        raise exceptions.ProjectRefused(
+            f"webhook {sender.webhook.name} may not send events of the project {event.project_slug!r}"
+        )
     return event
 
 
@@ -153,7 +138,7 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, reread: bool = 
     verdict = _verdict_without_row(event, sender)
     if verdict:
         return verdict
-    require_own_project_id(event, sender)
+    identity.require_own_project_id(event, sender)
     outcome, reason, row = _log_version(event, arrival, sender, reread=reread)
     return Verdict(
         outcome=outcome,
@@ -196,15 +181,15 @@ def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool
         if insert_event(row):
             return Outcome.LOGGED, "", row
         return _log_version(event, arrival, sender, reread=reread)  # Another transaction has just inserted it.
-    relation = relate(event, known, sender)
-    if relation is Relation.UNRELATED:
-        renamed = replace(event, event_id=id_of_its_own(event))
+    relation = identity.relate(event, known, sender)
+    if relation is identity.Relation.UNRELATED:
+        renamed = replace(event, event_id=identity.id_of_its_own(event))
         outcome, reason, row = _log_version(renamed, arrival, sender, reread=reread)
         return outcome, reason or f"logged under an id of its own: {known.project_slug!r} has this one", row
-    is_same = is_same_version(row, known)
-    if relation is Relation.CLAIM:
+    is_same = identity.is_same_version(row, known)
+    if relation is identity.Relation.CLAIM:
         reason = f"replaces an event of {known.project_slug!r}, whose webhook may not send this project's events"
-    elif not is_same and is_newer_version(row, known):
+    elif not is_same and identity.is_newer_version(row, known):
         reason = "a newer version of a known event"
     elif is_same and reread:
         reason = "the same version, read again"
@@ -215,7 +200,7 @@ def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool
     return Outcome.UPDATED, reason, row
 
 
-def keep_refused(arrival: Arrival, error: WebhookLogError, sender: Sender | None = None) -> None:
+def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Sender | None = None) -> None:
     """Store a refused arrival for the operator, within bounds.
 
     Unsigned arrivals are limited per IP address and minute, and their bodies are cut. The number of stored refused

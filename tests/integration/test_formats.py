@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
-from logs.api.views import EventListView
+from logs.api.views.events import EventListView
 from logs.models import Delivery, WorkflowEvent
 
 pytestmark = pytest.mark.django_db

@@ -11,15 +11,6 @@ from logs.api.schema.examples import PING, SECRET, SIGNED_BODY
 from logs.api.schema.payload import WEBHOOK
 from logs.circleci.signature import sign
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
-from logs.exceptions import (
-    BodyTooLarge,
-    BodyUnreadable,
-    ContentTypeRefused,
-    EncodingRefused,
-    PayloadMalformed,
-    ProjectRefused,
-    SignatureRefused,
-)
 from logs.permissions import VIEW_BODIES
 from logs.reading.cursors import INVALID_CURSOR
 
@@ -161,13 +152,13 @@ EXPORTING = [
         status=426,
         name="UpgradeRequired",
         meaning="A CSV or JSON lines export without `limit` over HTTP/1.0, where a truncated export looks complete.",
-        examples={HTTPVersionTooOld.default_code: HTTPVersionTooOld.default_detail},
+        examples={"http_version_too_old": HTTPVersionTooOld.default_detail},
     ),
     ErrorAnswer(
         status=501,
         name="NotImplemented",
         meaning="A CSV or JSON lines export without `limit` on a server that ends a truncated one like a complete one.",
-        examples={ServerEndsBrokenStreams.default_code: ServerEndsBrokenStreams.default_detail},
+        examples={"server_ends_broken_streams": ServerEndsBrokenStreams.default_detail},
     ),
 ]
 RECEIVING = [
@@ -176,36 +167,36 @@ RECEIVING = [
         name="Malformed",
         meaning="The body is incomplete, or is authentic but not an object with a valid `id` and `type`; it is stored.",
         examples={
-            PayloadMalformed.code: '"id" must be a non-empty string',
-            BodyUnreadable.code: "the body is incomplete: 512 of 2048 bytes arrived",
+            "malformed": '"id" must be a non-empty string',
+            "body_unreadable": "the body is incomplete: 512 of 2048 bytes arrived",
         },
     ),
     ErrorAnswer(
         status=401,
         name="Unverified",
         meaning="No signature proves that CircleCI sent it; it is stored, within limits, and can be replayed.",
-        examples={SignatureRefused.code: "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"},
+        examples={"unverified": "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"},
         headers=["WWW-Authenticate"],
     ),
     ErrorAnswer(
         status=403,
         name="ForeignProject",
         meaning="The webhook is bound to other projects; the delivery is stored.",
-        examples={ProjectRefused.code: "webhook payments may not send events of the project 'github/acme/orchard'"},
+        examples={"forbidden_project": "webhook payments may not send events of the project 'github/acme/orchard'"},
     ),
     ErrorAnswer(
         status=413,
         name="TooLarge",
         meaning="The body is longer than `MAX_BODY_BYTES`.",
-        examples={BodyTooLarge.code: "the body is longer than 1048576 bytes; see MAX_BODY_BYTES"},
+        examples={"body_too_large": "the body is longer than 1048576 bytes; see MAX_BODY_BYTES"},
     ),
     ErrorAnswer(
         status=415,
         name="UnsupportedContentType",
         meaning="The body is not JSON, or is compressed; in the second case the answer has `Accept-Encoding`.",
         examples={
-            ContentTypeRefused.code: "the content type is not application/json",
-            EncodingRefused.code: "the content encoding is 'gzip': send the body uncompressed",
+            "unsupported_media_type": "the content type is not application/json",
+            "unsupported_content_encoding": "the content encoding is 'gzip': send the body uncompressed",
         },
     ),
     UNAVAILABLE,

@@ -8,7 +8,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import DELIVERY, EVENT
-from logs.api.views import DeliveryStreamView, stream
+from logs.api.views import stream
 from logs.models import Outcome
 from logs.reading import fields
 from logs.reading.pages import MAX_PRIMARY_KEY
@@ -117,7 +117,7 @@ def of_view(path: str, view: Any) -> list[Parameter]:
     """Return all parameters of a view at a path."""
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
-    own = STREAM if isinstance(view, DeliveryStreamView) else {}
+    own = STREAM if isinstance(view, stream.DeliveryStreamView) else {}
     return in_path + [{"in": "query", "name": name, **(own.get(name) or _in_query(name, view))} for name in names]
 
 

@@ -15,17 +15,7 @@ from logs.management.arguments import http_url, positive_integer, positive_numbe
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, given_filters, selected_events
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C, with_progress
-from logs.management.workbench import resending
-from logs.management.workbench.sending import (
-    MAX_SHOWN_SINGLY,
-    Answer,
-    WebhookClient,
-    line,
-    local_url,
-    paced,
-    reasons,
-    summary,
-)
+from logs.management.workbench import resending, sending
 from logs.models import Delivery, Outcome
 
 # fmt: off
@@ -129,7 +119,7 @@ class Command(CommandWithExamples):
         self.stdout.write("Nothing was sent or written: this was a dry run.")
 
     def _save(self, selected: list[int], options: dict[str, Any]) -> None:
-        directory, url = options["save"], options["to"] or local_url()
+        directory, url = options["save"], options["to"] or sending.local_url()
         skipped = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -143,10 +133,10 @@ class Command(CommandWithExamples):
         _require_success([], skipped, len(selected))
 
     def _send(self, selected: list[int], options: dict[str, Any]) -> None:
-        sender = WebhookClient(options["to"], allow_public=options["allow_public"])
-        answers, skipped = list[Answer](), 0
-        is_listed = len(selected) <= MAX_SHOWN_SINGLY or options["verbosity"] > 1
-        ids = with_progress(paced(selected, options["rate"]), None if is_listed else len(selected), "sending")
+        sender = sending.WebhookClient(options["to"], allow_public=options["allow_public"])
+        answers, skipped = list[sending.Answer](), 0
+        is_listed = len(selected) <= sending.MAX_SHOWN_SINGLY or options["verbosity"] > 1
+        ids = with_progress(sending.paced(selected, options["rate"]), None if is_listed else len(selected), "sending")
         started, is_stopped = time.monotonic(), False
         try:
             for delivery in resending.whole_deliveries(ids):
@@ -156,11 +146,11 @@ class Command(CommandWithExamples):
                 message = resending.message(delivery.pk, bytes(delivery.body), delivery.headers)
                 answers.append(sender.send(message))
                 if is_listed:
-                    self.stdout.write(line(message, answers[-1]))
+                    self.stdout.write(sending.line(message, answers[-1]))
         except KeyboardInterrupt:
             is_stopped = True
         if answers:
-            self.stdout.write("\n".join(summary(answers, time.monotonic() - started)))
+            self.stdout.write("\n".join(sending.summary(answers, time.monotonic() - started)))
         if is_stopped:
             self.stdout.write(f"Stopped; not sent: {len(selected) - skipped - len(answers)}.")
             raise SystemExit(EXIT_CODE_OF_CTRL_C)
@@ -192,9 +182,9 @@ def _lookups(options: dict[str, Any]) -> dict[str, Any]:
     return {lookup: options[name] for name, lookup in LOOKUPS.items() if options[name] not in (None, [])}
 
 
-def _require_success(answers: list[Answer], skipped: int, selected: int) -> None:
+def _require_success(answers: list[sending.Answer], skipped: int, selected: int) -> None:
     failures = [f"{skipped} x {UNAVAILABLE}"] if skipped else []
-    if failures := failures + reasons(answers):
+    if failures := failures + sending.reasons(answers):
         failed = skipped + sum(not answer.accepted for answer in answers)
         raise CommandError(f"{failed} of {selected} deliveries failed: {'; '.join(failures)}")
 

@@ -16,19 +16,7 @@ from logs.circleci.vocabulary import JOB_STATUSES, WORKFLOW_STATUSES, EventType
 from logs.management.arguments import http_url, nonempty_text, positive_integer, positive_number
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import with_progress
-from logs.management.workbench import fixtures
-from logs.management.workbench.sending import (
-    CIRCLECI_TIMEOUT_SECONDS,
-    MAX_SHOWN_SINGLY,
-    Answer,
-    Message,
-    WebhookClient,
-    line,
-    local_url,
-    paced,
-    reasons,
-    summary,
-)
+from logs.management.workbench import fixtures, sending
 
 ALL = "all"
 DEFAULT_PROJECT = "orchard"
@@ -62,7 +50,7 @@ class Command(CommandWithExamples):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the URL and the options."""
-        parser.add_argument("url", nargs="?", type=http_url, default=local_url(), help="default: %(default)s")
+        parser.add_argument("url", nargs="?", type=http_url, default=sending.local_url(), help="default: %(default)s")
         parser.add_argument("--webhook", metavar="NAME", help="webhook to send as (default: the first configured one)")
         signing = parser.add_mutually_exclusive_group()
         signing.add_argument("--secret", type=nonempty_text, help="secret to sign with (default: the webhook's first)")
@@ -73,7 +61,7 @@ class Command(CommandWithExamples):
             "--timeout",
             type=positive_number,
             metavar="SECONDS",
-            default=CIRCLECI_TIMEOUT_SECONDS,
+            default=sending.CIRCLECI_TIMEOUT_SECONDS,
             help="timeout of an answer (default: %(default)s, like CircleCI)",
         )
 
@@ -102,22 +90,22 @@ class Command(CommandWithExamples):
         _reject_contradictions(options)
         webhook_name, secret = _identity(options)
         answers = self._send(_messages(webhook_name, secret, options), options)
-        if failures := reasons(answers):
+        if failures := sending.reasons(answers):
             failed = sum(not answer.accepted for answer in answers)
             raise CommandError(f"{failed} of {len(answers)} events not accepted: {'; '.join(failures)}")
 
-    def _send(self, messages: Iterable[Message], options: dict[str, Any]) -> list[Answer]:
-        sender = WebhookClient(options["url"], timeout_seconds=options["timeout"])
+    def _send(self, messages: Iterable[sending.Message], options: dict[str, Any]) -> list[sending.Answer]:
+        sender = sending.WebhookClient(options["url"], timeout_seconds=options["timeout"])
         count, answers = options["count"], []
-        is_many = count is not None and count > MAX_SHOWN_SINGLY
+        is_many = count is not None and count > sending.MAX_SHOWN_SINGLY
         shown_total, notice = count if is_many else None, f"sending {count} events"
         started = time.monotonic()
-        for message in with_progress(paced(messages, options["rate"]), shown_total, "sending", notice=notice):
+        for message in with_progress(sending.paced(messages, options["rate"]), shown_total, "sending", notice=notice):
             answers.append(sender.send(message))
             if not is_many:
-                self.stdout.write(line(message, answers[-1]))
+                self.stdout.write(sending.line(message, answers[-1]))
         if count is not None:
-            self.stdout.write("\n".join(summary(answers, time.monotonic() - started)))
+            self.stdout.write("\n".join(sending.summary(answers, time.monotonic() - started)))
         return answers
 
 
@@ -146,7 +134,7 @@ def _identity(options: dict[str, Any]) -> tuple[str, str | None]:
     raise CommandError(f"there is no secret of {owner}: set CIRCLECI_WEBHOOK_SECRETS, or use --secret or --unsigned")
 
 
-def _messages(webhook_name: str, secret: str | None, options: dict[str, Any]) -> Iterator[Message]:
+def _messages(webhook_name: str, secret: str | None, options: dict[str, Any]) -> Iterator[sending.Message]:
     if options["fixture"]:
         return iter([fixtures.read(path, secret) for path in options["fixture"]])
     random = Random(options["seed"])
@@ -154,10 +142,10 @@ def _messages(webhook_name: str, secret: str | None, options: dict[str, Any]) ->
     return (_message(document, secret) for document in make(random, webhook_name, options))
 
 
-def _message(document: dict[str, Any], secret: str | None) -> Message:
+def _message(document: dict[str, Any], secret: str | None) -> sending.Message:
     subject = document.get("job") or document.get("workflow") or {}
     body = samples.encode(document)
-    return Message(
+    return sending.Message(
         label=f"{document['type']:<20}{subject.get('status', '-')}",
         body=body,
         headers=samples.headers(body, document, secret),
