@@ -24,6 +24,7 @@ PROOF = {SIGNATURE_HEADER, EVENT_TYPE_HEADER}
 class DeliveryListView(PagedListView):
     """Lists deliveries, newest first."""
 
+    name = "Deliveries"
     required_permissions = [VIEW_DELIVERIES]
     queryset = Delivery.objects.for_lists()
     serializer_class = DeliverySerializer
@@ -35,6 +36,7 @@ class DeliveryListView(PagedListView):
 class DeliveryDetailView(ReadingView):
     """Shows one delivery with its headers and every verdict on it."""
 
+    name = "Delivery"
     required_permissions = [VIEW_DELIVERIES]
 
     def get(self, request: Request, pk: int) -> Response:

@@ -15,6 +15,7 @@ from logs.reading.pages import EVENT_ORDERS
 class EventListView(PagedListView):
     """Lists events, newest first."""
 
+    name = "Events"
     required_permissions = [VIEW_EVENTS]
     queryset = WorkflowEvent.objects.all()
     serializer_class = WorkflowEventSerializer
@@ -26,6 +27,7 @@ class EventListView(PagedListView):
 class EventDetailView(ReadingView):
     """Shows one event by CircleCI's id, with its payload, its pipeline's other events and its deliveries."""
 
+    name = "Event"
     required_permissions = [VIEW_EVENTS]
 
     def get(self, request: Request, event_id: str) -> Response:
