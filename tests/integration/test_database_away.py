@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from logs.admin import events
-from logs.api import views
+from logs.api.views import events as event_views
 from logs.models import WorkflowEvent
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def test_a_damaged_file_of_sqlite_is_answered_503(deliver, workflow_document, br
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
 def test_the_list_and_the_admin_answer_503_too(admin_client, monkeypatch, error):
-    monkeypatch.setattr(views.EventListView, "list", failing_with(error))
+    monkeypatch.setattr(event_views.EventListView, "list", failing_with(error))
     monkeypatch.setattr(events.WorkflowEventAdmin, "rows", failing_with(error))
     for path in ("/fetch-webhooks-logs", "/admin/logs/workflowevent/"):
         answer = admin_client.get(path)
@@ -48,7 +48,7 @@ def test_the_list_and_the_admin_answer_503_too(admin_client, monkeypatch, error)
 
 
 def test_a_text_that_the_database_cannot_hold_is_the_clients_mistake(admin_client, monkeypatch):
-    monkeypatch.setattr(views.EventListView, "list", failing_with(DataError))
+    monkeypatch.setattr(event_views.EventListView, "list", failing_with(DataError))
     monkeypatch.setattr(events.WorkflowEventAdmin, "rows", failing_with(DataError))
     for path in ("/fetch-webhooks-logs", "/admin/logs/workflowevent/"):
         answer = admin_client.get(path)

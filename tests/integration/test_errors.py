@@ -2,7 +2,7 @@
 
 import pytest
 
-from logs.api import views
+from logs.api.views import events as event_views
 
 
 def test_names_the_setting_when_a_host_is_not_allowed(client):
@@ -32,7 +32,7 @@ def test_tells_nothing_of_its_insides_when_it_has_a_defect(client, monkeypatch, 
 
     settings.PUBLIC_READ = True
     client.raise_request_exception = False
-    monkeypatch.setattr(views.EventListView, "list", defect)
+    monkeypatch.setattr(event_views.EventListView, "list", defect)
     answer = client.get("/fetch-webhooks-logs")
     assert answer.status_code == 500
     assert answer.json()["code"] == "error"
