@@ -1,4 +1,4 @@
-# Tasks of operators and developers; `make` lists them. Needs Python 3.11 or newer.
+# Tasks for operators and developers; `make` lists them. Needs Python 3.11 or newer.
 
 PYTHON       ?= python3
 BIN          := .venv/bin
@@ -6,7 +6,7 @@ CHROMEDRIVER := /usr/bin/chromedriver
 # Debian packages that some tests need; without them, those tests are skipped.
 TEST_PACKAGES := nginx pgbouncer sqlite3
 PEERS        := .venv-peers
-# Processes that share the tests. Many tests wait for servers, so one more than there are CPUs.
+# Processes that share the tests. One more than there are CPUs, because many tests wait for servers.
 WORKERS      ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 # A module's tests share servers, so one process runs them all.
 PYTEST_ALL   := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
@@ -30,19 +30,19 @@ test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on Post
 	$(PYTEST_ALL) --database=sqlite
 	$(PYTEST_ALL) --database=postgresql -m "not sqlite_site" --cov --cov-fail-under=95
 
-test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, light, dark and as on a phone: three minutes
+test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, in light and dark mode and at phone size: three minutes
 	$(BIN)/python -m pytest --numprocesses=2 tests/browser
 
 torture: $(BIN)/dev.installed ## test that faults lose no delivery: over half an hour (SHORT=1: three minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
 
-# From scratch, because mutmut would not rerun a mutant after a change of the tests.
+# From scratch, because mutmut would not rerun a mutant after a change to the tests.
 mutants: $(BIN)/dev.installed $(BIN)/mutants.installed ## change the code in 1,900 small ways, and list each change that no test detects: half an hour
 	rm -rf mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure beside peers and limits: an hour (SHORT=1: a minute)
+bench: $(BIN)/dev.installed $(BIN)/granian.installed $(PEERS)/installed ## measure the site, its peers and upper limits: an hour (SHORT=1: a minute)
 	$(BIN)/python -m tests.load.bench $(if $(SHORT),--short)
 
 bench-admin: $(BIN)/dev.installed ## time each admin page with 10,000 and 5,000,000 events: half an hour
@@ -79,7 +79,7 @@ format: $(BIN)/dev.installed ## format the code and fix what can be fixed automa
 	$(BIN)/ruff format
 	$(BIN)/djlint --reformat --quiet logs
 
-lock: $(BIN)/dev.installed ## compile each *.in of the requirements to a hash-locked *.txt (UPGRADE=1 for the newest versions)
+lock: $(BIN)/dev.installed ## compile each requirements file *.in to a hash-locked *.txt (UPGRADE=1 for the newest versions)
 	@for path in requirements/base requirements/prod requirements/dev requirements/granian requirements/mutants tests/load/peers/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(if $(UPGRADE),--upgrade) \
 			--custom-compile-command "make lock" --output-file $$path.txt $$path.in || exit 1; \
@@ -88,10 +88,10 @@ lock: $(BIN)/dev.installed ## compile each *.in of the requirements to a hash-lo
 clean: ## remove everything that make created, except the log in var/
 	rm -rf .venv $(PEERS) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage var/check
 
-# Debian packages a driver that matches its Chromium.
+# Debian's driver package matches its Chromium.
 $(CHROMEDRIVER):
 	@test "$$(id -u)" = 0 && command -v apt-get > /dev/null || \
-		{ echo "The browser tests need Debian's packages: apt-get install chromium chromium-driver" >&2; exit 1; }
+		{ echo "The browser tests need Debian packages: apt-get install chromium chromium-driver" >&2; exit 1; }
 	apt-get update --quiet
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet chromium chromium-driver
 
@@ -113,7 +113,7 @@ $(BIN)/%.installed: requirements/%.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# Separate from the site's packages. If they cannot be installed, the bench reports it and measures without them.
+# Kept apart from the site's packages. If the peers cannot be installed, the bench reports this and measures without them.
 $(PEERS)/installed: tests/load/peers/requirements.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "Installing $< ..."

@@ -24,10 +24,10 @@ from webhooklog.log_format import FORMATTERS
 
 # A client that neither sends nor receives for this long is disconnected. CircleCI gives up after 10 seconds.
 STALLED_CLIENT_SECONDS = 15
-# Maximum lengths of clients' values in the access log, in characters. JSON writes up to 6 bytes for one, and another
-# worker that writes to the same pipe could split a line of more than 4,096 bytes.
+# Maximum lengths of client-supplied values in the access log, in characters. JSON takes up to 6 bytes for each, and
+# another worker that writes to the same pipe could split a line of more than 4,096 bytes.
 MAX_LOGGED_LENGTHS = {"remote_address": 50, "forwarded_for": 100, "method": 20, "path": 255, "user_agent": 150}
-# They take most of a worker's memory. None may read Django's settings when imported.
+# These libraries take most of a worker's memory. None of them may read Django's settings when imported.
 SHARED_LIBRARIES = [
     "django.contrib.admin",
     "django.core.handlers.wsgi",
@@ -60,10 +60,10 @@ class Logger(glogging.Logger):
             handler.setFormatter(cfg.logger_class.make_formatter())
 
     def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta) -> None:
-        """Log an answered request.
+        """Log a completed request.
 
-        Replaces gunicorn's method, whose format cannot produce JSON, and which first copies all headers and variables
-        of the request.
+        Replaces gunicorn's method, which cannot produce JSON and first copies all of the request's headers and
+        variables.
         """
         if self.access_log_enabled:
             self.access_log.info(access_line(resp, environ, request_time))
@@ -79,8 +79,8 @@ class Logger(glogging.Logger):
 def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) -> str:
     """Return the access log's line for a request: ASCII JSON, which no text in a request can end early or forge.
 
-    The query is omitted, because more people can read a log than the pages. ``forwarded_for`` comes from the request;
-    it is only true if a proxy overwrites the header.
+    The query is omitted, because more people can read the logs than the site's pages. ``forwarded_for`` comes from the
+    request; it is only true if a proxy overwrites the header.
     """
     from_client = {
         "remote_address": environ.get("REMOTE_ADDR"),
@@ -111,7 +111,7 @@ def on_starting(server: Any) -> None:
     if environment.https_only:
         command.append("--deploy")
     try:
-        # In its own session; otherwise Ctrl-C would print its traceback.
+        # In its own session; otherwise Ctrl-C would make it print a traceback.
         checks = subprocess.run(  # noqa: S603 - no input
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, check=False
         )
@@ -155,7 +155,7 @@ def load_shared_libraries() -> None:
 def stop_gracefully(server: Any) -> None:
     """Turn the first Ctrl-C into SIGTERM; further ones stop gunicorn immediately.
 
-    gunicorn's immediate stop acquires a lock of the thread pool in a signal handler. A worker that already holds it,
+    gunicorn's immediate stop acquires a thread-pool lock in a signal handler. A worker that already holds the lock,
     because it is accepting a request, deadlocks until it is killed.
     """
     signal.signal(signal.SIGINT, server.signal)
@@ -163,7 +163,7 @@ def stop_gracefully(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Ignore Ctrl-C, which the terminal also sends to the master, and exclude the application from collection."""
+    """Ignore Ctrl-C, which the terminal sends to the master too, and keep the application out of garbage collection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The loaded application is permanent. Examining it would occasionally add 50 ms to a request.
     gc.collect()
@@ -173,7 +173,7 @@ def post_worker_init(worker: Any) -> None:
 def pre_request(worker: Any, req: Any) -> None:
     """Accept paths with and without SCRIPT_NAME: probes do not send it, and a proxy may remove it.
 
-    gunicorn answers 500 to a path without this prefix.
+    gunicorn returns 500 for a path without this prefix.
     """
     path = req.path
     if f"{path}/".startswith(f"{environment.script_name}/"):
@@ -192,18 +192,18 @@ threads = environment.web_threads
 # New versions of libraries need a restart: a worker would mix them with those loaded by the master.
 preload_app = False
 
-# For a worker's main loop, which serves no requests: a worker that is silent for this long is broken, and replaced.
+# Applies to a worker's main loop, which serves no requests: a worker silent for this long is broken and is replaced.
 timeout = 30
 graceful_timeout = environment.graceful_timeout_seconds
-# Longer than a proxy keeps an idle connection (docker/Caddyfile: 30 seconds). Otherwise a delivery could be sent over a
-# connection that is being closed, and fail.
+# Longer than a proxy keeps an idle connection open (docker/Caddyfile: 30 seconds). Otherwise a delivery could fail
+# because it is sent over a connection that is being closed.
 keepalive = 75
-# A worker touches a file to show that it is alive; on a disk, that could block.
+# A worker touches a file to show that it is alive; on a disk, this could block.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn creates a private file
 
 limit_request_line = 8190  # Enough for many filters in one URL.
 limit_request_fields = 100
-# Less than 10,000 characters, where Django's parsing of a header's parameters raises ValueError and answers 500.
+# Less than 10,000 characters: for longer headers, Django's parameter parsing raises ValueError, which causes a 500.
 limit_request_field_size = 8190
 
 # gunicorn trusts no X-Forwarded-* or SCRIPT_NAME header, not even from a local proxy: HTTPS_ONLY and TRUSTED_PROXIES

@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Request /readyz, and exit with an error unless the answer is 200."""
+    """Request /readyz, and exit with an error unless the status is 200."""
     port = int(os.environ.get("PORT") or 8000)
     # Not urllib.request, which would use the proxy of an HTTP_PROXY variable.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)

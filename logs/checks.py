@@ -22,7 +22,7 @@ SHORT_SECRET_LENGTH = 16
 MAX_NAME_LENGTH = 255
 WILDCARD = re.compile(r"[*?[]")
 NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
-# By IP version. A network with a shorter prefix is larger than one site's; 10.0.0.0/8 and fc00::/7 are not.
+# By IP version. A network with a shorter prefix is larger than any private range (10.0.0.0/8, fc00::/7).
 SHORTEST_PREFIXES = {4: 8, 6: 7}
 # The longest timeouts of a PostgreSQL session, in milliseconds; settings.py requests them.
 MAX_TIMEOUTS = {"lock_timeout": 3_000, "idle_in_transaction_session_timeout": 10_000}
@@ -71,7 +71,8 @@ def _check_webhook(webhook: Webhook) -> Iterator[CheckMessage]:
     if any(0 < len(secret) < SHORT_SECRET_LENGTH for secret in webhook.secrets):
         yield CheckWarning(
             f"A secret of the webhook {webhook.name!r} is shorter than {SHORT_SECRET_LENGTH} characters.",
-            hint="Generate one with `openssl rand -hex 32`; CIRCLECI_WEBHOOK_SECRETS may list both during the change.",
+            hint="Generate a longer one with `openssl rand -hex 32`; CIRCLECI_WEBHOOK_SECRETS may list both the old "
+            "and the new secret during the changeover.",
             id="logs.W002",
         )
 
@@ -177,7 +178,7 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 
 def check_hosts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that a deployed site answers to a host name that other machines can use."""
+    """Check that a deployed site accepts a host name that other machines can use."""
     if settings.SECURE_SSL_REDIRECT and all(map(_is_loopback, settings.ALLOWED_HOSTS)):
         return [
             CheckWarning(

@@ -1,4 +1,4 @@
-"""The configured webhooks, read from the settings at each call, so no caller keeps an old secret."""
+"""The configured webhooks, read from the settings on each call, so no caller keeps an old secret."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ class Webhook:
     name: str
     # The newest first. Several during a rotation; none for an unsigned webhook.
     secrets: tuple[str, ...] = field(repr=False)
-    projects: tuple[str, ...] = ()  # Patterns of project slugs, such as "github/acme/*"; none allows every project.
+    projects: tuple[str, ...] = ()  # Patterns of project slugs, such as "github/acme/*"; an empty tuple allows all.
 
     @property
     def slug(self) -> str:
@@ -41,20 +41,20 @@ class Webhook:
 
 
 def webhooks() -> tuple[Webhook, ...]:
-    """Return the webhooks of CIRCLECI_WEBHOOK_SECRETS, in its order."""
+    """Return the webhooks in CIRCLECI_WEBHOOK_SECRETS, in the same order."""
     return tuple(_webhook(name, value) for name, value in settings.CIRCLECI_WEBHOOK_SECRETS.items())
 
 
 def fingerprint(secret: str) -> str:
     """Return hexadecimal digits that identify a secret, but reveal nothing about it without SECRET_KEY.
 
-    After a change of SECRET_KEY, stored fingerprints match no configured secret.
+    After SECRET_KEY changes, stored fingerprints match no configured secret.
     """
     return salted_hmac("logs.conf.fingerprint", secret, algorithm="sha256").hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def secret_position(name: str, secret_fingerprint: str | None) -> int | None:
-    """Return the position of a secret in a webhook's configured list (0 is the newest); None if it is not there."""
+    """Return the position of a secret in a webhook's configured list (0 is the newest); None if it is absent."""
     for webhook in webhooks():
         if webhook.name == name and secret_fingerprint in webhook.fingerprints:
             return webhook.fingerprints.index(secret_fingerprint)

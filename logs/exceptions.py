@@ -1,4 +1,4 @@
-"""The exceptions of this application; their messages are for the operator and the client."""
+"""This application's exceptions; their messages are for the operator and the client."""
 
 
 class WebhookLogError(Exception):
@@ -24,7 +24,7 @@ class PayloadMalformed(WebhookLogError):
 
 
 class ProjectRefused(WebhookLogError):
-    """The delivery is authentic, but its webhook may not send events of that project."""
+    """The delivery is authentic, but the webhook may not send this project's events."""
 
     code = "forbidden_project"
 
@@ -48,7 +48,7 @@ class BodyTooLarge(WebhookLogError):
 
 
 class BodyUnreadable(WebhookLogError):
-    """The connection ended, or violated HTTP's framing, before the whole body had arrived."""
+    """The connection ended, or violated HTTP framing, before the whole body had arrived."""
 
     code = "body_unreadable"
 

@@ -27,10 +27,10 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
     """Hashes a password as Django does, or raises immediately.
 
     A hash takes a third of a second of processor time. Without a limit, a few dozen connections that send passwords,
-    right or wrong, occupy all threads, and a delivery waits for a thread longer than CircleCI waits for an answer. For
-    the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. Its
-    exception passes through Django's `authenticate` without the signal of a failed sign-in, so it does not count
-    towards a lockout.
+    right or wrong, occupy all threads, and a delivery waits for a thread longer than CircleCI waits for a response.
+    For the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. Its
+    exception passes through Django's `authenticate` without a failed sign-in signal, so it does not count towards a
+    lockout.
     """
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:

@@ -1,10 +1,10 @@
-"""The network under which limits count a client."""
+"""The network that limits count as one client."""
 
 from ipaddress import IPv6Network
 
 
 def network_address(address: str | None) -> str | None:
-    """Return the first IP address of the /64 of an IPv6 address; return any other IP address unchanged.
+    """Return the first IP address in an IPv6 address's /64; return any other IP address unchanged.
 
     A host usually has a whole /64 and can send each request from a different IP address in it.
     """

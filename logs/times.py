@@ -23,7 +23,7 @@ def parse_span(text: str) -> timedelta | None:
 
 
 def parse_moment(text: str) -> datetime:
-    """Return the time, in UTC, of a timestamp (UTC if it has no offset) or an age (30m, 24h, 7d).
+    """Return the time, in UTC, for a timestamp (UTC if it has no offset) or an age (30m, 24h, 7d).
 
     `read_timestamp` lists the accepted timestamps.
 

@@ -72,5 +72,5 @@ def _day(match: re.Match[str]) -> datetime:
 
 def _part(digits: str, *, of_seconds: int = 1) -> timedelta:
     """Return the fraction 0.<digits> of a duration in seconds."""
-    digits = digits[:18] or "0"  # More digits change no microsecond, and int() raises ValueError on thousands.
+    digits = digits[:18] or "0"  # Later digits are below a microsecond, and int() fails on thousands of digits.
     return timedelta(microseconds=int(digits) * of_seconds * 1_000_000 // 10 ** len(digits))

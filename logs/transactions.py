@@ -14,9 +14,9 @@ from django.db import OperationalError, connection, transaction
 TURN_TIMEOUT_SECONDS = 3
 PAUSE_SECONDS = 0.001
 # How long batch jobs pause for writers that wait inside SQLite, which polls for its lock at least every 100 ms. After a
-# shorter pause, a job could take the lock first each time, until a delivery has waited too long and is answered 503.
+# shorter pause, a job could take the lock first each time, until a delivery has waited too long and gets a 503.
 LOCK_PAUSE_SECONDS = 0.12
-# After this time there is no second try: its two waits of 3 seconds each must also end within those 10 seconds.
+# After this time there is no second try: its two waits of 3 seconds each must also end within these 10 seconds.
 LATEST_SECOND_TRY_SECONDS = 3.5
 
 _turn = Lock()
@@ -53,10 +53,10 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
 
 @contextmanager
 def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
-    """Queue for SQLite, which has one writer at a time.
+    """Queue for SQLite, which allows one writer at a time.
 
-    A writer that waits inside SQLite polls with pauses of up to a tenth of a second, and others may overtake it
-    repeatedly. Threads that queue here take turns, and processes poll every millisecond.
+    A writer that waits inside SQLite polls with pauses of up to a tenth of a second, and other writers may overtake
+    it repeatedly. Threads that queue here take turns, and processes poll every millisecond.
     """
     if connection.vendor != "sqlite":
         yield

@@ -1,8 +1,8 @@
 """Anonymise payloads for tests and bug reports.
 
-Every text is replaced unless its key is known to hold a word of CircleCI's or of the project's configuration. Fields
-that CircleCI adds later are therefore replaced too. Equal texts get the same replacement, also as part of a URL and in
-every payload that is anonymised with the same key.
+Every text is replaced unless its key is known to hold a term from CircleCI or from the project's configuration.
+Fields that CircleCI adds later are therefore replaced too. Equal texts get the same replacement, even within URLs and
+across payloads anonymised with the same key.
 """
 
 import hmac
@@ -34,15 +34,15 @@ _SEPARATORS = re.compile(r"([/?&=#])")
 
 
 def anonymised(body: bytes, key: str) -> bytes:
-    """Return a payload of the same shape and types without personal data.
+    """Return a payload with the same shape and types, but without personal data.
 
-    Names, e-mail addresses, URLs, commits, ids and other texts are replaced, and so are numbers in URLs except those of
-    pipelines and jobs. Branches, tags, names of workflows and jobs, times, statuses and numbers other than ids stay. A
+    Names, e-mail addresses, URLs, commits, ids and other texts are replaced, and so are numbers in URLs except pipeline
+    and job numbers. Branches, tags, workflow and job names, times, statuses and numbers other than ids stay. A
     number of 19 digits or more becomes text.
 
     Args:
         body: a payload.
-        key: a secret; without it, a replacement cannot be traced to a name by trying names.
+        key: a secret, without which replacements cannot be traced back by guessing names.
 
     Raises:
         PayloadMalformed: the body is not a JSON object.
@@ -53,13 +53,13 @@ def anonymised(body: bytes, key: str) -> bytes:
 
 
 class _Anonymiser:
-    """Replaces each text by a word derived from the text and a key."""
+    """Replaces each text with a word derived from the text and a key."""
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
     def node(self, node: object, path: str) -> object:
-        """Return the JSON value at a dotted path, with everything in it replaced."""
+        """Return the JSON value at a dotted path, anonymised."""
         if isinstance(node, dict):
             return {key: self.node(value, f"{path}.{key}".lstrip(".")) for key, value in node.items()}
         if isinstance(node, list):
@@ -99,7 +99,7 @@ class _Anonymiser:
     def _part(self, part: str, before: str, after: str) -> str:
         if part in KEPT_PARTS:
             return part
-        if part.isdecimal():  # Numbers of pipelines and jobs are in columns too; others may identify an organization.
+        if part.isdecimal():  # Pipeline and job numbers are in columns too; other numbers may identify an organization.
             return part if before == "jobs" or after == "workflows" else self._number(part)
         name = part.removesuffix(".git")
         return self._word(name) + part.removeprefix(name)

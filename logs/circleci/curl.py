@@ -27,7 +27,7 @@ def curl_command(url: str, headers: Mapping[str, str], body: bytes, *, file: str
 
 
 def curl_with_file(url: str, headers: Mapping[str, str], file: str) -> str:
-    """Return a command that sends a file's bytes, or those of standard input if `file` is ``-``."""
+    """Return a command that sends a file, or standard input if `file` is ``-``."""
     arguments = [
         *(f"--header {shlex.quote(header)}" for header in _headers(headers)),
         f"--data-binary {shlex.quote('@' + file)}",
@@ -45,7 +45,7 @@ def _headers(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _printable(value: str) -> str:
-    """Replace non-ASCII characters, and those a terminal could interpret, such as a line break or an escape."""
+    """Replace characters that are not ASCII or that a terminal could interpret, such as a line break or an escape."""
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in value)
 
 

@@ -19,7 +19,7 @@ from logs.timestamps import read_timestamp
 MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 255
-# In UTF-8. An entry in a PostgreSQL index holds 2,704 bytes, enough for three texts. Longer texts cannot be stored.
+# In UTF-8. A PostgreSQL index entry holds 2,704 bytes, enough for three such texts. Longer texts cannot be stored.
 MAX_TEXT_BYTES = 850
 MAX_SUBJECT_LENGTH = 500
 MAX_URL_LENGTH = 2000
@@ -28,7 +28,7 @@ MAX_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One version of one event, as the columns of the log.
+    """One version of an event, with a field for each of the log's columns.
 
     Missing text is ``""``; any other missing value is None. Text is truncated to its column's length, and indexed text
     also to MAX_TEXT_BYTES. It contains neither NUL nor lone surrogates. Times are aware and in UTC.
@@ -37,7 +37,7 @@ class Event:
     event_id: str  # Identifies the event, not the delivery: the same in every retry. An opaque string.
     event_type: str  # "workflow-completed", "job-completed", or an undocumented type.
     happened_at: datetime | None
-    stopped_at: datetime | None  # Of the job in job events, of the workflow otherwise.
+    stopped_at: datetime | None  # The job's in job events, the workflow's otherwise.
     name: str  # The webhook's name in CircleCI.
     project: str
     project_slug: str
@@ -52,12 +52,12 @@ class Event:
     tag: str
     revision: str
     commit_subject: str
-    author: str  # Of the commit.
+    author: str  # The commit's author.
     pipeline_id: str
     pipeline_number: int | None
     trigger: str
     duration_seconds: float | None  # From start to stop of the job or the workflow; never negative.
-    url: str  # Of the workflow in CircleCI; always http or https.
+    url: str  # The workflow's page in CircleCI; always http or https.
 
     def __post_init__(self) -> None:
         if any(time and time.tzinfo is None for time in (self.happened_at, self.stopped_at)):
@@ -83,7 +83,7 @@ def parse_payload(body: bytes) -> dict[str, object]:
         raise PayloadMalformed(f"not JSON: {error.msg} at character {error.pos}") from error
     if not isinstance(document, dict):
         raise PayloadMalformed(f"not a JSON object but a JSON {_json_type(document)}")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # Fewer cannot exceed the depth.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # Fewer brackets cannot exceed it.
         _refuse_deep_nesting(document)
     return document
 
@@ -193,7 +193,7 @@ def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str
 
 
 def _commit_subject(document: dict[str, object]) -> str:
-    """Return the first line of the message that is not blank, stripped; any Unicode line break ends a line."""
+    """Return the first non-blank line of the commit message, stripped; any Unicode line break ends a line."""
     for path in COMMIT_SUBJECT_PATHS:
         message = _at(document, path)
         if isinstance(message, str) and message.strip():
@@ -217,14 +217,14 @@ def _event_id(document: dict[str, object]) -> str:
     event_id = _required(document, "id")
     if len(event_id) > MAX_ID_LENGTH:
         raise PayloadMalformed(f'"id" is longer than {MAX_ID_LENGTH} characters')
-    # Replacing them, as in other texts, could give two events the same id.
+    # Replacing such characters, as in other texts, could give two events the same id.
     if _UNSTORABLE.search(event_id):
         raise PayloadMalformed('"id" contains a NUL or a lone surrogate')
     return event_id
 
 
 def _integer(document: dict[str, object], path: str) -> int | None:
-    """Return an integer from a number or a string of digits; None if it is anything else or out of range."""
+    """Return an integer from a number or a string of digits; None if the value is anything else or out of range."""
     value = _at(document, path)
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
         value = int(value)

@@ -32,8 +32,8 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
     Args:
         body: the raw bytes as received.
         header: the value of ``circleci-signature``; None if the header is missing.
-        secrets: the secrets to try. An empty secret, or one of NUL characters only, never matches: any client could
-            sign with it, because HMAC pads a short key with NUL.
+        secrets: the secrets to try. An empty secret, or one made only of NUL characters, never matches: any client
+            could sign with it, because HMAC pads a short key with NUL.
 
     Raises:
         SignatureRefused: the header is missing or malformed, or no secret matches. The message contains no digest.

@@ -1,4 +1,4 @@
-"""CircleCI's words as tables: headers, event types, statuses, providers.
+"""CircleCI's vocabulary as tables: headers, event types, statuses, providers.
 
 Unknown words are data, not errors: they are stored too, but shown without a colour.
 
@@ -11,7 +11,7 @@ SIGNATURE_HEADER = "circleci-signature"
 EVENT_TYPE_HEADER = "circleci-event-type"
 USER_AGENT = "CircleCI-Webhook/1.0"
 
-# The request headers that a delivery stores. Others might contain credentials of a proxy.
+# The request headers that a delivery stores. Others might contain a proxy's credentials.
 KEPT_HEADERS = (
     "content-type",
     "content-length",
@@ -28,10 +28,10 @@ class EventType(StrEnum):
 
     WORKFLOW_COMPLETED = "workflow-completed"
     JOB_COMPLETED = "job-completed"
-    PING = "ping"  # Undocumented: the button "Test Ping Event" sends it.
+    PING = "ping"  # Undocumented: the "Test Ping Event" button sends it.
 
 
-# The first part of a project's slug. Payloads have it in full; CircleCI's API and app abbreviate some.
+# The first part of a project's slug. Payloads spell it out; CircleCI's API and app abbreviate some providers.
 PROVIDERS = ("github", "bitbucket", "circleci")
 PROVIDER_SPELLINGS = {"gh": "github", "bb": "bitbucket"} | {provider: provider for provider in PROVIDERS}
 

@@ -1,7 +1,7 @@
 """Group commit: one thread writes and commits the items of several threads.
 
-A lone item is written immediately; nothing waits to fill a batch. Items that arrive while a thread is writing wait, and
-the first of their threads then writes them all.
+A lone item is written immediately; nothing waits to fill a batch. Items that arrive during a write wait, and the
+first waiting thread then writes them all.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,9 +28,9 @@ class GroupCommit(Generic[Item, Result]):
     """Calls a function with the items of all waiting threads, in one thread at a time.
 
     Args:
-        write: writes items and returns the result of each. If it raises, it must have written none of them; each of
-            the threads raises the same exception.
-        most: the largest number of items in one call.
+        write: writes items and returns one result for each. If it raises, it must have written none of them; each
+            of the items' threads then raises the same exception.
+        most: the maximum number of items in one call.
         patience_seconds: how long a thread waits for others to write.
     """
 

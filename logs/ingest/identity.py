@@ -1,7 +1,7 @@
 """Decide which event an id names, which events a bound webhook may change, and which version is the newest.
 
-ADR 11 has the reasons. The project's slug does not prove two ids in a payload: the event's and the project's. A webhook
-that is bound to `projects` could use those of another project.
+ADR 11 has the reasons. A payload's project slug proves neither its event id nor its project id: a webhook that is
+bound to `projects` could use another project's ids.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 class Relation(Enum):
     """How an event relates to the row that has its id."""
 
-    VERSION = auto()  # Both are versions of one event; the newest is shown.
+    VERSION = auto()  # The row and the event are versions of one event; the newest is shown.
     CLAIM = auto()  # The row only claimed the event's id, and the event replaces it.
     UNRELATED = auto()  # Neither sender may speak for the other's project, so the owner of the id cannot be proved.
 
@@ -37,7 +37,7 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
         sender: the event's sender, which may speak for the event's project.
 
     Raises:
-        ProjectRefused: the row is another project's, and only the row's sender may speak for both.
+        ProjectRefused: the row belongs to another project, and only the row's sender may speak for both projects.
     """
     if event.project_slug == known.project_slug:
         return Relation.VERSION
@@ -55,7 +55,7 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
 
 
 def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
-    """Whether the webhook that sent the shown version may speak for a project; False if it is no longer known."""
+    """Whether the webhook that sent the shown version may speak for a project; False if the sender is unknown."""
     shown = known.deliveries.only("webhook").of_shown_version()
     if shown is None:
         return False
@@ -63,9 +63,9 @@ def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
 
 
 def id_of_its_own(event: Event) -> str:
-    """Return another id for an event whose id is taken; it is the same for all versions of the event.
+    """Return another id for an event whose id is taken; the new id is the same for all versions of the event.
 
-    The id is keyed: a sender that could compute it could take it too.
+    The id is keyed: a sender that could compute it could claim it too.
     """
     mac = salted_hmac("logs.ingest.identity", f"{event.project_slug}\0{event.event_id}", algorithm="sha256").hexdigest()
     return f"{event.event_id[: MAX_ID_LENGTH - MAC_LENGTH - 1]}~{mac[:MAC_LENGTH]}"
@@ -75,12 +75,12 @@ def require_own_project_id(event: Event, sender: Sender) -> None:
     """Check that a bound webhook does not use the id of a project that it may not speak for.
 
     Raises:
-        ProjectRefused: the project id was last seen with the slug of such a project.
+        ProjectRefused: the project id was last seen with the slug of a project that the webhook may not speak for.
     """
     webhook = sender.webhook
     if not webhook.projects or not event.project_id:
         return
-    # Without a slug, an event names no project that could own the id, and none to add to the webhook's projects.
+    # An event without a slug names no project that could own the id or be added to the webhook's projects.
     named = WorkflowEvent.objects.exclude(project_slug="")
     seen = named.filter(project_id=event.project_id, verified__gte=sender.verified).newest_first()
     slug = seen.values_list("project_slug", flat=True).first()
@@ -100,14 +100,14 @@ def is_newer_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
     """Return whether a row, just received, is newer than the version that the log shows.
 
     Times are capped at one day after a version's arrival. Without this limit, a version from the year 9998 would be the
-    newest forever. A capped time grows with each arrival, so such a version also has to be newer as it was sent:
-    otherwise two of them would replace each other without end.
+    newest forever. A capped time grows with each arrival, so a capped version must also be newer as sent:
+    otherwise two capped versions would replace each other endlessly.
     """
     sent, capped = _as_sent(row), _capped(row, row.received_at)
     return capped > _capped(known, _arrival_of_shown_version(known)) and (capped == sent or sent > _as_sent(known))
 
 
-# What orders the versions of one event. `verified` is first: an unsigned version never replaces a signed one, whatever
+# The sort key for an event's versions. `verified` is first: an unsigned version never replaces a signed one, whatever
 # times it claims.
 Version = tuple[bool, datetime, datetime]
 
@@ -129,6 +129,6 @@ def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     too.
     """
     if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
-        return known.received_at  # The first version's arrival; with a later one, nothing would be capped either.
+        return known.received_at  # The first version's arrival; a later version's would cap nothing either.
     shown = known.deliveries.only("received_at").of_shown_version()
     return shown.received_at if shown else known.changed_at or known.received_at

@@ -1,6 +1,6 @@
 """Insert an event unless its id is known, in one statement.
 
-The database decides by its unique constraint, and waits for a transaction that is inserting the same id. Django's
+The database decides with its unique constraint, and waits for a transaction that is inserting the same id. Django's
 ``bulk_create(ignore_conflicts=True)`` does the same but does not report whether it inserted.
 """
 
@@ -21,11 +21,11 @@ from logs.ingest.group_commit import GroupCommit
 from logs.models import Delivery, WorkflowEvent
 from logs.transactions import durable_transaction, require_time_left
 
-# The default number of a worker's threads. On PostgreSQL, each number of events is a statement of its own.
+# The default number of a worker's threads. On PostgreSQL, each number of events needs its own statement.
 MOST_TOGETHER = 8
 # Waiting for other threads, for a turn (transactions.py) and for a lock (settings.py) takes less than 10 s in total.
 PATIENCE_SECONDS = 3
-# SQLSTATE codes: a row exceeds one of PostgreSQL's limits (class 54), a lock timeout, and a deadlock.
+# SQLSTATE codes: a PostgreSQL limit exceeded by a row (class 54), a lock timeout, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")
 
 Columns = dict[str, Any]  # The values of a row's columns by name.
@@ -35,8 +35,8 @@ class Pair(NamedTuple):
     """An event and the delivery that brought it."""
 
     event: Columns
-    delivery: Columns  # Without the key of the event.
-    is_bound: bool = False  # Its webhook may only send certain projects, so the project id must not be another's.
+    delivery: Columns  # Without the event's key.
+    is_bound: bool = False  # Its webhook is bound to projects, so the project id must not be another project's.
 
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
@@ -73,7 +73,7 @@ def insert_with_delivery(pair: Pair) -> bool:
     except TimeoutError as error:
         raise OperationalError(str(error)) from error
     except Exception as error:
-        # Any kind of error: one that another event of the group has caused must not fail this event.
+        # Any kind of error: one that another event in the group has caused must not fail this event.
         if not _may_be_anothers(error):
             raise
         require_time_left(started)
@@ -86,7 +86,7 @@ def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
     # If one event arrived twice at the same time, only the first is inserted; the caller handles the second.
     first = {pair.event["event_id"]: pair for pair in reversed(pairs)}
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
-    # In the order of their ids: otherwise two processes could wait for each other.
+    # In order of their ids: otherwise two processes could wait for each other.
     inserted = insert([pair for _, pair in sorted(first.items())])
     return [inserted.get(pair.event["event_id"]) if first[pair.event["event_id"]] is pair else None for pair in pairs]
 
@@ -129,14 +129,14 @@ together: GroupCommit[Pair, int | None] = GroupCommit(
 
 
 def _may_be_anothers(error: Exception) -> bool:
-    """Return whether another event of the same statement, instead of the database, may have caused an error."""
+    """Return whether another event in the same statement, rather than the database, may have caused an error."""
     if isinstance(error, OperationalError | InterfaceError | InternalError):
         return (getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ONE_EVENT)
     return True
 
 
 def _drop_dead_connection() -> None:
-    """Close a connection that the server has ended: an idle connection is readable only then."""
+    """Close the connection if the server has ended it: an idle connection becomes readable only in that case."""
     if connection.connection is None:
         return
     is_dead = connection.connection.closed
@@ -168,7 +168,8 @@ def _values(model: type[Model], columns: Columns) -> list[Any]:
 def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | None]:
     """Return a row's values as texts that PostgreSQL can parse, except bytes, booleans and None.
 
-    A statement is prepared per combination of types; psycopg would give short numbers, long numbers and None three.
+    Each combination of types needs its own prepared statement. psycopg would use different types for short numbers,
+    long numbers and None.
     """
     return [_text(columns[name]) for name in _names(model)]
 
@@ -176,7 +177,7 @@ def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | No
 def _text(value: Any) -> str | bytes | bool | None:
     match value:
         case str():
-            return str(value)  # A member of a StrEnum has a type of its own.
+            return str(value)  # A StrEnum member has its own type.
         case None | bytes() | bool():
             return value
         case int() | float() | datetime():
@@ -199,7 +200,7 @@ def _event_statement(placeholder: str) -> str:
 
 @cache
 def _guarded_event_statement() -> str:
-    """Return the SQLite statement that inserts an event unless its id is known or its project id is another's."""
+    """Return the SQLite statement that inserts an event unless its id is known or its project id is not its own."""
     names = _names(WorkflowEvent)
     placeholders = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
     return (
@@ -242,5 +243,5 @@ def _types(model: type[Model]) -> list[str]:
 
 
 def _placeholders(numbers: Iterator[int], types: Sequence[str]) -> str:
-    """Return a row of numbered placeholders, each with the cast of its type."""
+    """Return a row of numbered placeholders, each with a cast to its type."""
     return f"({', '.join(f'${next(numbers)}{type_}' for type_ in types)})"

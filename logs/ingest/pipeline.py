@@ -1,7 +1,7 @@
-"""Take a delivery into the log: authenticate it, read its event, log the event, store the delivery.
+"""Process a delivery: authenticate it, read its event, log the event, store the delivery.
 
 Arrivals and replays both call `authenticate` and then `log_event`. Each refusal is an exception whose message is the
-reason shown to people.
+reason shown to users.
 """
 
 import logging
@@ -72,8 +72,8 @@ def _candidates(slug: str) -> list[conf.Webhook]:
 def record(arrival: Arrival, sender: Sender) -> Verdict:
     """Log an authentic arrival durably; it is committed when this returns.
 
-    Recording an event again only adds a delivery to it. A newer version of an event replaces an older one, in whatever
-    order they arrive.
+    Recording an event again only adds a delivery to it. A newer version of an event replaces an older one,
+    regardless of the order of arrival.
 
     Raises:
         PayloadMalformed: no event can be read from the body; the delivery is stored.
@@ -96,7 +96,7 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
 
 
 def read_trusted(arrival: Arrival, sender: Sender) -> Event:
-    """Read the event of an authentic arrival.
+    """Read the event in an authentic arrival.
 
     Raises:
         PayloadMalformed: no event can be read from the body.
@@ -111,7 +111,7 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
 
 
 def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
-    """Log a new event with its delivery; None, writing nothing, if the event needs `log_event`."""
+    """Log a new event with its delivery; return None and write nothing if the event needs `log_event`."""
     if _verdict_without_row(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)
@@ -124,7 +124,7 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
 
 
 def log_event(event: Event, arrival: Arrival, sender: Sender, *, reread: bool = False) -> Verdict:
-    """Log the event of an authentic arrival without storing a delivery. Call it in a transaction.
+    """Log the event in an authentic arrival without storing a delivery. Call it in a transaction.
 
     Args:
         event: the event, read from the arrival.
@@ -175,7 +175,7 @@ def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, 
 
 def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool) -> tuple[Outcome, str, WorkflowEvent]:
     row = WorkflowEvent(**_event_columns(event, arrival, sender))
-    # The lock makes a version that arrives at the same time wait, and then see what this one has written.
+    # The lock makes a version that arrives at the same time wait, and then see this version's changes.
     known = WorkflowEvent.objects.select_for_update(no_key=True).filter(event_id=event.event_id).first()
     if known is None:
         if insert_event(row):
@@ -203,9 +203,8 @@ def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool
 def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Sender | None = None) -> None:
     """Store a refused arrival for the operator, within bounds.
 
-    Unsigned arrivals are limited per IP address and minute, and their bodies are cut. The number of stored refused
-    deliveries is limited separately for verified, plausible and other ones, so that none of these groups displaces
-    another.
+    Unsigned arrivals are limited per IP address and minute, and their bodies are truncated. The number of stored
+    refused deliveries is limited separately for verified, plausible and other ones, so that no group displaces another.
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
@@ -233,10 +232,10 @@ def _is_flooding(arrival: Arrival) -> bool:
 
 
 def _store(arrival: Arrival, verdict: Verdict) -> None:
-    """Save the delivery of a verdict, and limit how many repetitions of it are stored."""
+    """Save a verdict's delivery, and limit how many repetitions are stored."""
     _delivery(arrival, verdict).save(force_insert=True)
     if verdict.outcome == Outcome.DUPLICATE and verdict.event:
-        count = (verdict.event.duplicates or 0) + 1  # Its row is locked.
+        count = (verdict.event.duplicates or 0) + 1  # The event's row is locked.
         WorkflowEvent.objects.filter(pk=verdict.event.pk).update(duplicates=count)
         Delivery.objects.drop_surplus_duplicates(verdict.event, count=count)
     elif verdict.event is None:

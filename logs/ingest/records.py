@@ -1,4 +1,4 @@
-"""The records of ingest (an arrival, its sender, the verdict on it) and the columns that store them."""
+"""The records that ingest uses (an arrival, its sender, its verdict) and the columns that store them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Arrival:
     headers: Mapping[str, str]  # The allow-listed headers, with names in lower case.
     client_address: str | None
     body: bytes = b""
-    body_length: int | None = None  # In bytes, before any cut; None if the body was not read.
+    body_length: int | None = None  # In bytes, before truncation; None if the body was not read.
 
     @property
     def is_plausible(self) -> bool:
@@ -33,10 +33,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """The sender of an arrival, as far as it is proved."""
+    """The sender of an arrival, as far as it is known."""
 
     webhook: conf.Webhook
-    secret_fingerprint: str  # Of the secret that signed (logs.conf); "" for an unsigned webhook.
+    secret_fingerprint: str  # Identifies the secret that signed (logs.conf); "" for an unsigned webhook.
 
     @property
     def verified(self) -> bool:
@@ -53,7 +53,7 @@ class Verdict:
     sender: Sender | None = None  # None if no sender is proved.
     event: WorkflowEvent | None = None
     event_id: str = ""  # CircleCI's id, even if there is no row; "" if it could not be read.
-    project_slug: str = ""  # From the payload; "" if it has none, or was refused.
+    project_slug: str = ""  # From the payload; "" if it has none, or if the delivery was refused.
 
 
 def delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]
 
 
 def save_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
-    """Save another verdict on a stored delivery; the columns of the arrival, its bytes among them, are not written."""
+    """Save a new verdict on a stored delivery; the arrival's columns, including its bytes, are not written."""
     columns = _verdict_columns(verdict, judged_at=judged_at) | {"event": verdict.event}
     for name, value in columns.items():
         setattr(delivery, name, value)

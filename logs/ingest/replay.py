@@ -16,7 +16,7 @@ from logs.transactions import durable_transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What a replay has changed, or would change."""
+    """The result of a replay or of its dry run."""
 
     delivery: Delivery
     before: Outcome
@@ -29,11 +29,11 @@ class Replay:
 
 
 def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
-    """Judge a stored delivery again by its original bytes and headers, and log its event if it is accepted.
+    """Judge a stored delivery again from its original bytes and headers, and log its event if it is accepted.
 
     A refused delivery takes the new verdict; its event keeps the delivery's time of arrival. Any other delivery keeps
     its verdict, but if it holds the version that the log shows, the event's columns are read from it again. A second
-    replay changes nothing more. The delivery is locked meanwhile.
+    replay changes nothing more. The delivery is locked during a replay.
 
     Args:
         delivery_id: the primary key.

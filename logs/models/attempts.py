@@ -6,7 +6,7 @@ from logs.models.deliveries import Delivery, Outcome
 
 
 class Attempt(models.Model):
-    """One verdict on a delivery; a delivery's first attempt is its arrival."""
+    """One verdict on a delivery; the first is given when the delivery arrives."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     attempted_at = models.DateTimeField()

@@ -23,14 +23,14 @@ class Outcome(models.TextChoices):
     EXPIRED = "expired", "expired"  # An event older than EVENT_RETENTION_DAYS; acknowledged, not logged.
     UNVERIFIED = "unverified", "unverified"
     MALFORMED = "malformed", "malformed"
-    FORBIDDEN = "forbidden", "forbidden"  # Of a project whose events its webhook may not send.
+    FORBIDDEN = "forbidden", "forbidden"  # The webhook may not send this project's events.
     REJECTED = "rejected", "rejected"  # Too large, incomplete, compressed, or of another content type: not read.
 
 
 BRINGING_VERSIONS = [Outcome.LOGGED, Outcome.UPDATED]
 # A captured request can be sent any number of times. The log stores an event's first duplicate and this many others.
 NEWEST_DUPLICATES_KEPT = 10
-# Pings and expired deliveries have no event. The log stores this many deliveries of each of these outcomes.
+# Pings and expired deliveries have no event. The log stores this many deliveries for each of these outcomes.
 NEWEST_WITHOUT_EVENT_KEPT = 1_000
 MAX_DELETED_AT_ONCE = 100  # The response waits for the deletion, and older releases stored any number of duplicates.
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
@@ -44,7 +44,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.order_by("-pk")
 
     def for_lists(self) -> Self:
-        """Load the events too, but not the bodies: only a single delivery's page shows one."""
+        """Load the events too, but not the bodies: only a single delivery's page shows its body."""
         return self.select_related("event").defer("body")
 
     def of_shown_version(self) -> "Delivery | None":
@@ -52,7 +52,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()
 
     def refused(self) -> Self:
-        """Keep deliveries that were answered with an error."""
+        """Keep deliveries that got an error response."""
         return self.filter(outcome__in=REFUSED)
 
     def count_refused_from(self, client_address: str | None, *, since: datetime) -> int:
@@ -67,7 +67,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def drop_surplus_duplicates(self, event: WorkflowEvent, *, count: int) -> None:
         """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them.
 
-        `count` is the number that have arrived. Only every tenth deletes: deleting one each time would double the cost.
+        `count` is the number that have arrived. Only every tenth deletes: a deletion per arrival would double the cost.
         """
         if count % NEWEST_DUPLICATES_KEPT:
             return
@@ -101,8 +101,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 def _range_around(network: str) -> tuple[str, str]:
     """Return the lower and upper bound of `client_address` for all IP addresses in a /64.
 
-    `network` is the first of these IP addresses. SQLite compares texts, which only agree up to the first group that may
-    be omitted (2001:db8::1). Other networks therefore also lie between these bounds.
+    `network` is the first of these IP addresses. SQLite compares IP addresses as text, which agrees only up to the
+    first group that may be omitted (2001:db8::1). Other networks may therefore also lie between these bounds.
     """
     if connection.vendor != "sqlite":
         addresses = IPv6Network((network, 64))
@@ -129,7 +129,7 @@ class Delivery(models.Model):
         help_text="The name in CIRCLECI_WEBHOOK_SECRETS of the webhook whose secret matched.",
     )
     verified = models.BooleanField(help_text="Whether its signature proves that CircleCI sent it.")
-    # The next two are null in rows of releases that did not record them: the secret of those rows is unknown.
+    # The next two columns are null in rows from releases that did not record them: these rows' secret is unknown.
     secret_fingerprint = models.CharField(
         max_length=conf.FINGERPRINT_LENGTH,
         null=True,

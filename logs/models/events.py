@@ -12,7 +12,7 @@ from django.db.models import F, Func, Q
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import PROVIDER_SPELLINGS, EventType
 
-# How long after `changed_at` a transaction may still be uncommitted, and how far the clocks of two hosts may be apart.
+# How long after `changed_at` a transaction may still be uncommitted, and how far two hosts' clocks may differ.
 # A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
 SETTLED_AFTER = timedelta(minutes=1)
 
@@ -25,7 +25,7 @@ _PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{_PROVIDER})/[^/?#
 
 
 class LeastIfMissing(Func):
-    """A column with a lowest value in place of NULL; the value is a literal, or SQLite would not use the index."""
+    """A column with a lowest value in place of NULL: a literal, because SQLite would not use the index otherwise."""
 
     def __init__(self, column: str, least: str, output_field: "models.Field[object, object]") -> None:
         super().__init__(F(column), template=f"COALESCE(%(expressions)s, {least})", output_field=output_field)
@@ -39,8 +39,8 @@ def project_named(text: str) -> tuple[str, str]:
     """Return the column that identifies a project, and the column's value.
 
     Args:
-        text: the project's name, its id in any case, its slug with a full or abbreviated provider, or the URL of one of
-            its pages in CircleCI.
+        text: the project's name, its id (ignoring case), its slug with a full or abbreviated provider, or the URL of
+            one of its pages in CircleCI.
     """
     page = _PROJECT_PAGE.match(text)
     name = page[1] if page else text
@@ -64,7 +64,7 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
         return self.order_by("-received_at", "-pk")
 
     def of_revision(self, prefix: str) -> Self:
-        """Keep events of commits whose hash starts with `prefix`, in any case."""
+        """Keep events of commits whose hash starts with `prefix`, ignoring case."""
         spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
         return self.filter(reduce(or_, map(_starts_with, sorted(spellings))))
 
@@ -77,7 +77,7 @@ def _starts_with(prefix: str) -> Q:
 
 
 def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.CharField[str, str]":
-    """Return a text column that is ``""`` if the payload has no value."""
+    """Return a text column that holds ``""`` if the payload has no value."""
     return models.CharField(verbose_name or None, max_length=max_length, blank=True)
 
 
@@ -166,7 +166,7 @@ class WorkflowEvent(models.Model):
         """Return the other events of its pipeline (workflows, reruns and jobs), oldest first."""
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
-        # Otherwise another project's sender could claim the pipeline's id and appear in this project's run.
+        # Without the slug, another project's sender could claim the pipeline's id and appear in this project's run.
         others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id, project_slug=self.project_slug)
         others = others.exclude(pk=self.pk)
         return others.order_by("received_at", "pk")

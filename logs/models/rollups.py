@@ -29,7 +29,7 @@ class HourlyStatus(models.Model):
 class Workflow(models.Model):
     """A workflow that has run, identified by its project's slug and its name; a renamed project keeps its slug.
 
-    Grouping sums by its key takes a third of the time that grouping by the two texts would take.
+    Grouping sums by its key takes a third of the time that grouping by slug and name would take.
     """
 
     project_slug = text()
@@ -87,7 +87,7 @@ class HourlyLag(models.Model):
 
 
 class Standing(models.Model):
-    """The state of a workflow on a default branch: its last finished run, by arrival, and since when it fails."""
+    """The state of a workflow on a default branch: its last finished run, by arrival, and since when it has failed."""
 
     project_slug = text()
     project = text()

@@ -1,4 +1,4 @@
-"""ApiToken: a key to the REST API with a user's permissions; only its digest is stored."""
+"""ApiToken: a key for the REST API with a user's permissions; only its digest is stored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ class ApiToken(AbstractAuthToken):
         """Record the current use, unless one was recorded less than a minute ago.
 
         Raises:
-            DatabaseError: it could not be recorded; on SQLite immediately if another transaction is writing.
+            DatabaseError: the use could not be recorded; on SQLite, immediately if another transaction is writing.
         """
         now = timezone.now()
         recent = now - USE_IS_NOTED_EVERY
@@ -57,7 +57,7 @@ class ApiToken(AbstractAuthToken):
 
 @contextmanager
 def _without_waiting() -> Iterator[None]:
-    """Make a statement fail immediately, not after seconds, while another transaction writes to SQLite."""
+    """Make a statement fail immediately, instead of after seconds, while another transaction writes to SQLite."""
     if connection.vendor != "sqlite":
         yield
         return

@@ -1,4 +1,4 @@
-"""Complete payloads of each event type.
+"""Complete payloads for each event type.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20).
 """
@@ -35,10 +35,10 @@ def job_event_id(job_id: str) -> str:
 
 
 def ping(*, random: Random, webhook_name: str = WEBHOOK_NAME, happened_at: datetime | None = None) -> dict[str, Any]:
-    """Return the payload of CircleCI's button "Test Ping Event".
+    """Return the payload that CircleCI's "Test Ping Event" button sends.
 
     Args:
-        random: the source of the id.
+        random: generates the id.
         webhook_name: the webhook's name in CircleCI.
         happened_at: an aware time; None is REFERENCE_MOMENT.
     """
@@ -54,7 +54,7 @@ def workflow_completed(*, random: Random, status: str = "success", **options: Un
     """Return a workflow-completed payload.
 
     Args:
-        random: the source of ids, the commit and the times.
+        random: generates the ids, the commit and the times.
         status: the workflow's status, free text.
         **options: the fields of a Run.
     """
@@ -79,7 +79,7 @@ def job_completed(
     """Return a job-completed payload.
 
     Args:
-        random: the source of ids, the commit and the times.
+        random: generates the ids, the commit and the times.
         status: the job's status, free text.
         job: the job's name.
         job_id: the job's id; None for a new job.

@@ -48,7 +48,7 @@ def random_event(
     """Return a workflow-completed or job-completed payload with realistic values.
 
     Args:
-        random: the source of all choices; the same state gives the same payload.
+        random: makes all choices; the same state gives the same payload.
         project: a project's name; None for one of PROJECT_HOSTS.
         webhook_name: the webhook's name in CircleCI.
         now: when the event happens, an aware time; None for a random time in the SPREAD_DAYS before REFERENCE_MOMENT.

@@ -34,7 +34,7 @@ class Run:
     webhook_name: str = WEBHOOK_NAME
     host: Host = Host.GITHUB_OAUTH
     happened_at: datetime | None = None  # None: REFERENCE_MOMENT.
-    duration_seconds: float | None = None  # Of the workflow, or of the job in job events. None: random.
+    duration_seconds: float | None = None  # The workflow's, or the job's in job events. None: random.
     workflow: str = "build-and-test"
     workflow_id: str | None = None  # None: a new workflow. The same id twice gives two versions of one event.
     branch: str = "main"

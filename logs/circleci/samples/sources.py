@@ -19,7 +19,7 @@ class Push:
 
     run: Run
     revision: str
-    created_at: datetime  # Of the pipeline and the commit.
+    created_at: datetime  # When the pipeline and the commit were created.
 
     @property
     def ref(self) -> str:

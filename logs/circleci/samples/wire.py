@@ -1,4 +1,4 @@
-"""The HTTP body and headers of a payload."""
+"""The HTTP body and headers for a payload."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def headers(body: bytes, document: dict[str, Any], secret: str | None) -> dict[s
     Args:
         body: the bytes to send and sign.
         document: the payload, for its ``type``.
-        secret: the key of the signature; None or "" omits it, as for a webhook without a secret token.
+        secret: the signing key; None or "" omits the signature, as for a webhook without a secret token.
     """
     unsigned = {
         "content-type": "application/json",
