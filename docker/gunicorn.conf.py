@@ -53,7 +53,7 @@ class Logger(glogging.Logger):
     make_formatter = FORMATTERS[environment.log_format]
 
     def setup(self, cfg: Any) -> None:
-        """Open both logs, and format the error log according to LOG_FORMAT."""
+        """Open the access log and the error log, and format the error log according to LOG_FORMAT."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
             # From cfg, because after a reload this logger is still an instance of the old class.
@@ -102,9 +102,9 @@ def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) 
 
 
 def on_starting(server: Any) -> None:
-    """Run Django's system checks: an error stops the start; warnings are logged once, not once per worker.
+    """Run Django's system checks: an error aborts the start; warnings are logged once, not once per worker.
 
-    They run in a separate process. If this one read Django's settings, workers forked from it would keep them on a
+    They run in a separate process. If this process read Django's settings, workers forked from it would keep them on a
     reload (SIGHUP), old secrets included, and share its database connections.
     """
     command = [sys.executable, str(BASE_DIR / "manage.py"), "check"]
@@ -189,7 +189,7 @@ worker_class = "gthread"
 workers = environment.web_concurrency
 threads = environment.web_threads
 # Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection.
-# New versions of libraries need a restart: a worker would mix them with those loaded by the master.
+# New versions of libraries need a restart: a worker would mix them with the versions loaded by the master.
 preload_app = False
 
 # Applies to a worker's main loop, which serves no requests: a worker silent for this long is broken and is replaced.

@@ -28,7 +28,7 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
 
     A hash takes a third of a second of processor time. Without a limit, a few dozen connections that send passwords,
     right or wrong, occupy all threads, and a delivery waits for a thread longer than CircleCI waits for a response.
-    For the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. Its
+    For the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. The
     exception passes through Django's `authenticate` without a failed sign-in signal, so it does not count towards a
     lockout.
     """

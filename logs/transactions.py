@@ -30,7 +30,7 @@ def is_outside_transactions() -> bool:
 def require_time_left(since: float) -> None:
     """Raise OperationalError if CircleCI might not wait for a second try to write a delivery.
 
-    `since` is the time.monotonic() at which the first try began.
+    `since` is the value of time.monotonic() when the first try began.
     """
     seconds = time.monotonic() - since
     if seconds > LATEST_SECOND_TRY_SECONDS:

@@ -73,7 +73,7 @@ class _Anonymiser:
     def _text(self, text: str, path: str) -> str:
         if path in KEPT_PATHS or path.rpartition(".")[2] in KEPT_KEYS:
             return text
-        # Before timestamps, because the digits of an id can look like seconds since 1970.
+        # Checked before timestamps, because the digits of an id can look like seconds since 1970.
         if _TRUTH_OR_NUMBER.fullmatch(text):
             return self._number(text) if _is_id(path) else text
         if _NAIVE_TIME.fullmatch(text) or read_timestamp(text):

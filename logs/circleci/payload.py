@@ -152,7 +152,7 @@ TEXT_PATHS = {
     "pipeline_id":  ("pipeline.id",),
     "trigger":      ("pipeline.trigger.type",),
 }
-# Some hosts send only the whole message; its first line is the subject.
+# Some hosts send only the full message; its first line is the subject.
 COMMIT_SUBJECT_PATHS = (
     "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title", f"{_GIT}.commit_message",
 )

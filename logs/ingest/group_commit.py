@@ -1,7 +1,7 @@
 """Group commit: one thread writes and commits the items of several threads.
 
-A lone item is written immediately; nothing waits to fill a batch. Items that arrive during a write wait, and the
-first waiting thread then writes them all.
+A lone item is written immediately; nothing waits to fill a batch. Items that arrive during a write are queued, and
+the first waiting thread then writes them all.
 """
 
 from collections.abc import Callable, Sequence

@@ -125,8 +125,8 @@ def _capped(row: WorkflowEvent, arrived_at: datetime) -> Version:
 def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     """Return when the version that a row shows arrived.
 
-    If retention has removed its delivery, this is when the row was last written, which may be later: a replay writes it
-    too.
+    If retention has removed that version's delivery, return when the row was last written. This may be later, because a
+    replay writes the row too.
     """
     if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
         return known.received_at  # The first version's arrival; a later version's would cap nothing either.

@@ -65,7 +65,7 @@ def insert_with_delivery(pair: Pair) -> bool:
     slug. Events that arrive at the same time share a transaction.
 
     Raises:
-        OperationalError: the database is unreachable, full or too slow. If it was too slow, the rows may be written.
+        OperationalError: the database is unreachable, full or too slow. If too slow, the rows may have been written.
     """
     started = time.monotonic()
     try:

@@ -78,7 +78,7 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
     Raises:
         PayloadMalformed: no event can be read from the body; the delivery is stored.
         ProjectRefused: the webhook may not send this project's events; the delivery is stored.
-        OperationalError: the database is unreachable, full or too slow. If it was too slow, the event may be logged.
+        OperationalError: the database is unreachable, full or too slow. If too slow, the event may have been logged.
     """
     started = time.monotonic()
     try:

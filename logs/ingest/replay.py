@@ -31,7 +31,7 @@ class Replay:
 def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
     """Judge a stored delivery again from its original bytes and headers, and log its event if it is accepted.
 
-    A refused delivery takes the new verdict; its event keeps the delivery's time of arrival. Any other delivery keeps
+    A refused delivery gets the new verdict; its event keeps the delivery's time of arrival. Any other delivery keeps
     its verdict, but if it holds the version that the log shows, the event's columns are read from it again. A second
     replay changes nothing more. The delivery is locked during a replay.
 

@@ -1,4 +1,4 @@
-"""Rollups: hourly sums of events, so that figures over days read hundreds of rows instead of millions.
+"""Rollups: hourly totals of events, so that figures over days read hundreds of rows instead of millions.
 
 `logs.insights.counting` writes them. An event counts in the hour in which its first delivery arrived. That hour never
 changes, so a newer version of the event changes only that hour's sums.
@@ -10,7 +10,7 @@ from logs.models.events import WorkflowEvent, text
 
 
 class HourlyStatus(models.Model):
-    """The number of events with a type and a status in an hour."""
+    """The number of events with the same type and status in an hour."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     event_type = text()
@@ -49,7 +49,7 @@ class Workflow(models.Model):
 
 
 class HourlyWorkflow(models.Model):
-    """The number of a workflow's runs (not jobs) with a status and about the same duration in an hour."""
+    """The number of a workflow's runs (not jobs) with the same status and about the same duration in an hour."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="hours", db_index=False)
@@ -71,7 +71,7 @@ class HourlyWorkflow(models.Model):
 
 
 class HourlyLag(models.Model):
-    """The number of events that name a webhook and arrived in an hour with about the same delay."""
+    """The number of events that name the same webhook and arrived in an hour with about the same delay."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     webhook = text()

@@ -17,7 +17,7 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 class ApiToken(AbstractAuthToken):
     """An API token, which grants the permissions of its user."""
 
-    # Not the primary key as in knox, because the URLs of the admin would contain it.
+    # Not the primary key as in knox, because the admin's URLs would contain it.
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, editable=False)
     name = models.CharField(max_length=100, help_text="The purpose of the token.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute.")

@@ -18,7 +18,7 @@ SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_deliv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnd:
-    """The newest keys at one time. Keys only grow; clocks can be set back, and two hosts' clocks differ."""
+    """The newest keys at a point in time. Keys only grow; clocks can be set back, and two hosts' clocks differ."""
 
     event: int
     delivery: int
