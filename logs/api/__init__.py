@@ -1,1 +1,1 @@
-"""The receiving endpoint and the REST API; the only package that knows REST framework."""
+"""The receiving endpoint and the REST API; the only package that uses REST framework."""

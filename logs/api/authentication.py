@@ -51,7 +51,7 @@ class BearerAuthentication(TokenAuthentication):
         scheme, *_ = get_authorization_header(request).split() or [b""]
         if scheme.lower() == b"bearer":
             return 'Bearer realm="api", error="invalid_token"'
-        # Chromium reads only a line's first scheme, and not even that if the second has no parameter.
+        # Chromium reads only a line's first scheme, and not even that scheme if the second has no parameter.
         return 'Basic realm="api", Bearer realm="api"'
 
 
@@ -70,7 +70,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class TooManySignIns(APIException):
-    """Too many passwords are being checked at the same time; this one was not checked."""
+    """Too many passwords are being checked at the same time; this request's password was not checked."""
 
     status_code = HTTP_429_TOO_MANY_REQUESTS
     default_detail = "Too many passwords are being checked at the same time. Try again later, or use a token."
@@ -82,14 +82,14 @@ class CountedBasicAuthentication(BasicAuthentication):
     """Authenticates HTTP Basic, and hides the body from django-axes.
 
     django-axes reads the user's name from a submitted form. A body that the view cannot parse would raise an exception
-    there, before the failure is counted: password guesses with such a body would not be limited.
+    at that point, before the failure is counted: password guesses with such a body would not be limited.
     """
 
     def authenticate_credentials(self, userid: str, password: str, request: Request | None = None) -> tuple[Any, None]:
         """Return the user with this name and password.
 
         Raises:
-            AuthenticationFailed: there is none, or the client's address is locked.
+            AuthenticationFailed: there is no such user, or the client's IP address is locked.
             TooManySignIns: too many passwords are being checked at the same time.
         """
         bodiless = copy(request._request) if request else None
@@ -110,7 +110,7 @@ class PasswordScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """Return the scheme."""
-        description = "A user's name and password. Ten wrong ones lock the client's IP address for 15 minutes."
+        description = "A user's name and password. Ten wrong passwords lock the client's IP address for 15 minutes."
         return {"type": "http", "scheme": "basic", "description": description}
 
 

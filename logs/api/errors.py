@@ -54,7 +54,7 @@ class UnsupportedContentType(exceptions.APIException):
 
 
 class UnsupportedContentEncoding(exceptions.APIException):
-    """The body is compressed; the answer's Accept-Encoding lists the accepted encodings (RFC 9110, 15.5.16)."""
+    """The body is compressed; the response's Accept-Encoding lists the accepted encodings (RFC 9110, 15.5.16)."""
 
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
@@ -78,7 +78,7 @@ class HTTPVersionTooOld(exceptions.APIException):
 
 
 class ServerEndsBrokenStreams(exceptions.APIException):
-    """The site runs on a server that ends a broken stream like a complete one."""
+    """The site runs on a server that makes a broken stream look complete."""
 
     status_code = status.HTTP_501_NOT_IMPLEMENTED
     default_detail = (
@@ -88,7 +88,7 @@ class ServerEndsBrokenStreams(exceptions.APIException):
     default_code = "server_ends_broken_streams"
 
 
-# The meaning of each of the application's exceptions in HTTP.
+# The API exception for each of the application's exceptions.
 MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     SignatureRefused: exceptions.AuthenticationFailed,
     PayloadMalformed: BadRequest,
@@ -106,7 +106,7 @@ def http_error(error: WebhookLogError) -> exceptions.APIException:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an exception of a REST view; None leaves it to Django, which answers 500."""
+    """Return the response for a REST view's exception; None leaves it to Django, which returns 500."""
     if isinstance(error, WebhookLogError):
         error = http_error(error)
     elif isinstance(error, InvalidQuery):
@@ -125,7 +125,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 def _database_meaning(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, DataError):
-        # For example a NUL, which PostgreSQL rejects even in a query.
+        # For example, a NUL character, which PostgreSQL rejects even in a query.
         return BadRequest("The request contains a text that the database cannot store.", "unstorable_text")
     if isinstance(error, OperationalError | InterfaceError | InternalError) or _is_of_the_site(error):
         logger.error("the database failed: %s", error)
@@ -134,13 +134,13 @@ def _database_meaning(error: Exception) -> exceptions.APIException | None:
 
 
 def _is_of_the_site(error: Exception) -> bool:
-    """Return whether the operator must fix the database, although the driver reports an error in the statement."""
+    """Return whether the operator must fix the database, although the driver blames the statement."""
     is_of_damaged_file = type(error.__cause__) is sqlite3.DatabaseError
     return is_of_damaged_file or getattr(error.__cause__, "sqlstate", None) in OF_THE_SITE
 
 
 class DatabaseErrorMiddleware:
-    """Answers database errors outside REST views, as `exception_handler` does inside them."""
+    """Handles database errors outside REST views, as `exception_handler` does inside them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -150,7 +150,7 @@ class DatabaseErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a database error; None leaves any other exception to Django."""
+        """Return the response for a database error; None leaves any other exception to Django."""
         meaning = _database_meaning(exception)
         if meaning is None:
             return None

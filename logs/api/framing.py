@@ -1,10 +1,10 @@
-"""Reject streams whose client could not tell a truncated one from a complete one."""
+"""Reject streams if their client could not tell a truncated stream from a complete one."""
 
 from django.http import HttpRequest
 
 from logs.api.errors import HTTPVersionTooOld, ServerEndsBrokenStreams
 
-# Without chunks, the end of the connection is the end of the answer, whatever caused it.
+# Without chunks, the end of the connection is the end of the response, whatever caused it.
 VERSIONS_WITHOUT_CHUNKS = {"0.9", "1.0"}
 # granian 2.8.7 sends the last chunk even if reading the rows has failed.
 SERVER_THAT_ENDS_BROKEN_STREAMS = "Granian"
@@ -13,10 +13,10 @@ SERVER_THAT_ENDS_BROKEN_STREAMS = "Granian"
 def require_visible_end(request: HttpRequest) -> None:
     """Reject a stream whose failure would look like its end.
 
-    Proxies report in ``Via`` the version of HTTP in which they received the request. They answer in the same version.
+    In ``Via``, proxies report the HTTP version of the request they received. They respond in the same version.
 
     Raises:
-        HTTPVersionTooOld: the server, or a proxy that sends ``Via``, received the request in a version without chunks.
+        HTTPVersionTooOld: the server or a proxy that sends ``Via`` received the request over a version without chunks.
         ServerEndsBrokenStreams: the server does not break the connection when a stream fails.
     """
     hops = [request.META.get("SERVER_PROTOCOL", ""), *request.META.get("HTTP_VIA", "").split(",")]

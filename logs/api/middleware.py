@@ -24,7 +24,7 @@ class WebhooksFirstMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer a webhook, or pass the request on."""
+        """Handle a webhook, or pass the request on."""
         for pattern in receiving:
             match = pattern.resolve(request.path_info[1:])
             if match:
@@ -44,7 +44,7 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
 
 
 def _answer_elsewhere(request: HttpRequest) -> HttpResponse:
-    """Answer a webhook sent to a path that does not receive webhooks; only the server's log records it."""
+    """Reject a webhook sent to a path that does not receive webhooks; only the server's log records it."""
     host = request.get_host()
     logger.warning("a webhook arrived at %r on %s, so its URL is wrong: %s", request.path, host, where_webhooks_go())
     return wrong_url(request)

@@ -1,4 +1,4 @@
-"""Select the format of an answer."""
+"""Select a response's format."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from logs.exceptions import InvalidQuery
 
 
 class FirstRenderer(BaseContentNegotiation):
-    """Answers in the view's first format, whatever the client accepts; a webhook must not fail because of Accept."""
+    """Responds in the view's first format, whatever the client accepts; a webhook must not fail because of Accept."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Return the view's first parser."""
@@ -27,7 +27,7 @@ class FirstRenderer(BaseContentNegotiation):
 
 
 class FormatOrAccept(DefaultContentNegotiation):
-    """Answers in the format that ``?format=`` names, otherwise in one that the client accepts."""
+    """Responds in the format given by ``?format=``, otherwise in a format that the client accepts."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """Return the renderer and its media type.

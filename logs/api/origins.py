@@ -1,4 +1,4 @@
-"""Reject requests that pages of other origins make browsers send."""
+"""Reject requests that browsers send for pages of other origins."""
 
 from typing import Any
 

@@ -20,9 +20,9 @@ MAX_LIMIT = 500
 
 
 class KeysetPagination(BasePagination):
-    """Reads pages by keyset: each starts after a row instead of a number, so a deep page costs as much as the first.
+    """Reads pages by keyset: each starts after a row instead of at an offset; a deep page costs as much as the first.
 
-    The view has the available orders (``orders``, by name) and the filters that its filter backend set (``filterset``).
+    The view holds the available orders (``orders``, by name) and the filters set by its backend (``filterset``).
     """
 
     def paginate_queryset(  # type: ignore[override]  # It needs a queryset.
@@ -31,7 +31,7 @@ class KeysetPagination(BasePagination):
         """Return the rows of the page that ``limit``, ``ordering`` and ``cursor`` ask for.
 
         Raises:
-            InvalidQuery: one of them is invalid.
+            InvalidQuery: one of these parameters is invalid.
         """
         reading = _read(view)
         page = reading.page(_limit(request))
@@ -39,7 +39,7 @@ class KeysetPagination(BasePagination):
         return page.rows
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Return the page with the links in its header."""
+        """Return the page with its links in the header."""
         return Response(data, headers={"Link": self.links})
 
 

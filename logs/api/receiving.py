@@ -1,4 +1,4 @@
-"""CircleCI's endpoint: read an HTTP request, authenticate it by its signature, record it, answer."""
+"""CircleCI's endpoint: read an HTTP request, authenticate it by its signature, record it, respond."""
 
 import json
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ MAX_SHOWN_LENGTH = 100
 # Stored headers by their WSGI names. `request.headers` would first build a dictionary of all headers.
 WSGI_NAMES = {name: HttpHeaders.to_wsgi_name(name) for name in KEPT_HEADERS}
 
-# The status and the message of each answer.
+# The status and the message of the response for each outcome.
 # fmt: off
 ANSWERS = {
     Outcome.LOGGED:    (201, "Webhook Event successfully logged"),
@@ -55,10 +55,10 @@ class CircleCISignatureAuthentication(BaseAuthentication):
     """Accepts requests signed by a configured webhook, and stores every other request as refused."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, AuthenticDelivery]:
-        """Return the delivery as ``auth``; it has no user.
+        """Return the delivery as ``auth``; a delivery has no user.
 
         Raises:
-            AuthenticationFailed: no signature proves that CircleCI sent it.
+            AuthenticationFailed: no signature proves that CircleCI sent the request.
             APIException: the body is not JSON, too large, compressed or incomplete.
         """
         arrival = arrival_without_body(request._request, request.parser_context["kwargs"].get("webhook"))
@@ -72,7 +72,7 @@ class CircleCISignatureAuthentication(BaseAuthentication):
         return AnonymousUser(), AuthenticDelivery(arrival=arrival, sender=sender)
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the scheme; without it, REST framework would answer 403 instead of 401."""
+        """Return the scheme; without it, REST framework would return 403 instead of 401."""
         return 'CircleCI-Signature realm="webhooks"'
 
 
@@ -85,7 +85,7 @@ class IsAuthenticDelivery(BasePermission):
 
 
 class ReceiptSerializer(serializers.Serializer[Any]):
-    """The answer to CircleCI."""
+    """The response to CircleCI."""
 
     message = serializers.CharField(help_text="The outcome in words.")
     id = serializers.CharField(help_text="The event's id.")
@@ -93,7 +93,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
 
 
 class ReceiveWebhookView(APIView):
-    """Receives CircleCI's webhooks; answers 2xx to each authentic one, once it is committed."""
+    """Receives CircleCI's webhooks; returns 2xx for each authentic delivery, once it is committed."""
 
     http_method_names = ["post"]
     authentication_classes = [CircleCISignatureAuthentication]
@@ -111,7 +111,7 @@ class ReceiveWebhookView(APIView):
         delivery = cast("AuthenticDelivery", request.auth)
         verdict = record(delivery.arrival, delivery.sender)
         status, message = ANSWERS[verdict.outcome]
-        # The fields of ReceiptSerializer, whose instance would cost more than the answer.
+        # The fields of ReceiptSerializer; an instance of it would cost more than the rest of the response.
         receipt = json.dumps({"message": message, "id": verdict.event_id, "outcome": verdict.outcome})
         return HttpResponse(receipt, status=status, content_type="application/json")
 
@@ -136,8 +136,8 @@ def read_body(request: HttpRequest) -> bytes:
     Raises:
         ContentTypeRefused: the content type is not JSON; a missing one counts as JSON.
         EncodingRefused: the body is compressed. A small compressed body could fill the memory when decoded.
-        BodyTooLarge: it is longer than MAX_BODY_BYTES.
-        BodyUnreadable: it ended before the length that the headers promised.
+        BodyTooLarge: the body is longer than MAX_BODY_BYTES.
+        BodyUnreadable: the body ended before the length promised by the headers.
     """
     if request.content_type not in ("application/json", ""):
         raise ContentTypeRefused("the content type is not application/json")
@@ -152,7 +152,7 @@ def read_body(request: HttpRequest) -> bytes:
     try:
         body: bytes = stream.read(limit + 1)
     except Exception as error:
-        # The connection broke or a chunk was malformed; each server raises exceptions of its own.
+        # The connection broke or a chunk was malformed; each server raises its own exceptions.
         raise BodyUnreadable("the body is incomplete") from error
     if len(body) > limit:
         raise BodyTooLarge(f"the body is longer than {limit} bytes; see MAX_BODY_BYTES")

@@ -1,4 +1,4 @@
-"""Rows as CSV and as JSON lines, one by one: any number of them needs the same memory."""
+"""Write rows as CSV or JSON lines, one at a time: memory use does not depend on their number."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ class LinesRenderer(BaseRenderer):
     charset = "utf-8"
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
-        """Yield the lines with their line ends."""
+        """Yield the lines with their line endings."""
         raise NotImplementedError
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
@@ -46,7 +46,7 @@ class JSONLinesRenderer(LinesRenderer):
 
     def lines(self, objects: Objects, columns: list[str]) -> Iterator[str]:
         """Yield a line for each object."""
-        # In ASCII, because some clients also split lines at Unicode's line separators.
+        # ASCII, because some clients also split lines at Unicode's line separators.
         return (json.dumps(each) + "\n" for each in objects)
 
 
@@ -54,7 +54,7 @@ class CSVRenderer(LinesRenderer):
     """Writes comma-separated values (RFC 4180) after a header line; missing values are empty.
 
     A text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises. If the locale's
-    separator is not the comma, parts of a text become cells of their own; these are prefixed too.
+    separator is not the comma, parts of a text become separate cells; these cells are prefixed, too.
     Source: https://owasp.org/www-community/attacks/CSV_Injection (read 2026-11-23).
     """
 

@@ -1,4 +1,4 @@
-"""The objects of answers. A field is named, described and filled here, for the API and its schema alike."""
+"""The objects in responses. Fields are named, described and filled here, for both the API and its schema."""
 
 import json
 from base64 import b64encode
@@ -27,14 +27,14 @@ OUTCOMES = (
     "events), `rejected` (too large, incomplete, compressed, or of another content type)."
 )
 REASON = "Why it was refused, or not logged as a new event."
-# The names of an event's fields, in their order, and what they hold: the tutorial's four names first.
+# The names and descriptions of an event's fields, in order: the tutorial's four names first.
 EVENT_FIELDS = {
     "name": "The webhook's name in CircleCI.",
     "project": "The project's name.",
     "workflow": "The workflow's name.",
     "status": "The job's status in job events, otherwise the workflow's; free text.",
     "id": "CircleCI's id of the event; opaque.",
-    "event_type": "`workflow-completed`, `job-completed`, or a type that is new.",
+    "event_type": "`workflow-completed`, `job-completed`, or a new type.",
     "happened_at": "When it happened, by CircleCI's clock.",
     "received_at": "When its first delivery arrived.",
     "project_slug": "The project's slug, such as `github/acme/orchard`.",
@@ -66,9 +66,9 @@ DELIVERY_FIELDS = {
         "The position of the secret that signed it in the webhook's current list; 0 is the newest. Null if no secret "
         "signed it, or if the secret is unknown or no longer configured."
     ),
-    "address": "The last part of the URL it was sent to.",
+    "address": "The last part of the URL to which it was sent.",
     "client_address": "The client's IP address, seen through trusted proxies.",
-    "judged_at": "When the outcome was decided: at the arrival or in a replay.",
+    "judged_at": "When the outcome was decided: on arrival or in a replay.",
     "event": "The id of its event.",
 }
 ATTEMPT_FIELDS = {
@@ -98,11 +98,11 @@ class Flat(serializers.Serializer[Any]):
 
 
 class FlatSerializer(Flat, serializers.ModelSerializer[Any]):
-    """A row of a model as a flat object."""
+    """A model's row as a flat object."""
 
 
 class FlatSchema(OpenApiSerializerExtension):
-    """Describes the texts of a flat object that may be null."""
+    """Describes a flat object's texts that may be null."""
 
     target_class = FlatSerializer
     match_subclasses = True
@@ -156,7 +156,7 @@ class AttemptSerializer(FlatSerializer):
 class EventDetailSerializer(WorkflowEventSerializer):
     """An event with its payload, its pipeline's other events and its deliveries.
 
-    Its context must hold the request: a part that the user may not view is null.
+    The serializer's context must hold the request: a part that the user may not view is null.
     """
 
     payload = serializers.DictField(
@@ -172,7 +172,7 @@ class EventDetailSerializer(WorkflowEventSerializer):
     )
     duplicates = serializers.IntegerField(
         min_value=0,
-        help_text="Number of deliveries that repeated it or an older version; at least the newest ten are stored.",
+        help_text="How many deliveries repeated it or an older version; at least the newest ten are stored.",
     )
     computed = ["payload", "pipeline_events", "deliveries", "duplicates"]
 
@@ -202,7 +202,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
         child=serializers.CharField(), help_text="The stored headers; their names are in lower case."
     )
     attempts = AttemptSerializer(
-        many=True, help_text="Every verdict, that of the arrival first; empty before the first replay."
+        many=True, help_text="Every verdict, the one on arrival first; empty before the first replay."
     )
     computed = ["attempts"]
 
@@ -221,7 +221,7 @@ class Base64Field(serializers.CharField):
 
 
 class StreamedDeliverySerializer(DeliverySerializer):
-    """A delivery with everything that is needed to send it again. Its context must hold the request."""
+    """A delivery with everything needed to send it again. The serializer's context must hold the request."""
 
     event = WorkflowEventSerializer(  # type: ignore[assignment]  # The whole object in place of its id.
         allow_null=True, help_text="Its event; null if the user may not view events."
@@ -261,7 +261,7 @@ class StreamSerializer(serializers.Serializer[Any]):
 
 
 class ReplaySerializer(Flat):
-    """What a replay has changed, or would change."""
+    """The changes that a replay has made or would make."""
 
     id = serializers.IntegerField(source="delivery.pk", help_text="The delivery's id.")
     before = serializers.ChoiceField(choices=Outcome.choices, help_text="The outcome before.")
@@ -293,7 +293,7 @@ def _payload(event: WorkflowEvent) -> Any:
         return None
     try:
         text = json.dumps(parse_payload(bytes(delivery.body)), ensure_ascii=False)
-    except PayloadMalformed:  # An older version of webhooklog accepted it.
+    except PayloadMalformed:  # An older version of webhooklog accepted the body.
         return None
     # JSON can spell a lone surrogate, which UTF-8 cannot encode.
     return json.loads(text.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Limit each client's requests per minute, across all processes of this machine.
+"""Limit each client's requests per minute, across all processes on this machine.
 
 The counts have an SQLite file of their own. In the main database, each count would take the write lock and wait for the
 disk, and deliveries would wait for readers.
@@ -71,9 +71,9 @@ class Usage:
 
 
 class ThrottledView(APIView):
-    """Counts each request for its token, user or IP address, and rejects those beyond the limit.
+    """Counts each request for its token, user or IP address, and rejects requests beyond the limit.
 
-    List it before any base class that replaces the response, for example by a 304: every response reports the usage.
+    List it before any base class that replaces the response, for example with a 304: every response reports the usage.
     """
 
     client: str  # The client for which the request counts.
@@ -115,7 +115,7 @@ class ThrottledView(APIView):
         """
         address = self.client
         if "authorization" in request.headers:
-            self.client = f"wrong credentials of {address}"  # Until they turn out to be right.
+            self.client = f"wrong credentials of {address}"  # Until the credentials turn out to be right.
             _reject_excess(_usage(FORESEE, self.client))
         try:
             super().perform_authentication(request)
@@ -154,7 +154,7 @@ class _Own(local):
     """The state of one thread."""
 
     connection: sqlite3.Connection | None = None
-    inode: int | None = None  # Of the connection's file.
+    inode: int | None = None  # The inode of the connection's file.
 
 
 class Counts:
@@ -167,7 +167,7 @@ class Counts:
         self._silence = Lock()
 
     def execute(self, statement: str, minute: int, client: str) -> int | None:
-        """Return the count after COUNT, or the one that FORESEE predicts.
+        """Return the count after COUNT, or the count that FORESEE predicts.
 
         None if the file cannot be used. No request is rejected then: reading the log matters more than the limit.
         """
@@ -196,7 +196,7 @@ class Counts:
             self._own.connection, self._own.inode = connection, _inode(self._path)
             # Nothing waits for the disk. A file damaged by a power cut is recreated.
             connection.execute("PRAGMA synchronous = OFF")
-            # SQLite does not wait for another process that does the same to a new file; one of them suffices.
+            # SQLite does not wait for another process that does this to a new file; it only has to be done once.
             with suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)

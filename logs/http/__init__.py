@@ -1,1 +1,1 @@
-"""HTTP handling outside the views: the client's IP address, request ids, probes and error answers."""
+"""HTTP handling outside the views: the client's IP address, request ids, probes and error responses."""

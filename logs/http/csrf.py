@@ -13,7 +13,7 @@ from logs.http.errors import is_browser, wrong_url
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer 403 with the cause and the fix: a page to browsers, JSON to other clients."""
+    """Return 403 with the cause and the fix: a page for browsers, JSON for other clients."""
     if request.content_type == "application/json":  # A webhook: forms are not JSON.
         return wrong_url(request)
     sentences = _explain(request, reason)
@@ -62,7 +62,7 @@ def _origin_of_form(request: HttpRequest) -> tuple[str, str]:
 
 
 def _page_of_form(request: HttpRequest) -> str:
-    """Return the URL of the form's page; the dashboard's if the page is another site's or unknown."""
+    """Return the URL of the form's page, or the dashboard's URL if the page is another site's or unknown."""
     page = request.headers.get("Referer", "")
     is_own = url_has_allowed_host_and_scheme(page, {request.get_host()})
     return page if is_own else reverse("admin:index")

@@ -1,4 +1,4 @@
-"""Hide secrets on Django's exception page, which under DEBUG shows settings, the request and every variable."""
+"""Hide secrets on Django's exception page, which shows settings, the request and every variable under DEBUG."""
 
 import json
 import os

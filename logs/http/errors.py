@@ -1,4 +1,4 @@
-"""Answers to requests that no view answers: a page to browsers, JSON to other clients."""
+"""Responses to requests that no view handles: a page for browsers, JSON for other clients."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400 to a request that Django rejects, for example for a host that is not in ALLOWED_HOSTS."""
+    """Return 400 for a request that Django rejects, such as one for a host that is not in ALLOWED_HOSTS."""
     if isinstance(exception, DisallowedHost):
         host = request.META.get("HTTP_HOST", "")
         logger.warning("a request named the host %r, which is not in ALLOWED_HOSTS", host)
@@ -21,7 +21,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404 to an unknown path."""
+    """Return 404 for an unknown path."""
     if request.method == "POST":
         return wrong_url(request)
     if is_browser(request):
@@ -30,14 +30,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def wrong_url(request: HttpRequest) -> JsonResponse:
-    """Answer 404 to a POST that no path accepts, most likely from a webhook with a wrong URL."""
+    """Return 404 for a POST that no path accepts, most likely from a webhook with a wrong URL."""
     detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
-    headers = {"X-Content-Type-Options": "nosniff"}  # Set here because this answer may bypass all middleware.
+    headers = {"X-Content-Type-Options": "nosniff"}  # Set here because this response may bypass all middleware.
     return JsonResponse({"detail": detail, "code": "not_found"}, status=404, headers=headers)
 
 
 def where_webhooks_go() -> str:
-    """Return the sentence that names the receiving endpoint."""
+    """Return a sentence with the receiving endpoint's path."""
     return f"Send CircleCI's webhooks to {reverse('logs:receive')} on this site."
 
 
@@ -50,5 +50,5 @@ def is_browser(request: HttpRequest) -> bool:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 without internal details."""
+    """Return 500 without internal details."""
     return JsonResponse({"detail": "Internal error; the server's log has the details.", "code": "error"}, status=500)

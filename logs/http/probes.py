@@ -31,12 +31,12 @@ class HealthMiddleware:
 
 
 def healthz() -> HttpResponse:
-    """Answer 200 while the process serves requests, whatever the database's state."""
+    """Return 200 while the process serves requests, whatever the database's state."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz() -> HttpResponse:
-    """Answer 200 if the database is reachable, migrated and writable, otherwise 503 with the reason."""
+    """Return 200 if the database is reachable, migrated and writable, otherwise 503 with the reason."""
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -57,7 +57,7 @@ def readyz() -> HttpResponse:
 
 
 def _is_read_only() -> bool:
-    # For example a standby that was not promoted: it answers queries, but stores no events.
+    # For example, a standby that was not promoted answers queries, but stores no events.
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         return bool(cursor.fetchone() == ("on",))
@@ -78,8 +78,8 @@ def _probe_write() -> None:
     """Write to the database as a delivery does, without changing stored data.
 
     SQLite detects a full disk only when it commits, never in a transaction that is rolled back. The function therefore
-    commits a number that the file's header already has. PostgreSQL checks privileges and the server's mode even if the
-    statement inserts no rows.
+    commits a number that is already in the file's header. PostgreSQL checks privileges and the server's mode even if
+    the statement inserts no rows.
 
     Raises:
         Error: the database cannot be written within a few seconds.

@@ -1,4 +1,4 @@
-"""Give each request an id for its log lines, its access log line and its response."""
+"""Assign each request an id for its log lines, its access log line and its response."""
 
 import logging
 import re

@@ -1,1 +1,1 @@
-"""How rows are chosen and read by pages, for the API and the admin alike."""
+"""Filter rows and read them page by page, for both the API and the admin."""

@@ -1,4 +1,4 @@
-"""The values of a column and the approximate size of a table, without reading the table."""
+"""Find a column's values and a table's approximate size without reading the whole table."""
 
 from django.db import connection
 from django.db.models import Model
@@ -20,9 +20,9 @@ def values_of(model: type[Model], column: str, *, start: str = "", most: int = 2
     """Return the first values, in the database's order, of a text column that leads an index.
 
     Args:
-        model: the table.
+        model: the table's model.
         column: the column's name.
-        start: the prefix of the values, case-sensitive.
+        start: the values' case-sensitive prefix.
         most: how many values to read.
     """
     quote = connection.ops.quote_name
@@ -41,6 +41,6 @@ def about_how_many(model: type[Model]) -> int:
         if estimate >= 0:  # It is -1 before the first ANALYZE.
             return int(estimate)
     keys = model._default_manager.values_list("pk", flat=True)
-    # Two queries: for one query with both, SQLite reads a whole index.
+    # Two queries: a single query for both keys would make SQLite read a whole index.
     first, last = keys.order_by("pk").first(), keys.order_by("-pk").first()
     return 0 if first is None or last is None else last - first + 1

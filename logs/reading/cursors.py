@@ -1,4 +1,4 @@
-"""Read filtered rows by pages. A cursor, which a page's links carry, says where the next page starts."""
+"""Read filtered rows page by page. The cursor in a page's link is the position where the linked page starts."""
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -28,7 +28,7 @@ def encode(text: str) -> str:
 
 
 def decode(parameter: str) -> str:
-    """Return the text that `encode` made a parameter of.
+    """Return the text that `encode` encoded as a parameter.
 
     Raises:
         ValueError: the parameter is not base64, or its text is not UTF-8.
@@ -62,7 +62,7 @@ class Cursor:
         """Return the cursor that a query parameter holds.
 
         Raises:
-            InvalidQuery: it is not a cursor of this ordering.
+            InvalidQuery: the parameter is not a cursor for this ordering.
         """
         try:
             its_ordering, direction, number, pk = decode(parameter).split(" ")
@@ -84,7 +84,7 @@ class Reading:
     Args:
         filterset: a valid filter set.
         orders: the available orders by name.
-        ordering: the name of one, with a minus sign for the greatest first.
+        ordering: an order's name, with a minus sign for descending order.
         cursor: an encoded cursor; ``""`` reads from the start.
 
     Raises:
@@ -119,20 +119,20 @@ class Reading:
         return self.listing.page(size, after=self._position, backwards=self.backwards)
 
     def all_rows(self) -> Iterator[Model]:
-        """Return every row after the cursor; one page at a time is in memory."""
+        """Return every row after the cursor, with only one page in memory at a time."""
         pages = self.listing.pages(STREAM_PAGE_SIZE, after=self._position)
-        first = next(pages)  # Read now: a failing database can still be answered with an error.
+        first = next(pages)  # Read now: if the database fails, the response can still be an error.
         return (row for page in chain([first], pages) for row in page.rows)
 
     def neighbours(self, page: Page) -> dict[Direction, str]:
-        """Return the encoded cursors of the existing pages before and after a page of this reading."""
+        """Return the encoded cursors for the pages before and after a page, if they exist."""
         positions = {Direction.PREV: self._start(page), Direction.NEXT: page.end}
         if self.backwards:
             positions = {Direction.PREV: page.end, Direction.NEXT: self._start(page)}
         return {direction: self.cursor_to(position, direction) for direction, position in positions.items() if position}
 
     def cursor_to(self, position: Position, direction: Direction) -> str:
-        """Return the encoded cursor of the page before or after a position."""
+        """Return the encoded cursor for the page before or after a position."""
         return Cursor(ordering=self.ordering, direction=direction, position=position).encode()
 
     @property
@@ -140,7 +140,7 @@ class Reading:
         return self.cursor.position if self.cursor else None
 
     def _reads_recent_rows(self) -> bool:
-        """Return whether only rows of the last minutes can be read."""
+        """Return whether only rows from the last few minutes can be read."""
         if self.ordering != "-received_at" or self.cursor is None or not self.backwards:
             return False
         return bool(self.cursor.position.key >= timezone.now() - RECENT)

@@ -1,4 +1,4 @@
-"""The kinds of filters; each error message says what is accepted."""
+"""The kinds of filters; each error message gives the accepted values."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from logs.reading.search import words_of
 from logs.times import parse_moment
 
 MAX_TEXT_LENGTH = 500
-MIN_PREFIX_LENGTH = 4  # A shorter prefix would match too many hashes of a long log.
+MIN_PREFIX_LENGTH = 4  # A shorter prefix would match too many hashes in a long log.
 TRUTHS = [("true", "true"), ("false", "false")]
 TRUTH_SPELLINGS = {
     "true": "true",
@@ -29,10 +29,10 @@ INVALID_TRUTH = "It must be true or false."
 
 
 def parse_truth(text: str) -> bool:
-    """Return the boolean that a text spells, in any case.
+    """Return the boolean that a text spells, ignoring case.
 
     Raises:
-        ValueError: it is not a boolean; the message says what is accepted.
+        ValueError: the text is not a boolean; the message gives the accepted values.
     """
     try:
         return TRUTH_SPELLINGS[text.lower()] == "true"
@@ -99,7 +99,7 @@ class IdFilter(TextFilter):
     """Compares with a CircleCI id; a UUID may be in upper case."""
 
     def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        """Return the rows with this id; all rows if it is empty."""
+        """Return the rows with this id, or all rows if the id is empty."""
         spellings = spellings_of_id(value)
         if len(spellings) == 1:
             return super().filter(rows, value)

@@ -1,7 +1,7 @@
-"""The filters of the lists. An invalid value is an error: ignoring it would answer another question.
+"""The filters of the lists. An invalid value is an error: ignoring it would return the wrong rows.
 
-Rows are found by an index if one leads to them. Otherwise a page scans a bounded number of rows (`logs.reading.pages`);
-`PagedFilterSet.scan` decides which.
+Rows are found through a suitable index if there is one. Otherwise, a page scans a bounded number of rows
+(`logs.reading.pages`); `PagedFilterSet.scan` returns the rows to scan.
 """
 
 from collections.abc import Iterable
@@ -38,12 +38,12 @@ MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and r
 
 
 class PagedFilterSet(filters.FilterSet):
-    """Filters whose rows are read by pages.
+    """Filters for rows that are read page by page.
 
     Attributes:
         SELECTIVE: the names of filters that match few rows.
-        ORDERED: the names of filters whose rows an index holds in the order of arrival, the most selective first.
-        reads_few: whether so few rows are read that each may be tested, without an estimate of their number.
+        ORDERED: the names of filters whose rows are in an index in order of arrival, the most selective filter first.
+        reads_few: whether few enough rows are read to test each one without first estimating their number.
     """
 
     SELECTIVE: ClassVar[set[str]] = set()
@@ -60,16 +60,16 @@ class PagedFilterSet(filters.FilterSet):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The values that the client has given."""
+        """The values given by the client."""
         return {name: value for name, value in self.form.cleaned_data.items() if name in self.data}
 
     @property
     def is_selective(self) -> bool:
-        """Whether so few rows match that sorting and testing them costs nothing."""
+        """Whether few enough rows match that sorting and testing them costs almost nothing."""
         return self.reads_few or bool(self.SELECTIVE & self.given.keys())
 
     def scan(self, column: str) -> QuerySet[Any] | None:
-        """Return the rows that a page in the order of a column has to scan; None if the matching rows suffice."""
+        """Return the rows that a page sorted by a column must scan; None if the matching rows suffice."""
         given = self.given
         if self.is_selective:
             return None
@@ -92,7 +92,7 @@ class PagedFilterSet(filters.FilterSet):
         return rows
 
     def _is_short(self) -> bool:
-        """Return whether the period of arrival is short enough to sort all its rows."""
+        """Return whether the requested arrival period is short enough to sort all its rows."""
         given = self.given
         until = given.get("received_before") or timezone.now()
         return "received_after" in given and until - given["received_after"] <= MAX_SORTED
@@ -131,7 +131,7 @@ class EventFilterSet(PagedFilterSet):
     min_duration    = SecondsFilter("duration_seconds", "gte", help_text="The shortest duration in seconds.")
     max_duration    = SecondsFilter("duration_seconds", "lte", help_text="The longest duration in seconds.")
     verified        = TruthFilter(help_text="Whether a signature proves that CircleCI sent it.")
-    q               = WordsFilter(method="holding_words", help_text="Words of subject, branch, author, workflow, job.")
+    q               = WordsFilter(method="holding_words", help_text="Words in subject, branch, author, workflow, job.")
     # fmt: on
 
     class Meta:
@@ -139,7 +139,7 @@ class EventFilterSet(PagedFilterSet):
         fields: list[str] = []
 
     def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep events of a project, given by name, slug or id."""
+        """Keep a project's events; `value` is its name, slug or id."""
         column, project = project_named(value)
         return rows.filter(**{column: project})
 
@@ -153,7 +153,7 @@ class EventFilterSet(PagedFilterSet):
 
     @property
     def is_selective(self) -> bool:
-        """Whether so few rows match that sorting and testing them costs nothing."""
+        """Whether few enough rows match that sorting and testing them costs almost nothing."""
         return super().is_selective or ("q" in self.given and self._few is not None)
 
     @cached_property
@@ -181,14 +181,14 @@ class DeliveryFilterSet(PagedFilterSet):
         fields: list[str] = []
 
     def of_webhook(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
-        """Keep deliveries of a webhook."""
+        """Keep a webhook's deliveries."""
         return rows.alias(webhook_without_index=unindexed("webhook")).filter(webhook_without_index=value)
 
 
 def unindexed(column: str) -> Coalesce:
-    """Return a text column in a form that no index holds.
+    """Return an expression for a text column that no index matches.
 
-    SQLite has no statistics and assumes that an index on the column leads to few rows. If the index does not have the
-    list's order, SQLite reads all rows with a value and sorts them.
+    SQLite has no statistics and assumes that an index on the column leads to few rows. If the index is not in the
+    list's order, SQLite reads all rows with the wanted value and sorts them.
     """
     return Coalesce(column, Value(""))

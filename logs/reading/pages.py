@@ -1,6 +1,6 @@
-"""Read rows in an order, a page at a time, at a cost that does not grow with the table.
+"""Read sorted rows, a page at a time, at a cost that does not grow with the table.
 
-A page starts after a position, which is a row's sort key and primary key, not after a number of rows. Where no index
+A page starts after a position (a row's sort key and primary key), not after a number of rows. Where no index
 leads to the wanted rows, a page scans at most `MAX_SCANNED` rows and ends there, possibly short or empty; the next page
 continues after them (ADR 4).
 """
@@ -23,11 +23,11 @@ Rows = QuerySet[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An order of rows; their primary key makes it total."""
+    """A sort order for rows; the primary key breaks ties."""
 
     column: str
     key: Expression | F  # The column with a value in place of NULL. An index must hold it before the primary key.
-    missing: SortKey | None = None  # That value; less than any other.
+    missing: SortKey | None = None  # The value in place of NULL; less than any other.
 
     def position_of(self, row: Model) -> "Position":
         """Return a row's position."""
@@ -63,7 +63,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Rows in an order, read by pages."""
+    """Sorted rows that are read page by page."""
 
     rows: Rows
     order: Order

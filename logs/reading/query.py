@@ -1,4 +1,4 @@
-"""Read the parameters of a list. The API, the admin and the commands report the same error, each in its own form."""
+"""Read a list's parameters. The API, the admin and the commands report the same error, each in its own form."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ FilterSet = TypeVar("FilterSet", bound=PagedFilterSet)
 
 
 def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collection[str] = ()) -> None:
-    """Reject parameters that would otherwise be ignored: unknown ones, and repeated ones that are not lists.
+    """Reject parameters that would otherwise be ignored: unknown ones, and repeated ones that do not accept a list.
 
     Raises:
         InvalidQuery: a parameter is unknown or given several times.
@@ -32,7 +32,7 @@ def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collect
 
 
 def read_filters(filterset_class: type[FilterSet], query: QueryDict, rows: QuerySet[Any]) -> FilterSet:
-    """Return the filters that a query gives for these rows.
+    """Return a query's filters for these rows.
 
     Raises:
         InvalidQuery: a filter's value is invalid.
@@ -65,7 +65,7 @@ def read_whole_number(
     """Return the number that a parameter gives.
 
     Raises:
-        InvalidQuery: it is not a whole number in the accepted range.
+        InvalidQuery: the value is not a whole number in the accepted range.
     """
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) in accepted):

@@ -1,7 +1,7 @@
 """Full-text search over events, with PostgreSQL's GIN index or SQLite's FTS5; migration 0003 creates both.
 
-Both indexes split text into words at spaces. Words of scripts that are written without spaces are therefore searched
-for as substrings, without an index.
+Both indexes split text into words at spaces. Words in scripts that are written without spaces are therefore
+matched as substrings, without an index.
 """
 
 import re
@@ -21,7 +21,7 @@ FEW = 2_000
 # expected, the index is not used. If the estimate is wrong, a search or a page takes longer.
 MANY = 20_000
 
-# As in the index. By default PostgreSQL reads "feature/login" as a path and "v1.2" as a host, each a single word.
+# As in the index. By default, PostgreSQL reads "feature/login" as a path and "v1.2" as a host, each a single word.
 POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ plainto_tsquery('simple', %s)"
 LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
@@ -40,20 +40,20 @@ _HALF_WIDTH = {ord(normalize("NFKC", chr(code))): code for code in range(0xFF66,
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text without repetitions, because a page tests each row for each word.
+    """Return a text's distinct words: a page tests each row for every word.
 
-    A word is a run of letters and digits, or a run of characters of scripts without spaces.
+    A word is a run of letters and digits, or a run of characters from scripts without spaces.
     """
     return list({word.lower(): word for word in _WORD.findall(text)}.values())
 
 
 def are_spaceless(words: Sequence[str]) -> bool:
-    """Return whether any word is in a script without spaces; all words are then searched for as substrings."""
+    """Return whether any word is in a script without spaces; all words are then matched as substrings."""
     return any(map(_SPACELESS.search, words))
 
 
 def spellings_of(word: str) -> list[str]:
-    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and in each case."""
+    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and with changed case."""
     composed = normalize("NFKC", word)
     decomposed = normalize("NFD", composed)
     # SQLite's LIKE ignores the case of ASCII only.
@@ -64,7 +64,7 @@ def spellings_of(word: str) -> list[str]:
 def few_holding(words: Sequence[str]) -> list[int] | None:
     """Return the primary keys of the events that contain all the words.
 
-    None if there are more than `FEW`, or if no index can find them.
+    None if there are more than `FEW` events, or if no index can find them.
     """
     if are_spaceless(words):
         return None
@@ -83,7 +83,7 @@ def _few_keys(sql: str, query: str) -> list[int] | None:
 
 
 def _estimated_rows(sql: str, query: str) -> int:
-    """Return how many rows PostgreSQL expects; accurate enough to distinguish few from very many."""
+    """Return the number of rows that PostgreSQL expects, accurate enough to tell few from very many."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [query])
         ((explained,),) = cursor.fetchone()
@@ -91,9 +91,9 @@ def _estimated_rows(sql: str, query: str) -> int:
 
 
 class HoldsWords(Func):
-    """Whether an event's searched columns together contain each of the words, in any case.
+    """Whether an event's searched columns together contain all of the words, ignoring case.
 
-    Use it when many events match or another condition finds them: it does not use the index on words.
+    Use it when many events match or another condition finds them: it does not use the word index.
     """
 
     output_field = BooleanField()
@@ -110,7 +110,7 @@ class HoldsWords(Func):
         if are_spaceless(self.words):
             return self._holds_parts(text)
         # LIKE first: splitting a row into words costs ten times as much.
-        # IS TRUE keeps PostgreSQL from using the index, which returns a word's first row only after reading them all.
+        # IS TRUE keeps PostgreSQL from using the index, which reads all of a word's rows before it returns one.
         conditions = [LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
         return " AND ".join(condition.format(text) for condition in conditions), [*self.words, " ".join(self.words)]
 

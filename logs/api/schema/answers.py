@@ -1,4 +1,4 @@
-"""The headers and errors that endpoints share, as components that operations refer to."""
+"""The headers and errors that endpoints share, as components referenced by operations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ PAGE = "https://ci-log.example.org/fetch-webhooks-logs"
 HEADERS = {
     "X-Request-ID":        _header("The request's id; the server's log lines have it, too.",
                                    "0f5bd3c1d4d84d6d9d7a3e8c3f3b9d58", required=True),
-    "Cache-Control":       _header("Shared caches must not store the answer.", "private, no-cache"),
-    "ETag":                _header("Identifies the answer: sent as `If-None-Match`, an unchanged answer is a 304.",
+    "Cache-Control":       _header("Shared caches must not store the response.", "private, no-cache"),
+    "ETag":                _header("Identifies the response; send it as `If-None-Match` to get a 304 if unchanged.",
                                    '"d41d8cd98f00b204e9800998ecf8427e"'),
     "Link":                _header("The `first`, `next` and `prev` page, if it exists (RFC 8288).",
                                    f'<{PAGE}>; rel="first", <{PAGE}?cursor=bmV4dA>; rel="next"'),
@@ -56,17 +56,17 @@ USAGE = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
-    """An answer that is an error."""
+    """An error response."""
 
     status: int
     name: str
     meaning: str
-    examples: dict[str, str]  # The detail by code.
+    examples: dict[str, str]  # Details by code.
     headers: Sequence[str] = ()
 
     @property
     def component(self) -> dict[str, Any]:
-        """The answer as a component."""
+        """The response as a component."""
         examples = {code: {"value": {"detail": detail, "code": code}} for code, detail in self.examples.items()}
         return {
             "description": self.meaning,
@@ -157,7 +157,7 @@ EXPORTING = [
     ErrorAnswer(
         status=501,
         name="NotImplemented",
-        meaning="A CSV or JSON lines export without `limit` on a server that ends a truncated one like a complete one.",
+        meaning="A CSV or JSON lines export without `limit` on a server that makes a truncated one look complete.",
         examples={"server_ends_broken_streams": ServerEndsBrokenStreams.default_detail},
     ),
 ]
@@ -193,7 +193,7 @@ RECEIVING = [
     ErrorAnswer(
         status=415,
         name="UnsupportedContentType",
-        meaning="The body is not JSON, or is compressed; in the second case the answer has `Accept-Encoding`.",
+        meaning="The body is not JSON, or is compressed; if it is compressed, the response has `Accept-Encoding`.",
         examples={
             "unsupported_media_type": "the content type is not application/json",
             "unsupported_content_encoding": "the content encoding is 'gzip': send the body uncompressed",
@@ -213,11 +213,11 @@ ERROR = {
     "required": ["detail", "code"],
 }
 NOT_MODIFIED = {
-    "description": "The answer is still the one that `If-None-Match` names; there is no body.",
+    "description": "The response would match the ETag in `If-None-Match`; there is no body.",
     "headers": {name: reference("headers", name) for name in ("X-Request-ID", "ETag", *USAGE)},
 }
 ADDRESS_TOO_LONG = {
-    "description": "The URL is longer than the server reads, about 8,000 bytes; the message is the server's own.",
+    "description": "The URL exceeds the server's limit, about 8,000 bytes; the message is the server's own.",
     "content": {"text/html": {"schema": {"type": "string"}, "example": "<h1>URI Too Long</h1>"}},
 }
 COMPONENTS = {

@@ -1,4 +1,4 @@
-"""Examples of requests and answers; their values come from the code that sends, reads and shows them."""
+"""Example requests and responses; their values come from the code that sends, reads and shows them."""
 
 from base64 import b64encode
 from dataclasses import asdict
@@ -16,7 +16,7 @@ SECRET = "ABCD1234"  # noqa: S105 - only for examples
 ARRIVED = samples.REFERENCE_MOMENT + timedelta(seconds=2)
 DELIVERY_ID = 7
 
-# Requests of CircleCI.
+# Requests from CircleCI.
 WORKFLOW = samples.workflow_completed(random=Random(1), status="failed")  # noqa: S311 - not secret
 JOB = samples.job_completed(random=Random(2), host=samples.Host.GITLAB)  # noqa: S311
 PING = samples.ping(random=Random(3))  # noqa: S311

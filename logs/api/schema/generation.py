@@ -14,12 +14,12 @@ INTRODUCTION = """\
 webhooklog receives CircleCI's webhooks, verifies them, logs each event exactly once, and lets programs read the log.
 
 An error is an object with `detail`, a message for people, and `code`, a word for programs. A method that a path does
-not support is answered 405 with `Allow`. No parameter is ignored: an unknown, empty or wrongly repeated one is an
-error. A list is separated by commas or repeats its parameter. Times are ISO 8601 in UTC; missing values are null.
-Answers are compressed for clients that accept gzip. If `If-None-Match` names the current `ETag`, the answer is 304. In
-a browser that is signed in to the admin, the reading endpoints are pages with a form for the filters.
+not support returns 405 with `Allow`. No parameter is ignored: an unknown, empty or wrongly repeated one is an
+error. Separate a list's values by commas, or repeat the parameter. Times are ISO 8601 in UTC; missing values are null.
+Responses are compressed for clients that accept gzip. If `If-None-Match` holds the current `ETag`, the response is 304.
+In a browser that is signed in to the admin, the reading endpoints are pages with a form for the filters.
 
-`GET /healthz` answers 200 while the process serves, `GET /readyz` while it can log; both accept any host name."""
+`GET /healthz` returns 200 while the process is up, `GET /readyz` while it can log events; both accept any host name."""
 
 TAGS = [
     {"name": "receiving", "description": "For CircleCI."},
@@ -51,7 +51,7 @@ class OperationSchema(AutoSchema):
         }
 
     def get_response_serializers(self) -> Any:
-        """Return the answers that are not errors."""
+        """Return the successful responses."""
         return OPERATIONS[self.path].answers
 
     def get_paginated_name(self, serializer_name: str) -> str:

@@ -1,4 +1,4 @@
-"""The operations: the purpose and the answers of each endpoint, and the links from its answers."""
+"""The operations: each endpoint's purpose, its responses, and the links from its responses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-nd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """The description of an endpoint that its code does not give."""
+    """The parts of an endpoint's description that its code does not give."""
 
     id: str
     tag: str
     summary: str
     details: str = ""
     answers: Mapping[Any, OpenApiResponse]  # By status and media type.
-    headers: Sequence[str] = ()  # Of these answers.
-    links: Mapping[str, Any] = field(default_factory=dict)  # From these answers to other operations.
+    headers: Sequence[str] = ()  # Of these responses.
+    links: Mapping[str, Any] = field(default_factory=dict)  # From these responses to other operations.
 
 
 def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
@@ -33,7 +33,7 @@ def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
 
 
 def _list(serializer: type, example: dict[str, Any]) -> dict[Any, OpenApiResponse]:
-    """Return a list's answers in its three formats."""
+    """Return a list's responses in its three formats."""
     description = "A page as a bare array; in CSV and JSON lines without `limit`, all rows from the cursor on."
     return {
         (200, JSON): _answer(serializer(many=True), description, example),
@@ -47,7 +47,7 @@ def _link(operation_id: str, description: str, **values: str) -> dict[str, Any]:
 
 
 def _receiving(**more: str) -> Operation:
-    """Return the operation of CircleCI's endpoint, which has two URLs."""
+    """Return the operation for one of the receiving endpoint's two URLs."""
     return Operation(
         tag="receiving",
         answers={
@@ -117,8 +117,8 @@ OPERATIONS: dict[str, Operation] = {
         summary="Wait for deliveries",
         details=(
             "The deliveries after a cursor, with their bytes, in the order they were stored, each exactly once. If "
-            "there are none, the request waits for some. An answer with `Retry-After` did not wait, because too many "
-            "clients do: retry after that time."
+            "there are none, the request waits for new ones. A response with `Retry-After` did not wait, because too "
+            "many clients are waiting: retry after that time."
         ),
         answers={
             (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),

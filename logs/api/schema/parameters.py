@@ -20,7 +20,7 @@ Parameter = dict[str, Any]
 NO_NUL = r"^[^\x00]+$"
 TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT_LENGTH, "pattern": NO_NUL}
 
-# The schema of a value by the kind of filter.
+# The schema of a value, by the kind of filter.
 FILTERS: dict[type[filters.Filter], Schema] = {
     fields.TextFilter: TEXT,
     fields.IdFilter: TEXT,
@@ -92,17 +92,17 @@ PATH: dict[str, Parameter] = {
 STREAM: dict[str, Parameter] = {
     "after": {
         "description": (
-            "Where to start: the `cursor` of an answer, to continue; `now`, for later deliveries; `start`, for all; a "
-            "time, for those that arrived since then."
+            "Where to start: a response's `cursor`, to continue; `now`, for later deliveries; `start`, for all; a "
+            "time, for deliveries that arrived since then."
         ),
         "schema": {"type": "string", "minLength": 1, "format": "stream-cursor", "default": "now"},
     },
     "limit": {
-        "description": "The largest number of deliveries in an answer.",
+        "description": "The largest number of deliveries in a response.",
         "schema": {"type": "integer", "minimum": 1, "maximum": stream.MAX_LIMIT, "default": stream.DEFAULT_LIMIT},
     },
     "wait": {
-        "description": "How many seconds to wait if there are none.",
+        "description": "How many seconds to wait if there are no deliveries.",
         "schema": {
             "type": "integer",
             "minimum": 0,
@@ -130,7 +130,7 @@ def _in_query(name: str, view: Any) -> Parameter:
     note = TIME_NOTE if type(each) is fields.TimeFilter else ""
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
-        # In the schema, not as the parameter's example: Swagger UI would fill its form with all of them.
+        # In the schema, not as the parameter's example: Swagger UI would fill its form with all examples.
         "schema": schema | {"examples": [example]},
         # A repeated parameter, which every client generator supports; commas are also accepted.
         **({"style": "form", "explode": True} if is_list else {}),
@@ -139,7 +139,7 @@ def _in_query(name: str, view: Any) -> Parameter:
 
 def _limit(view: Any) -> Parameter:
     return {
-        "description": "The number of objects on a page. Without it, CSV and JSON lines hold all further rows.",
+        "description": "The number of objects on a page. Without a limit, CSV and JSON lines hold all further rows.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     }
 
@@ -162,7 +162,7 @@ def _ordering(view: Any) -> Parameter:
 def _format(view: Any) -> Parameter:
     formats = [each.format for each in view.renderer_classes if each is not BrowsableAPIRenderer]
     return {
-        "description": "The format of the answer, whatever `Accept` says.",
+        "description": "The response's format, whatever `Accept` says.",
         "schema": {"type": "string", "enum": formats, "default": formats[0]},
     }
 

@@ -7,7 +7,7 @@ from logs.circleci.payload import MAX_ID_LENGTH
 
 # The log reads the documented parts of these blocks and ignores the rest: any value is accepted.
 BLOCKS = {
-    "happened_at": "When it happened, in ISO 8601.",
+    "happened_at": "When the event happened, in ISO 8601.",
     "webhook": "The webhook's id and name.",
     "project": "The project's id, name and slug.",
     "organization": "The organization's id and name.",
@@ -15,7 +15,7 @@ BLOCKS = {
     "pipeline": "The pipeline's id, number, trigger, and the commit.",
     "job": "The job's id, name, number, status and times, in job events.",
 }
-BLANK = r"\s\x1c-\x1f"  # Dialects of regular expressions differ on the last four.
+BLANK = r"\s\x1c-\x1f"  # Regular expression dialects differ on the last four characters.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "An open object: any block but `id` and `type` may be missing or unknown.",
@@ -29,7 +29,7 @@ SCHEMA: dict[str, Any] = {
         "type": {
             "type": "string",
             "pattern": f"[^{BLANK}]",
-            "description": "`workflow-completed`, `job-completed`, `ping`, or a type that is new.",
+            "description": "`workflow-completed`, `job-completed`, `ping`, or a new type.",
         },
         **{name: {"description": description} for name, description in BLOCKS.items()},
     },

@@ -1,4 +1,4 @@
-"""CircleCI's signature in the OpenAPI document. The readers' schemes are beside their authentication classes."""
+"""CircleCI's signature in the OpenAPI document. The readers' schemes are next to their authentication classes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from logs.circleci.vocabulary import SIGNATURE_HEADER
 SIGNATURE = f"""\
 CircleCI signs each delivery with its webhook's secret token: `{SIGNATURE_HEADER}` holds `v1=` and the HMAC-SHA256 of
 the raw body in lower-case hexadecimal digits. The header is a comma-separated list; entries of versions other than `v1`
-are ignored. The signature covers the bytes as sent: a body that was parsed and serialized again has another signature.
+are ignored. The signature covers the bytes as sent: parsing and serializing a body again changes its signature.
 
 For example, the secret `{SECRET}` and the body
 

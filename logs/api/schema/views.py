@@ -1,4 +1,4 @@
-"""The endpoints of the OpenAPI document and its page. They contain nothing secret and need no permission."""
+"""The endpoints for the OpenAPI document and the page that shows it. They reveal no secrets and need no permission."""
 
 from functools import cache
 from typing import Any

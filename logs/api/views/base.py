@@ -1,4 +1,4 @@
-"""The base of all endpoints for readers: permissions, parameters, formats, caching."""
+"""The base class for readers' endpoints: permissions, parameters, formats, caching."""
 
 from collections.abc import Iterator
 from hashlib import md5
@@ -35,11 +35,11 @@ from logs.reading.query import check_names
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")
 class _ConditionalView(APIView):
-    """Compresses its answers, and answers 304 if the client has the current one."""
+    """Compresses responses, and returns 304 if the client already has the current one."""
 
 
 class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
-    """An endpoint for users who have the permissions it names."""
+    """An endpoint for users who have its ``required_permissions``."""
 
     permission_classes = [HasPermissions]
     required_permissions: ClassVar[list[str]]
@@ -74,7 +74,7 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
                 raise InvalidQuery(f"{name} is empty; leave it out, or give a value.")
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer an error as JSON, except to browsers: the other formats have no form for errors."""
+        """Return errors as JSON, except to browsers: the other formats cannot represent an error."""
         response = super().handle_exception(exc)
         if not isinstance(getattr(self.request, "accepted_renderer", None), BrowsableAPIRenderer):
             self.request.accepted_renderer = JSONRenderer()
@@ -95,7 +95,7 @@ def truth(request: Request, name: str) -> bool:
     """Return the value of a boolean parameter; False if it is missing.
 
     Raises:
-        InvalidQuery: it is neither true nor false.
+        InvalidQuery: the value is neither true nor false.
     """
     try:
         return parse_truth(request.query_params.get(name, "false"))
@@ -104,7 +104,7 @@ def truth(request: Request, name: str) -> bool:
 
 
 def _name_by_content(response: Response) -> None:
-    """Set an ETag over the body and the links: new rows can change a page's links, but not its rows."""
+    """Set an ETag computed from the body and the links: new rows can change a page's links, but not its rows."""
     tagged = response.content + response.headers.get("Link", "").encode()
     response.headers["ETag"] = f'"{md5(tagged, usedforsecurity=False).hexdigest()}"'
 
@@ -135,7 +135,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
         """Return a page, or a stream of all rows."""
         renderer = request.accepted_renderer
         if not all(all(values) for _, values in request.query_params.lists()):
-            # Links of a page that was requested with the form's empty fields would be rejected in other formats.
+            # Otherwise, the page's links would keep the form's empty fields, which other formats reject.
             given = {name: list(filter(None, values)) for name, values in request.query_params.lists()}
             return HttpResponseRedirect(f"?{urlencode(given, doseq=True)}")
         has_bom = truth(request, "bom")
@@ -145,7 +145,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
             return self._stream(request, renderer)
         page = super().list(request, *args, **kwargs)
         if isinstance(renderer, LinesRenderer):
-            # REST framework omits it from an answer without a line.
+            # REST framework omits the content type if the body is empty.
             content_type = f"{renderer.media_type}; charset={renderer.charset}"
             page.add_post_render_callback(lambda page: page.headers.setdefault("Content-Type", content_type))
         return page
@@ -166,7 +166,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
 
 
 def _in_chunks(lines: Iterator[str], size: int = 500) -> Iterator[bytes]:
-    """Join lines, so that each write to the connection carries many of them."""
+    """Join lines so that each write to the connection carries many."""
     chunk: list[str] = []
     for line in lines:
         chunk.append(line)

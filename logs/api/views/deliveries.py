@@ -1,4 +1,4 @@
-"""The endpoints of deliveries."""
+"""The endpoints for deliveries."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -53,7 +53,7 @@ class DeliveryBodyView(ReadingView):
     parameters = []
 
     def get(self, request: Request, pk: int) -> HttpResponse:
-        """Return the bytes as they arrived, with the signature and the event type in the headers they arrived in."""
+        """Return the bytes as they arrived, with the signature and event type in their original headers."""
         delivery = get_object_or_404(Delivery, pk=pk)
         response = body_response(delivery)
         for name in delivery.headers.keys() & PROOF:

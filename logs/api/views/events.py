@@ -1,4 +1,4 @@
-"""The endpoints of events."""
+"""The endpoints for events."""
 
 from django.shortcuts import get_object_or_404
 from rest_framework.request import Request

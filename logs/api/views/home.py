@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 from logs.http.errors import where_webhooks_go
 
 
-# A webhook whose URL lacks the path needs an answer that names the path, not one about forms.
+# If a webhook's URL lacks the path, the response must give the path instead of complaining about CSRF.
 @method_decorator(csrf_exempt, name="dispatch")
 class HomeView(RedirectView):
     """Redirects to the admin."""

@@ -18,12 +18,12 @@ from logs.reading.query import read_filters, read_whole_number
 from logs.reading.stream import deliveries as stream
 from logs.reading.stream.cursors import NOW, start_after
 
-MAX_WAIT_SECONDS = 25  # Proxies give up on an answer after 30 seconds or more.
+MAX_WAIT_SECONDS = 25  # Proxies stop waiting for a response after 30 seconds or more.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
-# Random between these: clients that returned at the same time would fill the queue in which deliveries wait.
+# The range of a random delay: clients that all retried at once would fill the queue in which deliveries wait.
 RETRY_AFTER_SECONDS = (3, 10)
 
-# For waiting clients: a quarter of this process's threads, so that the others stay free for CircleCI.
+# For waiting clients: a quarter of this process's threads, so that the other threads stay free for CircleCI.
 waiting_places = BoundedSemaphore(settings.WEB_THREADS // 4)
 
 
@@ -40,7 +40,7 @@ class DeliveryStreamView(ReadingView):
         return [*self.filterset_class.base_filters, "after", "format", "limit", "wait"]
 
     def get(self, request: Request) -> Response:
-        """Return the deliveries after a cursor; if there are none, wait for some."""
+        """Return the deliveries after a cursor; if there are none, wait for new ones."""
         query = request.query_params
         filterset = read_filters(self.filterset_class, query, Delivery.objects.all())
         limit = read_whole_number(query, "limit", range(1, MAX_LIMIT + 1), default=DEFAULT_LIMIT)
@@ -73,9 +73,10 @@ def _wait(
 
 
 def _is_stopping() -> bool:
-    """Return whether gunicorn is stopping this process; a restart would wait for waiting clients, receiving nothing.
+    """Return whether gunicorn is stopping this process.
 
-    gunicorn's worker handles SIGTERM with a method of its own, and then is no longer ``alive``.
+    Otherwise, a restart would be held up by clients that are waiting for new deliveries. gunicorn's worker
+    handles SIGTERM with one of its own methods, after which it is no longer ``alive``.
     """
     worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return not getattr(worker, "alive", True)

@@ -19,7 +19,7 @@ PAGE_SIZE = 1_000
 
 
 class Following:
-    """The selected events in the order they are written, each version of each event once.
+    """Selected events in the order they are written, with each version of each event once.
 
     Args:
         events: the selection.
@@ -36,7 +36,7 @@ class Following:
                 pass
 
     def poll(self) -> Iterator[WorkflowEvent]:
-        """Yield what was written since the last poll, oldest first. Exhaust it before the next poll."""
+        """Yield events written since the last poll, oldest first. Exhaust the iterator before the next poll."""
         # SETTLED_AFTER earlier, because a transaction may still be open; versions already seen are skipped. Read first,
         # and from all events: the next poll does not scan again what the selection excludes.
         settled, end = _newest() - SETTLED_AFTER, log_end()
@@ -53,12 +53,12 @@ class Following:
         in_order = self._events.filter(changed_at__gte=self._since)
         pages = Listing(rows=in_order, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
         yield from chain.from_iterable(page.rows for page in pages)
-        # If a clock was set back or another host's is slow, new events have earlier times than those already read.
+        # If a clock was set back or another host's clock lags, new events have earlier times than those already read.
         (_, end), earlier = self._ends[0], self._events.filter(changed_at__lt=self._since)
         yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
 
     def _settle(self, end: LogEnd) -> None:
-        """Drop all log ends before the last one that is older than any open transaction."""
+        """Drop all log ends before the newest one that is older than any open transaction."""
         now = time.monotonic()
         self._ends.append((now, end))
         while now - self._ends[1][0] > SETTLED_AFTER.total_seconds():

@@ -1,4 +1,4 @@
-"""Cursors of the stream of deliveries."""
+"""Cursors for the delivery stream."""
 
 import re
 from datetime import datetime
@@ -30,12 +30,12 @@ def start_after(text: str) -> int:
     """Return the key after which to read; 0 is before the first delivery.
 
     Args:
-        text: ``now`` for later deliveries, ``start`` for all stored ones, a time for those that arrived since then, or
-            a cursor.
+        text: ``now`` for later deliveries, ``start`` for all stored ones, a time for deliveries since that time, or a
+            cursor.
 
     Raises:
-        InvalidQuery: it is none of these, or a cursor beyond the end of this log.
-        OperationalError: an open transaction takes too long to tell which delivery is the newest.
+        InvalidQuery: the text is none of these, or is a cursor beyond the end of this log.
+        OperationalError: an open transaction takes too long, so the newest delivery cannot be determined.
     """
     if text == NOW:
         return newest_key()
@@ -66,7 +66,7 @@ def newest_key() -> int:
 
 
 def encode_cursor(key: int) -> str:
-    """Return the cursor after a delivery's key."""
+    """Return the cursor for reading after a delivery's key."""
     return encode(f"stream {key}")
 
 
@@ -92,7 +92,7 @@ def _time(text: str) -> datetime:
 def _key_before(time: datetime) -> int:
     """Return the key after which all deliveries since a time are stored."""
     arrived = Delivery.objects.filter(received_at__gte=time).order_by("received_at", "pk")
-    # Not only the first: a delivery that started later, but whose body arrived faster, has a lower key.
+    # Not only the first delivery: one that started later, but whose body arrived faster, has a lower key.
     keys = list(arrived.values_list("pk", flat=True)[:MAX_OVERTAKING])
     return min(keys) - 1 if keys else newest_key()
 

@@ -16,7 +16,7 @@ from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterS
 from logs.reading.stream.settling import writers_finish
 
 MAX_SCANNED = 1_000  # Rows per poll, however few of them match the filters.
-MAX_BODIES_BYTES = 8_000_000  # Per poll; building the answer takes several times as much memory.
+MAX_BODIES_BYTES = 8_000_000  # Per poll; building the response takes several times as much memory.
 POLL_SECONDS = 0.5
 # How long a poll waits for open transactions: a stuck one must not block a thread per polling client.
 WRITING_SECONDS = 0.1
@@ -27,7 +27,7 @@ def _help(name: str, filterset: type[PagedFilterSet] = EventFilterSet) -> str:
 
 
 class StreamFilterSet(DeliveryFilterSet):
-    """Selects deliveries, also by their events."""
+    """Selects deliveries by their own fields or by their events'."""
 
     # fmt: off
     outcome    = OutcomesFilter(method="of_outcomes", help_text=_help("outcome", DeliveryFilterSet))
@@ -42,14 +42,14 @@ class StreamFilterSet(DeliveryFilterSet):
     # fmt: on
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
-        """Keep deliveries with these outcomes, without the outcome's index, which has another order than the stream."""
+        """Keep deliveries with these outcomes, without using the outcome's index, whose order differs."""
         return rows.alias(outcome_without_index=unindexed("outcome")).filter(outcome_without_index__in=value)
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
         """Keep deliveries of events with this value."""
         column, value = project_named(str(value)) if name == "project" else (name, value)
         wanted = value if isinstance(value, list) else [value]
-        # Without the column's index, by which PostgreSQL would read all failed events of the log.
+        # Without the column's index, through which PostgreSQL would read all failed events in the log.
         events = WorkflowEvent.objects.alias(wanted=unindexed(column)).filter(pk=OuterRef("event"), wanted__in=wanted)
         # Not a join: SQLite would start at the events, and read all events of a branch for a few deliveries.
         return rows.filter(Exists(events))
@@ -57,7 +57,7 @@ class StreamFilterSet(DeliveryFilterSet):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The matching deliveries of one poll."""
+    """The matching deliveries from one poll."""
 
     deliveries: list[Delivery]  # In the order of their keys.
     end: int  # The key after which to continue; 0 is before the first delivery.
@@ -67,7 +67,7 @@ class Batch:
 def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     """Return the next matching deliveries without waiting.
 
-    At most `limit` deliveries, and at most MAX_BODIES_BYTES of bodies; the first delivery may exceed that alone.
+    At most `limit` deliveries, and at most MAX_BODIES_BYTES of bodies; the first delivery may exceed that limit on its own.
     """
     keys = _settled_keys(after)
     if not keys:
@@ -83,14 +83,14 @@ def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
 def wait(
     filterset: StreamFilterSet, *, after: int, limit: int, seconds: float, is_over: Callable[[], bool] = lambda: False
 ) -> Batch:
-    """Return the next deliveries; an empty batch if none arrives in time. No transaction is open between polls.
+    """Return the next deliveries, or an empty batch if none arrive in time. No transaction is open between polls.
 
     Args:
         filterset: a valid filter set.
         after: the key after which to start.
         limit: the largest number of deliveries.
         seconds: how long to wait.
-        is_over: called between polls; True ends the waiting.
+        is_over: called between polls; True ends the wait.
     """
     deadline = time.monotonic() + seconds
     batch = poll(filterset, after=after, limit=limit)
@@ -103,7 +103,7 @@ def wait(
 def _settled_keys(after: int) -> list[int]:
     """Return the next keys, up to the first gap that an open transaction may still fill.
 
-    A client that read past such a gap would never see that delivery. More keys before the last one may have been
+    A client that read past such a gap would never see the missing delivery. More keys before the last one may have been
     committed since: query all rows up to the last key.
     """
     following = Delivery.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)

@@ -1,4 +1,4 @@
-"""Decide when a gap among the keys of deliveries is final.
+"""Decide when a gap in the delivery keys is final.
 
 PostgreSQL assigns keys before a transaction commits, so a lower key may appear after a higher one. A transaction holds
 a lock on the table from before it gets a key until its rows are visible. Once every transaction that held this lock
@@ -20,7 +20,7 @@ _WRITERS = """
 
 
 def writers_finish(*, within_seconds: float) -> bool:
-    """Wait until all transactions that are writing deliveries now have ended; return False if some do not in time."""
+    """Wait until all transactions that are writing deliveries now have ended; return False on timeout."""
     deadline = time.monotonic() + within_seconds
     unfinished = _writers()
     while unfinished:
