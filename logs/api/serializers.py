@@ -50,7 +50,7 @@ EVENT_FIELDS = {
     "author": "The name of the commit's author.",
     "pipeline_id": "The pipeline's id.",
     "pipeline_number": "The pipeline's number.",
-    "trigger": "What started the pipeline, such as `webhook` or `api`.",
+    "trigger": "The pipeline's trigger, such as `webhook` or `api`.",
     "duration_seconds": "The time from the start to the end of the job or workflow.",
     "url": "The workflow's URL in CircleCI; http or https only.",
     "verified": "Whether a signature proves that CircleCI sent it.",
@@ -75,7 +75,7 @@ ATTEMPT_FIELDS = {
     "attempted_at": "When the verdict was reached.",
     "outcome": OUTCOMES,
     "reason": REASON,
-    "actor": "The user who replayed it; null for the arrival.",
+    "actor": "The user who replayed it; null for the verdict on arrival.",
 }
 
 

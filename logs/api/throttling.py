@@ -1,6 +1,6 @@
 """Limit each client's requests per minute, across all processes on this machine.
 
-The counts have an SQLite file of their own. In the main database, each count would take the write lock and wait for the
+The counts have their own SQLite file. In the main database, each count would take the write lock and wait for the
 disk, and deliveries would wait for readers.
 """
 
@@ -29,8 +29,8 @@ from logs.http.client import counted_address
 WAIT_SECONDS = 0.1  # For other threads and processes; after that, a request is not counted.
 SILENT_SECONDS = 600  # Between two log lines about requests that were not counted.
 
-# Counting is a single step of SQLite. INSERT ... RETURNING takes two, and between them a thread would hold the write
-# lock while it waits for Python's: 10 ms and more among busy threads, instead of a few hundredths of a millisecond.
+# Counting is a single SQLite step. INSERT ... RETURNING takes two, and between them a thread would hold the write
+# lock while it waits for Python's lock: 10 ms and more among busy threads, instead of a few hundredths of a millisecond.
 # Each count deletes ten old rows: the file stays small, and no request waits until a flood's rows are deleted. The
 # previous minute's rows stay for threads that read the clock just before it ended.
 SCHEMA = """
@@ -109,8 +109,8 @@ class ThrottledView(APIView):
         """Authenticate the request, unless its IP address has sent too many wrong credentials.
 
         Raises:
-            AuthenticationFailed: the credentials are wrong; this counts for their address.
-            Throttled: the address has sent too many wrong ones. Even right ones would now only confirm a guess.
+            AuthenticationFailed: the credentials are wrong; the failure counts for the IP address.
+            Throttled: the IP address has sent too many wrong credentials. Accepting right ones would confirm a guess.
             TooManySignIns: too many passwords are being checked at the same time.
         """
         address = self.client
@@ -154,7 +154,7 @@ class _Own(local):
     """The state of one thread."""
 
     connection: sqlite3.Connection | None = None
-    inode: int | None = None  # The inode of the connection's file.
+    inode: int | None = None  # Of the file that the connection uses.
 
 
 class Counts:
@@ -169,7 +169,7 @@ class Counts:
     def execute(self, statement: str, minute: int, client: str) -> int | None:
         """Return the count after COUNT, or the count that FORESEE predicts.
 
-        None if the file cannot be used. No request is rejected then: reading the log matters more than the limit.
+        None if the file cannot be used. In that case, no request is rejected: reading the log matters more than the limit.
         """
         try:
             connection = self._connect()
@@ -203,7 +203,7 @@ class Counts:
         return connection
 
     def _give_up(self, error: OSError | sqlite3.Error) -> None:
-        """Close the file, so that the next request reopens it, and log this at most every SILENT_SECONDS."""
+        """Close the file so that the next request reopens it, and log the error at most every SILENT_SECONDS."""
         self.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             for suffix in ("-wal", "-shm", ""):
@@ -225,7 +225,7 @@ def _inode(path: Path) -> int | None:
 def counts() -> Counts:
     """Return this process's counts.
 
-    A forked process must neither use nor close its parent's connections; it has another process id and never sees them.
+    A forked process must neither use nor close its parent's connections; it has its own process id and never sees them.
     Source: https://www.sqlite.org/howtocorrupt.html, section 2.6 (read 2026-11-23).
     """
     return _counts(os.getpid(), settings.API_REQUESTS_FILE)

@@ -1,4 +1,4 @@
-"""Explain why a form failed Django's check against cross-site request forgery."""
+"""Explain why a form failed Django's CSRF check."""
 
 from urllib.parse import urlsplit
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
 
-SHORTEST_CREDENTIAL = 8  # The shortest word of a header to hide: "Basic" is not a secret.
+SHORTEST_CREDENTIAL = 8  # The shortest word in a header to hide: "Basic" is not a secret.
 
 
 class SecretsFilter(SafeExceptionReporterFilter):

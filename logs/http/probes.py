@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class HealthMiddleware:
     """Answers /healthz and /readyz ahead of all other middleware.
 
-    Probes use an IP address instead of a host name, and no TLS. Other middleware would reject or redirect them.
+    Probes use an IP address instead of a host name, without TLS. Other middleware would reject or redirect them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

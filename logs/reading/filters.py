@@ -82,7 +82,7 @@ class PagedFilterSet(filters.FilterSet):
         return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
 
     def absolute_times(self) -> dict[str, str]:
-        """Return the given times as absolute times: all pages of a reading then have the same bounds."""
+        """Return the given times as absolute times: all of a reading's pages then have the same bounds."""
         return {name: value.isoformat() for name, value in self.given.items() if isinstance(value, datetime)}
 
     def _apply(self, names: Iterable[str]) -> QuerySet[Any]:
@@ -123,7 +123,7 @@ class EventFilterSet(PagedFilterSet):
     pipeline        = IntegerFilter("pipeline_number", help_text="The pipeline's number.")
     workflow_id     = IdFilter(help_text="The workflow's id.")
     pipeline_id     = IdFilter(help_text="The pipeline's id.")
-    trigger         = TextFilter(help_text="What started the pipeline: webhook, api, ...")
+    trigger         = TextFilter(help_text="The pipeline's trigger: webhook, api, ...")
     happened_after  = TimeFilter("happened_at", "gte", help_text="It happened at this time or later.")
     happened_before = TimeFilter("happened_at", "lt", help_text="It happened before this time.")
     received_after  = TimeFilter("received_at", "gte", help_text="It arrived at this time or later.")

@@ -69,7 +69,7 @@ class Listing:
     order: Order
     descending: bool
     scan: Rows | None = None  # A superset of the rows that an index holds in this order; a page scans a bounded number
-    # of it. None if `rows` itself is such a set, or small.
+    # of them. None if `rows` itself is such a set, or small.
 
     def page(self, size: int, *, after: Position | None = None, backwards: bool = False) -> Page:
         """Return the rows that follow a position.
@@ -77,7 +77,7 @@ class Listing:
         Args:
             size: the largest number of rows.
             after: the position; None starts at the first row, or at the last one when reading backwards.
-            backwards: read towards the first row; the page is in the listing's order nevertheless.
+            backwards: read towards the first row; the page is still in the listing's order.
         """
         descending = self.descending ^ backwards
         following = self._follow(self.rows, after, descending=descending)
@@ -105,14 +105,14 @@ class Listing:
         ordered: Rows = rows.alias(key=self.order.key).order_by(*(("-key", "-pk") if descending else ("key", "pk")))
         if after is None:
             return ordered
-        # Not a single condition with OR: no database would use it to start inside an index.
+        # Not a single condition with OR: no database would use OR to start inside an index.
         towards, past = ("lte", "gte") if descending else ("gte", "lte")
         from_here = ordered.filter(**{f"key__{towards}": after.key})
         following: Rows = from_here.exclude(**{"key": after.key, f"pk__{past}": after.pk})
         return following
 
     def _edge(self, after: Position | None, *, descending: bool) -> SortKey | None:
-        """Return the key of the last row that a page may scan; None if it may scan all that follow."""
+        """Return the key of the last row that a page may scan; None if it may scan all following rows."""
         if self.scan is None:
             return None
         near = self._follow(self.scan, after, descending=descending).annotate(scanned=self.order.key)

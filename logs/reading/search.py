@@ -53,10 +53,10 @@ def are_spaceless(words: Sequence[str]) -> bool:
 
 
 def spellings_of(word: str) -> list[str]:
-    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and with changed case."""
+    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and its case variants."""
     composed = normalize("NFKC", word)
     decomposed = normalize("NFD", composed)
-    # SQLite's LIKE ignores the case of ASCII only.
+    # SQLite's LIKE ignores case only in ASCII.
     cases = [] if composed.isascii() else [composed.lower(), composed.upper(), composed.capitalize()]
     return list(dict.fromkeys([word, composed, decomposed, decomposed.translate(_HALF_WIDTH), *cases]))
 

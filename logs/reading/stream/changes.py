@@ -53,7 +53,7 @@ class Following:
         in_order = self._events.filter(changed_at__gte=self._since)
         pages = Listing(rows=in_order, order=BY_CHANGE, descending=False).pages(PAGE_SIZE)
         yield from chain.from_iterable(page.rows for page in pages)
-        # If a clock was set back or another host's clock lags, new events have earlier times than those already read.
+        # If a clock was set back or another host's clock lags, new events have earlier times than events already read.
         (_, end), earlier = self._ends[0], self._events.filter(changed_at__lt=self._since)
         yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
 

@@ -14,8 +14,8 @@ from logs.reading.stream.settling import writers_finish
 from logs.times import parse_moment
 
 NOW, START = "now", "start"
-WRITING_SECONDS = 2  # How long finding the newest delivery waits for open transactions; usually milliseconds.
-MAX_OVERTAKING = 1_000  # How many deliveries may be stored while another one's body is still arriving.
+WRITING_SECONDS = 2  # How long the search for the newest delivery waits for open transactions; usually milliseconds.
+MAX_OVERTAKING = 1_000  # How many deliveries may be stored while another delivery's body is still arriving.
 
 _CURSOR = re.compile(r"stream ([0-9]{1,19})", re.ASCII)
 # fmt: off
@@ -90,7 +90,7 @@ def _time(text: str) -> datetime:
 
 
 def _key_before(time: datetime) -> int:
-    """Return the key after which all deliveries since a time are stored."""
+    """Return a key that is lower than those of all deliveries since a time."""
     arrived = Delivery.objects.filter(received_at__gte=time).order_by("received_at", "pk")
     # Not only the first delivery: one that started later, but whose body arrived faster, has a lower key.
     keys = list(arrived.values_list("pk", flat=True)[:MAX_OVERTAKING])

@@ -42,7 +42,7 @@ class StreamFilterSet(DeliveryFilterSet):
     # fmt: on
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
-        """Keep deliveries with these outcomes, without using the outcome's index, whose order differs."""
+        """Keep deliveries with these outcomes; avoid the outcome's index, which is not in the stream's order."""
         return rows.alias(outcome_without_index=unindexed("outcome")).filter(outcome_without_index__in=value)
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
@@ -67,7 +67,7 @@ class Batch:
 def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     """Return the next matching deliveries without waiting.
 
-    At most `limit` deliveries, and at most MAX_BODIES_BYTES of bodies; the first delivery may exceed that limit on its own.
+    At most `limit` deliveries, and at most MAX_BODIES_BYTES of bodies; a single delivery may exceed that size.
     """
     keys = _settled_keys(after)
     if not keys:
