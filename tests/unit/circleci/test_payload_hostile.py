@@ -10,6 +10,7 @@ from logs.circleci.payload import (
     MAX_DEPTH,
     MAX_ID_LENGTH,
     MAX_SUBJECT_LENGTH,
+    MAX_TEXT_BYTES,
     MAX_TEXT_LENGTH,
     MAX_URL_LENGTH,
     TEXT_PATHS,
@@ -229,6 +230,11 @@ def test_a_long_text_is_cut_to_its_column(payload, path):
     event = read_event(with_value(payload("workflow_success_github_oauth"), path, text))
     column = TEXT_LEAVES[path]
     assert getattr(event, column) == text[: MAX_LENGTHS.get(column, MAX_TEXT_LENGTH)]
+
+
+def test_a_text_of_long_characters_is_cut_between_two_to_fit_an_index(payload):
+    body = with_value(payload("workflow_success_github_oauth"), "workflow.name", "a" + "🚢" * 300)
+    assert read_event(body).workflow == "a" + "🚢" * ((MAX_TEXT_BYTES - 1) // 4)
 
 
 def test_a_long_type_is_cut_to_its_column(payload):

@@ -224,6 +224,11 @@ def test_a_time_that_is_none_or_out_of_range_is_left_out(written):
     assert read(happened_at=written).happened_at is None
 
 
+@pytest.mark.parametrize("written", ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"])
+def test_the_first_and_the_last_second_in_range_are_read(written):
+    assert read(happened_at=written).happened_at == datetime.fromisoformat(written)
+
+
 @pytest.mark.parametrize(
     ("written", "number"),
     [
