@@ -28,12 +28,12 @@ class SignInForm(AdminAuthenticationForm):
 
 
 class WebhooklogAdminSite(admin.AdminSite):
-    """Opens with the dashboard: what is broken, and the figures of a day or a week."""
+    """Opens with the dashboard: broken workflows, and figures for a day or a week."""
 
     site_header = site_title = "webhooklog"
     index_title = _("CircleCI webhooks")
     login_form = SignInForm
-    # The tables need its space.
+    # The tables need the sidebar's space.
     enable_nav_sidebar = False
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
@@ -41,7 +41,7 @@ class WebhooklogAdminSite(admin.AdminSite):
         return super().index(request, _dashboard_context(request) | (extra_context or {}))
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the pages in groups, one for all applications of the same name."""
+        """Return the pages in groups; applications with the same name share a group."""
         groups: dict[str, Any] = {}
         for app in super().get_app_list(request, app_label):
             group = groups.setdefault(str(app["name"]), app | {"models": []})
@@ -57,7 +57,7 @@ def _dashboard_context(request: HttpRequest) -> dict[str, Any]:
     return {
         "may_see_events": True,
         "dashboard": read_dashboard(period, with_refusals=request.user.has_perm(VIEW_DELIVERIES)),
-        # The start of the queries of lists: for the period, and for any time.
+        # Start the query strings of links to lists: for the period, and for any time.
         "anytime": QueryDict(),
         "window": QueryDict(f"received_after={hour_in_url(period.since)}"),
         "bad_statuses": ",".join(BAD_STATUSES),

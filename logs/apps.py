@@ -16,7 +16,7 @@ from logs.checks import (
     check_webhooks,
 )
 
-# Replaces the names that other applications give their pages. Migrations do not record this.
+# Replaces other applications' names for their models. Migrations do not record this.
 RENAMED_MODELS = [
     ("admin.LogEntry", _("audit log entry"), _("audit log entries")),
     ("axes.AccessAttempt", _("failed sign-in"), _("failed sign-ins")),
@@ -24,7 +24,7 @@ RENAMED_MODELS = [
 
 
 class LogsConfig(AppConfig):
-    """Registers the system checks and names what other applications add to the pages."""
+    """Registers the system checks and renames other applications' sections, models and fields in the admin."""
 
     name = "logs"
     verbose_name = "CircleCI webhooks"

@@ -1,4 +1,4 @@
-"""Count failed sign-ins and answer those beyond the hashing limit, without making deliveries wait for either."""
+"""Count failed sign-ins and reject passwords beyond the hashing limit, without delaying deliveries."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,22 +31,22 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
             super().user_login_failed(sender, credentials, request, **kwargs)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Delete a client's failures for the account that it has just signed in to; return the number of deleted rows.
+        """Delete a client's failures for the account that it just signed in to; return the number of deleted rows.
 
         Axes would delete all failures of the client. A client that signs in to its own account between guesses at
-        others would then never be locked out.
+        other accounts would then never be locked out.
         """
         username = get_client_username(request, credentials)
         count, _ = AccessAttempt.objects.filter(ip_address=counted_address(request), username=username).delete()
         return int(count)
 
     def reset_attempts(self, *, ip_address: str | None = None, **kwargs: Any) -> int:
-        """Delete the failures of a client, given any IP address of its /64; return the number of deleted rows."""
+        """Delete a client's failures, given any IP address in its /64; return the number of deleted rows."""
         return super().reset_attempts(ip_address=network_address(ip_address), **kwargs)  # type: ignore[no-any-return]
 
 
 class TooManyPasswordsMiddleware:
-    """Answers a form with a 429 page if its password could not be hashed immediately."""
+    """Returns a 429 page for a form whose password could not be hashed immediately."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -56,7 +56,7 @@ class TooManyPasswordsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer `TooManyPasswords`; None leaves any other exception to Django."""
+        """Return the 429 page for `TooManyPasswords`; None leaves any other exception to Django."""
         if not isinstance(exception, TooManyPasswords):
             return None
         response = render(request, "429.html", status=429)

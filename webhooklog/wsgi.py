@@ -12,8 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
 class Request(WSGIRequest):
     """A request that accepts any content type.
 
-    Django parses its parameters when it creates the request, before all middleware. A charset that it cannot decode
-    raises ValueError there, which would be answered 500.
+    Django parses the content type's parameters when it creates the request, before any middleware. An unknown charset
+    raises ValueError there, which would cause a 500 response.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ class Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's application with this class of requests."""
+    """Django's WSGI application, using the `Request` class above."""
 
     request_class = Request
 

@@ -1,4 +1,4 @@
-"""The admin: a dashboard, and an inspector of deliveries and events."""
+"""The admin: a dashboard, and an inspector for deliveries and events."""
 
 from logs.admin import accounts, deliveries, events, log_entries, sign_ins, tokens
 

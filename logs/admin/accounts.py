@@ -22,12 +22,12 @@ admin.site.unregister([Group, User])
 class AccountAdmin(UserAdmin):  # type: ignore[type-arg]  # It takes no type at run time.
     """Creates users and sets their permissions."""
 
-    # Django's widgets for two lists and for a date with a time have parts without accessible names.
+    # Django's widgets for dual lists and for date and time contain parts without accessible names.
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Describe the fields in this site's words."""
+        """Use this site's own help texts for the fields."""
         if help_text := HELP_TEXTS.get(db_field.name):
             kwargs["help_text"] = help_text
         return super().formfield_for_dbfield(db_field, request, **kwargs)

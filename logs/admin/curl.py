@@ -9,7 +9,7 @@ from logs.models import Delivery
 
 
 def curl_for(request: HttpRequest, delivery: Delivery) -> str:
-    """Return the command that sends a delivery to its URL on this site; this loads the body."""
+    """Return the command that sends a delivery to its URL on this site. This loads the body."""
     slug = delivery.webhook_slug
     path = reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")
     body = bytes(delivery.body)

@@ -16,7 +16,7 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
     """Shows rows to users with the permission to view them; rows cannot be added, changed or deleted."""
 
     empty_value_display = EMPTY
-    # Counting all rows as well as the filtered ones would read the whole table.
+    # Counting all rows in addition to the filtered rows would read the whole table.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
@@ -31,7 +31,7 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Deny changing what was recorded."""
+        """Deny changing recorded rows."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -40,7 +40,7 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
 
 
 class RowPageAdmin(InspectorAdmin):
-    """Shows each row on a page of its own instead of in Django's form."""
+    """Shows each row on its own page instead of in Django's form."""
 
     page_template: str
 

@@ -18,7 +18,7 @@ MAX_LISTED = 10_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # It takes no type at run time.
-    """Counts only the newest entries: counting all would read the whole table."""
+    """Counts only the newest entries: counting all of them would read the whole table."""
 
     @cached_property
     def count(self) -> int:
@@ -28,11 +28,11 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # It takes no type
 
 @admin.register(LogEntry)
 class LogEntryAdmin(InspectorAdmin):
-    """Lists the newest entries; older ones remain in the history of their rows."""
+    """Lists the newest entries; older entries remain in the history of their rows."""
 
     list_display = ["at", "user", "row", "message"]
     list_select_related = ["user", "content_type"]
-    ordering = ["-pk"]  # In the order of writing: the time has no index.
+    ordering = ["-pk"]  # In order of insertion: the time has no index.
     sortable_by = ()
     list_per_page = 100
     paginator = BoundedPaginator

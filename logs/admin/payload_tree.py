@@ -1,4 +1,4 @@
-"""Render a payload as a tree that folds without a script; payloads are hostile text, so everything is escaped."""
+"""Render a payload as a tree that folds without a script. Payloads are untrusted, so everything is escaped."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 MAX_NODES = 5_000
-MAX_CHILDREN = 1_000  # Per object or array, so that a wide one does not hide those after it.
+MAX_CHILDREN = 1_000  # Per object or array, so that a large one does not use up MAX_NODES.
 MAX_TEXT_LENGTH = 2_000
 MAX_OPEN_NODES = 300  # A larger tree opens with only its first level.
 
@@ -30,7 +30,7 @@ def render_tree(document: Container, *, max_nodes: int = MAX_NODES) -> Tree:
 
     Args:
         document: nested no deeper than `logs.circleci.payload.MAX_DEPTH`.
-        max_nodes: the number of keys and items to render; each container shows the number that it leaves out.
+        max_nodes: the maximum number of keys and items to render; each container shows how many it leaves out.
     """
     writer = _Writer(remaining=max_nodes, opened=_count(document, MAX_OPEN_NODES + 1) <= MAX_OPEN_NODES)
     writer.write_children(document)
@@ -40,7 +40,7 @@ def render_tree(document: Container, *, max_nodes: int = MAX_NODES) -> Tree:
 
 
 def printable(text: str) -> str:
-    """Replace lone surrogates, which JSON can contain and UTF-8 cannot."""
+    """Replace lone surrogates, which JSON can contain but UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 

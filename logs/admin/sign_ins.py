@@ -1,4 +1,4 @@
-"""Failed sign-ins in the admin; deleting those of an IP address unlocks it."""
+"""Failed sign-ins in the admin; deleting an IP address's failures unlocks that address."""
 
 from axes.models import AccessAttempt
 from django.contrib import admin
@@ -18,7 +18,7 @@ class SignInAdmin(InspectorAdmin):
     list_display = ["ip_address", "username", "failures", "at", "path_info", "user_agent"]
     fields = ["ip_address", "username", "failures", "at", "path_info", "user_agent"]
     search_fields = ["ip_address__startswith", "username"]
-    search_help_text = _("IP address or username. Delete the rows of an address to unlock it.")
+    search_help_text = _("IP address or username. Delete an IP address's rows to unlock it.")
     ordering = ["-attempt_time", "-pk"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -50,7 +50,7 @@ class ApiTokenAdmin(InspectorAdmin):
         return ["user", "name", "days"] if obj is None else self.list_display
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer active users to superusers, and to others only themselves: a token has its user's permissions."""
+        """Offer all active users to superusers, but only themselves to others: a token has its user's permissions."""
         users = get_user_model().objects.filter(is_active=True)
         own = users.filter(username=request.user.get_username())
         kwargs |= {"queryset": users if request.user.is_superuser else own, "initial": request.user.pk}

@@ -1,1 +1,1 @@
-"""The template tags and filters of the pages."""
+"""Template tags and filters for the pages."""

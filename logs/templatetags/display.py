@@ -1,4 +1,4 @@
-"""Format words, times and durations for pages; payloads are hostile text, so escape everything."""
+"""Format words, times and durations for pages. Payloads are untrusted, so everything is escaped."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Format figures: percentages, changes, and the words and signs of tones."""
+"""Format figures: percentages, changes, and the words and signs for tones."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None) -> str:
-    """Format as a percentage, rounded down: only 1.0 shows as 100 %."""
+    """Format as a percentage, rounded down: only 1.0 shows as 100%."""
     if share is None:
         return EMPTY
     # Rounded first: 0.29 * 1000 is 289.99999999999994.
@@ -48,13 +48,13 @@ def tone_word(tone: Tone) -> str:
 
 @register.filter
 def tone_sign(tone: Tone) -> str:
-    """Return the sign that a tone has next to its colour."""
+    """Return the sign shown next to a tone's colour."""
     return SIGNS[tone]
 
 
 @register.filter
 def tone_statuses(tone: Tone) -> str:
-    """Return the statuses of a tone as a filter value; empty for unknown statuses."""
+    """Return a tone's statuses as a filter value; empty for unknown statuses."""
     return ",".join(status for status, its_tone in STATUS_TONES.items() if its_tone is tone)
 
 
@@ -76,7 +76,7 @@ def points(difference: float | None, rising: str = "") -> SafeString | str:
     """Return the change of a share since the previous period in percentage points: ▼ 2.5 points.
 
     Args:
-        difference: between the two shares; None, if one is missing, shows nothing.
+        difference: between the current and the previous share; None, if either is missing, shows nothing.
         rising: as for `growth`.
     """
     if difference is None:

@@ -1,4 +1,4 @@
-"""The admin's pages of deliveries."""
+"""The admin's pages for deliveries."""
 
 from logs.admin.deliveries.admin import DeliveryAdmin
 

@@ -21,12 +21,12 @@ from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES
 
 @admin.register(Delivery)
 class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
-    """Shows deliveries, newest first, with outcome and reason."""
+    """Shows deliveries, newest first, with their outcomes and reasons."""
 
     page_template = "logs/admin/delivery_page.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the URLs of the list and the rows, preceded by those of operators' actions."""
+        """Return the URLs of the operators' actions, then the URLs of the list and the rows."""
         view = self.admin_site.admin_view
         own = [
             path("replay/", view(partial(replay_view, self)), name="logs_delivery_replay"),
@@ -36,7 +36,7 @@ class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
         return own + super().get_urls()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        """Return the deliveries without bodies: only a page or a download loads one."""
+        """Return the deliveries without their bodies: only a page or a download loads a body."""
         return Delivery.objects.for_lists()
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:

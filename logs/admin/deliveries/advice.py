@@ -38,7 +38,7 @@ def advice_for(delivery: Delivery, *, is_cut: bool) -> Promise | None:
 
     Args:
         delivery: the delivery.
-        is_cut: whether only a part of its body is stored.
+        is_cut: whether only the start of the delivery's body is stored.
     """
     outcome = Outcome(delivery.outcome)
     if outcome is Outcome.UNVERIFIED and SIGNATURE_HEADER not in delivery.headers:

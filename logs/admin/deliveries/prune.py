@@ -36,19 +36,19 @@ class Forecast:
 
     @property
     def is_more_than_counted(self) -> bool:
-        """Whether there are more than MAX_COUNTED."""
+        """Whether there are more than MAX_COUNTED rows."""
         return self.count > MAX_COUNTED
 
 
 def forecast(rule: Rule) -> Forecast:
-    """Return what a rule would delete, without counting more than MAX_COUNTED rows."""
+    """Count the rows that a rule would delete, up to MAX_COUNTED + 1."""
     times = rule.rows.values_list("received_at", flat=True)
     count = times[: MAX_COUNTED + 1].count()
     return Forecast(rule=rule, count=count, oldest=times.first(), newest=times.last())
 
 
 def prune_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) -> HttpResponse:
-    """Preview what retention would delete, or delete for a few seconds once it is confirmed.
+    """Preview the rows that retention would delete, or delete them for a few seconds once the operator confirms.
 
     Raises:
         PermissionDenied: the user may not prune.
@@ -87,7 +87,7 @@ def _prune(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest, reas
 
 
 def _delete(deleted: Counter[str]) -> None:
-    """Delete by the rules for about MAX_SECONDS, and count the deleted rows per setting."""
+    """Apply the rules for about MAX_SECONDS, and count the deleted rows per setting."""
     deadline = time.monotonic() + MAX_SECONDS
     for rule in rules():
         for count in delete_in_batches(rule.rows, size=BATCH_SIZE):
@@ -97,7 +97,7 @@ def _delete(deleted: Counter[str]) -> None:
 
 
 def _record(user_key: Any, deleted: Counter[str], reason: str) -> None:
-    """Write an audit entry; it links to nothing, because retention is not a row."""
+    """Write an audit entry. It has no link, because retention is not a row."""
     LogEntry.objects.create(
         user_id=user_key,
         content_type=ContentType.objects.get_for_model(Delivery),

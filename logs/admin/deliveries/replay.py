@@ -17,14 +17,14 @@ from logs.ingest.replay import Replay, replay
 from logs.models import Delivery
 from logs.permissions import REPLAY, VIEW_DELIVERIES
 
-MAX_AT_ONCE = 25  # Each is a transaction, even in the preview, and delays deliveries that arrive meanwhile.
+MAX_AT_ONCE = 25  # Each replay is a transaction, even in the preview, and delays incoming deliveries.
 
 _KEY = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(slots=True, kw_only=True)
 class Outcomes:
-    """The results of replaying several deliveries, or of the preview."""
+    """The results of a replay of several deliveries, or of its preview."""
 
     replays: list[Replay] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)  # The keys of deliveries that retention has removed.
@@ -47,7 +47,7 @@ def change_of(result: Replay) -> str:
 
 
 def replay_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) -> HttpResponse:
-    """Preview the replay of the selected deliveries, or replay them once it is confirmed.
+    """Preview the replay of the selected deliveries, or replay them once the operator confirms.
 
     Raises:
         PermissionDenied: the user may not replay.
@@ -65,7 +65,7 @@ def replay_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest)
 
 
 def _selected_keys(request: HttpRequest) -> list[int]:
-    """Return the primary keys that a list, a page or the confirmation sends, oldest delivery first."""
+    """Return the primary keys sent by a list, a page or the confirmation form, oldest delivery first."""
     texts = request.POST.getlist("_selected_action")
     texts += request.POST.get("ids", request.GET.get("ids", "")).split(",")
     return sorted({int(text) for text in texts if _KEY.fullmatch(text)})

@@ -1,4 +1,4 @@
-"""The admin's pages of events."""
+"""The admin's pages for events."""
 
 from logs.admin.events.admin import WorkflowEventAdmin
 

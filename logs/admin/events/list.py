@@ -38,7 +38,7 @@ class EventListAdmin(ListAdmin):
         return WorkflowEvent.objects.only(*SHOWN_COLUMNS)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Redirect a search to the event or the filters that it means, or show the list."""
+        """Redirect a search to the matching event or filters, or show the list."""
         self._require_permission(request)
         if text := request.GET.get("search", "").replace("\x00", "").strip():
             if event := event_named(text):

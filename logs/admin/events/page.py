@@ -53,7 +53,7 @@ def _run(event: WorkflowEvent) -> dict[str, Any]:
 
 
 def _versions(event: WorkflowEvent) -> tuple[list[Delivery], bool]:
-    """Return the newest deliveries with versions of an event, the shown one first, and whether there are more."""
+    """Return the newest deliveries with versions of an event, the shown version first, and whether there are more."""
     bringing = _bodiless(event).filter(outcome__in=BRINGING_VERSIONS)
     return _first(bringing.order_by("-judged_at", "-pk"))
 

@@ -1,4 +1,4 @@
-"""The run of an event: the workflows of its pipeline, each with its jobs, as far as the log has their events."""
+"""An event's run: the workflows of its pipeline, each with its jobs, as far as the log has their events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class WorkflowRun:
 
 
 def run_of(event: WorkflowEvent) -> tuple[list[WorkflowRun], bool]:
-    """Return the runs of an event's pipeline, and whether some of its events are left out."""
+    """Return the workflow runs of an event's pipeline, and whether some of the pipeline's events are left out."""
     # Failed events come first: the limit must not drop them.
     failed_first = Case(When(status__in=BAD_STATUSES, then=Value(0)), default=Value(1))
     others = list(event.of_same_pipeline().order_by(failed_first, "received_at", "pk")[: MAX_EVENTS + 1])
@@ -30,7 +30,7 @@ def run_of(event: WorkflowEvent) -> tuple[list[WorkflowRun], bool]:
 
 
 def group_by_workflow(events: Iterable[WorkflowEvent]) -> list[WorkflowRun]:
-    """Group events by workflow ID; groups and events are in the order of arrival."""
+    """Group events by workflow ID; groups and events are in order of arrival."""
     runs: dict[str, WorkflowRun] = {}
     names: set[str] = set()
     for event in sorted(events, key=lambda event: (event.received_at, event.pk)):

@@ -11,12 +11,12 @@ _IDS = ("workflow_id", "pipeline_id", "project_id")
 
 
 def event_named(text: str) -> WorkflowEvent | None:
-    """Return the event with this CircleCI ID; None if there is none."""
+    """Return the event with this CircleCI ID; None if the log has no such event."""
     return WorkflowEvent.objects.filter(event_id__in=spellings_of_id(text)).first()
 
 
 def filters_for(text: str) -> dict[str, str]:
-    """Return the filters that a text means: an ID, commit or project that the log contains, or else words."""
+    """Return the filters for a search text: an ID, commit or project that the log contains, or else words."""
     if pipeline := _PIPELINE.fullmatch(text):
         return {"pipeline": pipeline[1]}
     lower = text.lower()

@@ -25,7 +25,7 @@ def timeline_of(event: WorkflowEvent, document: dict[str, object] | None, *, rec
 
     Args:
         event: the event.
-        document: its payload; None if it was removed or the user may not view it, which leaves the event's columns.
+        document: its payload; None, to use only the event's columns, if it was removed or the user may not view it.
         received_at: when the shown version arrived.
     """
     is_job = event.event_type == EventType.JOB_COMPLETED

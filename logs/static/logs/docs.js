@@ -1,4 +1,4 @@
-// Applies the theme of the admin's toggle, or the browser's; Swagger UI does not detect either.
+// Applies the theme from the admin's toggle, or else the browser's; Swagger UI detects neither.
 
 "use strict";
 

@@ -34,7 +34,7 @@
   const linkOf = (row) => row.querySelector("a.row-link").getAttribute("href");
   const arrivalOf = (row) => row.querySelector("time").dateTime;
 
-  // Insert a row, or replace its older version: each answer repeats the rows of the last minute.
+  // Insert a row, or replace its older version: each response repeats the rows of the last minute.
   function put(row, same) {
     if (same?.dataset.version === row.dataset.version) return;
     row.classList.add("new");
@@ -66,7 +66,7 @@
     if (rows.children.length > MAX_ROWS && !isInUse) location.reload();
   }
 
-  // Set the text only if it differs, or screen readers would repeat it.
+  // Set the text only if it differs; otherwise screen readers would repeat it.
   function announce(text) {
     if (news.textContent !== text) news.textContent = text;
   }
@@ -122,7 +122,7 @@
     const start = input.value;
     const query = new URLSearchParams({column: input.name, start});
     const values = await fetchValues(query).catch(() => []); // The field works without suggestions.
-    // Answers can arrive out of order.
+    // Responses can arrive out of order.
     if (input.value !== start) return;
     input.list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), {value})));
   }

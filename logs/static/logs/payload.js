@@ -1,4 +1,4 @@
-// Adds copying, and search, folding and copying of lines to the payload's tree.
+// Adds copy buttons, and adds search, folding and line copying to the payload's tree.
 "use strict";
 
 (() => {
@@ -8,7 +8,7 @@
     if (navigator.clipboard) {
       return navigator.clipboard.writeText(text);
     }
-    // Browsers provide no clipboard on pages without TLS.
+    // Browsers do not provide the clipboard on pages without TLS.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -81,7 +81,7 @@
 
   function markIn(element, wanted) {
     const text = element.textContent;
-    // Some letters have a longer lower case, which would shift the marks.
+    // Some letters are longer in lower case, which would shift the marks.
     const lower = text.toLowerCase().length === text.length ? text.toLowerCase() : text;
     const parts = [];
     let from = 0;
