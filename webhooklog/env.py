@@ -1,7 +1,7 @@
 """Read all environment variables, typed, and report all errors at once.
 
 A variable ``NAME`` may also come from the file that ``NAME_FILE`` names, such as a Docker secret, or from a ``.env``
-file. An empty variable counts as not set. ``docs/configuration.md`` lists all of them; a test compares the two.
+file. An empty variable counts as not set. A test checks that ``docs/configuration.md`` lists every variable.
 """
 
 import os
@@ -72,7 +72,7 @@ class Environment:
     public_read: bool  # The list of events is readable without signing in.
     cors_allowed_origins: list[str]  # Origins whose pages may read the API in a browser.
     circleci_webhook_secrets: dict[str, Any] = field(repr=False)
-    default_branches: list[str]  # The dashboard shows their failing workflows as broken.
+    default_branches: list[str]  # The dashboard shows these branches' failing workflows as broken.
     data_dir: Path
     static_root: Path | None  # The target of `collectstatic`; None serves static files from the installed packages.
     database_url: dict[str, Any] = field(repr=False)  # An entry of Django's DATABASES.
@@ -134,7 +134,7 @@ class EnvironmentReader(Env):
         return self.data_dir / GENERATED_FILES[name]
 
     def create_data_dir(self) -> None:
-        """Create DATA_DIR unless it exists; `seal` reports a folder that is not writable."""
+        """Create DATA_DIR if it is missing; `seal` reports a folder that is not writable."""
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             error = "" if os.access(self.data_dir, os.W_OK | os.X_OK) else "Permission denied"
@@ -197,7 +197,7 @@ class EnvironmentReader(Env):
             return {}
 
     def seal(self) -> None:
-        """Raise ImproperlyConfigured with a line for each invalid variable, if there are any."""
+        """Raise ImproperlyConfigured with a line for each invalid variable, if any."""
         errors: dict[str, list[str]] = {}
         try:
             super().seal()

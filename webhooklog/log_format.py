@@ -12,16 +12,16 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter as LibraryJsonFormatter
 
-# Measured as JSON. Another worker that writes to the same pipe could split a line of more than 4,096 bytes. Its end,
+# Measured as JSON. Another worker that writes to the same pipe could split a line of more than 4,096 bytes. The rest,
 # which may come from a client, would then start a line.
 MAX_MESSAGE_BYTES = 3_000
-LONGEST_ESCAPE = len(r"\ud83d\ude00")  # JSON's longest escape of one character.
+LONGEST_ESCAPE = len(r"\ud83d\ude00")  # JSON's longest escape for one character.
 
 
 def one_line(text: str) -> str:
-    r"""Return a text with line breaks, control characters and other unprintable characters escaped.
+    r"""Return text with line breaks, control characters and other unprintable characters escaped.
 
-    Backslashes are not escaped, so that ordinary text does not change. What looks like an escape may thus be literal.
+    Backslashes are not escaped, so ordinary text does not change. An apparent escape may therefore be literal text.
     """
     if text.isprintable():
         return text
@@ -31,7 +31,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a message as one line of at most MAX_MESSAGE_BYTES; three dots mark where it was cut."""
+    """Return a message as one line of at most MAX_MESSAGE_BYTES; three dots mark the cut."""
     line = one_line(text)
     if len(line) * LONGEST_ESCAPE <= MAX_MESSAGE_BYTES:
         return line
@@ -72,7 +72,7 @@ def _indented(text: str) -> str:
 
 
 class JsonFormatter(LibraryJsonFormatter):
-    """Formats one JSON object per line: time, level, logger, message, request_id, and exception if there is one.
+    """Formats one JSON object per line: time, level, logger, message, request_id, and any exception.
 
     Other attributes are omitted: Django's records hold the request, whose representation shows its query.
     """
@@ -81,7 +81,7 @@ class JsonFormatter(LibraryJsonFormatter):
         super().__init__(["created", "levelname", "name", "message", "request_id"])
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Select and escape fields: the message twice, so that it cannot forge a line when printed decoded."""
+        """Select and escape fields; escape the message twice, so that it cannot forge a line when printed decoded."""
         exception = "\n".join(filter(None, (log_data.get("exc_info"), log_data.get("stack_info"))))
         line = {
             "time": utc(log_data["created"]),

@@ -15,7 +15,7 @@ SQLITE = "django.db.backends.sqlite3"
 MAX_POSTGRESQL_NAME_LENGTH = 63
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
-# Texts that git rejects as a branch name (git-check-ref-format), and quotes and brackets of a JSON list.
+# Text that git rejects in a branch name (git-check-ref-format), and the quotes and brackets of a JSON list.
 _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
 MAX_PORT = 65_535
@@ -23,12 +23,12 @@ UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database 
 
 
 def parse_secrets(text: str) -> dict[str, Any]:
-    """Read CIRCLECI_WEBHOOK_SECRETS: JSON, from a webhook's name to its secret, a list of secrets, or null.
+    """Read CIRCLECI_WEBHOOK_SECRETS: JSON that maps a webhook's name to its secret, a list of secrets, or null.
 
-    An object with ``secrets`` and ``projects`` in place of the secret binds the webhook to these projects.
+    An object with ``secrets`` and ``projects`` in place of the secret binds the webhook to those projects.
 
     Raises:
-        EnvError: it is anything else. The message never contains a secret.
+        EnvError: the text is anything else. The message never contains a secret.
     """
     try:
         webhooks = json.loads(text, object_pairs_hook=_without_duplicates)
@@ -63,7 +63,7 @@ def parse_hosts(text: str) -> list[str]:
     """Read a comma-separated list of host names, as Django's ALLOWED_HOSTS compares them.
 
     Raises:
-        EnvError: an entry can never match a request's host, or there is none.
+        EnvError: an entry can never match a request's host, or the list is empty.
     """
     hosts = _entries(text)
     for host in hosts or [text]:
@@ -91,7 +91,7 @@ def parse_number(text: str | int, bounds: tuple[int, int]) -> int:
         bounds: the lowest and the highest number accepted.
 
     Raises:
-        EnvError: it is not a whole number within its bounds.
+        EnvError: the text is not a whole number within the bounds.
     """
     lowest, highest = bounds
     try:
@@ -107,7 +107,7 @@ def parse_bind_address(text: str) -> str:
     """Read the IP address that the server listens on; ``localhost`` is accepted too.
 
     Raises:
-        EnvError: it is anything else, such as a port or a path.
+        EnvError: the text is anything else, such as a port or a path.
     """
     try:
         return text if text == "localhost" else str(ip_address(text))
@@ -118,7 +118,7 @@ def parse_bind_address(text: str) -> str:
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
-    """Read a comma-separated list of IP addresses and of networks in CIDR notation.
+    """Read a comma-separated list of IP addresses and CIDR networks.
 
     Raises:
         EnvError: an entry is neither.
@@ -138,7 +138,7 @@ def parse_path_prefix(value: str) -> str:
     """Return a path without its final slash; "" for the root.
 
     Raises:
-        EnvError: it is not a path, or has characters that a URL would need to encode.
+        EnvError: the value is not a path, or contains characters that a URL would have to encode.
     """
     path = value.rstrip("/")
     if not _PATH_PREFIX.fullmatch(path):
@@ -147,7 +147,7 @@ def parse_path_prefix(value: str) -> str:
 
 
 def parse_origins(value: str) -> list[str]:
-    """Read a comma-separated list of origins, each as browsers write it.
+    """Read a comma-separated list of origins, each written as browsers send it.
 
     Raises:
         EnvError: an entry can never match the origin that a browser sends.
@@ -167,7 +167,7 @@ def parse_branches(text: str) -> list[str]:
     """Read a comma-separated list of branches.
 
     Raises:
-        EnvError: an entry is a pattern, or another text that git rejects as a branch name.
+        EnvError: an entry is a pattern or anything else that git rejects as a branch name.
     """
     branches = _entries(text)
     for branch in branches:
@@ -180,7 +180,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     """Read DATABASE_URL as an entry of Django's DATABASES.
 
     Raises:
-        EnvError: it does not name a PostgreSQL database or an SQLite file. The message never contains a password.
+        EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
     """
     try:
         database: dict[str, Any] = {**dj_database_url.parse(url)}
@@ -188,7 +188,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     except ValueError:
         is_whole = False
     if is_whole and database["ENGINE"] == SQLITE:
-        # With a database in memory, each thread would have its own, which would be lost when the thread ends.
+        # Each thread would have its own in-memory database, which would be lost when the thread ends.
         if not database["NAME"] or database["NAME"].startswith((":memory:", "file:")) or database.get("HOST"):
             raise EnvError("Must name a file, not a database in memory or a URI: sqlite:////absolute/path.")
     elif not (is_whole and database["ENGINE"] == POSTGRESQL and _is_postgresql_name(database)):

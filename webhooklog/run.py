@@ -61,7 +61,7 @@ def generate_missing(reader: EnvironmentReader) -> None:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Write a file atomically, readable by its owner only; an existing file is an error."""
+    """Write a file atomically, readable only by its owner; an existing file is an error."""
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

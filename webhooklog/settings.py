@@ -18,22 +18,22 @@ ALLOWED_HOSTS = environment.allowed_hosts
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = environment.https_only
 SECURE_HSTS_SECONDS = 31_536_000 if environment.https_only else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.https_only else None
-# CircleCI does not document whether it follows redirects, so a POST must never get one.
+# CircleCI does not document whether it follows redirects, so a POST must never get a redirect.
 SECURE_REDIRECT_EXEMPT = [rf"^({environment.script_name[1:]}/)?log-circleci-webhook"]
 CSRF_FAILURE_VIEW = "logs.http.csrf.csrf_failure"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
-# Below a path, other sites share the host. The cookie path keeps the cookies of the sites apart.
+# Under a path prefix, other sites share the host. The cookie path keeps the sites' cookies apart.
 FORCE_SCRIPT_NAME = environment.script_name or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{environment.script_name}/"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "logs.http.debug_page.SecretsFilter"
 SILENCED_SYSTEM_CHECKS = [
-    # HSTS for subdomains and preload lists affects hosts that are not webhooklog's: their owner decides.
+    # HSTS for subdomains and preload lists affects hosts other than webhooklog's: their owner decides.
     "security.W005",
     "security.W021",
 ]
 
-# No other origins, nothing inline: text of a payload that reached a page unescaped could not run.
+# No other origins, nothing inline: payload text that reached a page unescaped could not run.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -45,9 +45,9 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Pages of other origins may only read, only at the URLs for readers, and with credentials that they send themselves:
-# never with the session of the user who views them.
+# never with the session of the user viewing them.
 CORS_ALLOWED_ORIGINS = environment.cors_allowed_origins
-# Without replay: browsers send a POST whatever the allowed methods are.
+# Without replay: browsers send a POST regardless of the allowed methods.
 CORS_URLS_REGEX = r"^/(fetch-webhooks-logs|deliveries(?!/[0-9]+/replay)|api)(/|\Z)"
 CORS_ALLOW_METHODS = ["GET", "HEAD"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "if-modified-since", "if-none-match"]
@@ -79,7 +79,7 @@ AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_CLIENT_IP_CALLABLE = "logs.http.client.counted_address"  # Respects TRUSTED_PROXIES.
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Attempts during a lockout write nothing.
-AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in, and is never pruned.
+AXES_DISABLE_ACCESS_LOG = True  # Its table would grow with each sign-in and is never pruned.
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # logs.admin has its own page of failed sign-ins.
 AXES_LOCKOUT_TEMPLATE = "429.html"
@@ -123,14 +123,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that every answer has a request id, including those of probes.
+    # First, so that every response has a request ID, including responses to probes.
     "logs.http.request_id.RequestIdMiddleware",
     # Before the others, so that probes need neither an allowed host nor HTTPS.
     "logs.http.probes.HealthMiddleware",
     "logs.api.middleware.WebhooksFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    # Before every middleware that can answer: without CORS headers, pages of other origins could not read its errors.
+    # Before every middleware that can respond: without CORS headers, other origins' pages could not read its errors.
     "corsheaders.middleware.CorsMiddleware",
     "logs.api.errors.DatabaseErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -141,7 +141,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "logs.lockout.TooManyPasswordsMiddleware",
-    # Last, so that no middleware after it replaces the answer of a lockout.
+    # Last, so that no middleware after it replaces the lockout response.
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -165,12 +165,12 @@ TEMPLATES = [
     },
 ]
 
-# The two databases. Both keep committed transactions through a power failure.
+# SQLite and PostgreSQL. Both keep committed transactions through a power failure.
 sqlite_options = {
     # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 3,  # Seconds a writer waits for another; CircleCI gives up after 10.
-    # temp_store: to be able to undo a statement, SQLite would copy the many pages of an event into a file.
+    "timeout": 3,  # Seconds that a writer waits for another writer; CircleCI gives up after 10.
+    # temp_store: otherwise SQLite would copy an event's many pages into a file, to be able to undo a statement.
     # wal_autocheckpoint: committed pages are moved into the database every 4,000 pages (16 MB), not every 1,000.
     "init_command": (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;"
@@ -185,7 +185,7 @@ postgresql_options: dict[str, Any] = {
     "keepalives_idle": 3,
     "keepalives_interval": 1,
     "keepalives_count": 3,
-    # psycopg's default. Without it, statements would not be prepared even on request. Django's do not request it.
+    # psycopg's default. Without it, statements would not be prepared even on request. Django does not request it.
     "prepare_threshold": 5,
 }
 if environment.database_pool_size:
@@ -200,7 +200,7 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
     database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
     # A file, because concurrent threads would share the connection of an in-memory database.
     database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
-    # Closing the last connection writes the whole write-ahead log back, which would take most of an event's time.
+    # Closing the last connection writes back the whole write-ahead log, which would dominate the time to store an event.
     database["CONN_MAX_AGE"] = None
 else:
     options = database.get("OPTIONS", {})
@@ -210,7 +210,7 @@ else:
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
     database["OPTIONS"] = postgresql_options | options
-    # PgBouncer may send the next statement to another session, where the cursor does not exist.
+    # PgBouncer may send the next statement to another session, in which the cursor does not exist.
     database["DISABLE_SERVER_SIDE_CURSORS"] = True
     database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
     database["CONN_HEALTH_CHECKS"] = True
@@ -229,7 +229,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # Bearer is first: its WWW-Authenticate header, which offers Basic too, makes a refusal 401 instead of 403.
+        # Bearer is first: its WWW-Authenticate header, which offers Basic too, turns a 403 response into a 401.
         "logs.api.authentication.BearerAuthentication",
         "logs.api.authentication.CountedBasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -254,14 +254,14 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {"Outcome": "logs.models.Outcome"},
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # The values are self-explanatory.
-    "SORT_OPERATIONS": False,  # In the order of the URLs.
+    "SORT_OPERATIONS": False,  # In URL order.
     "SERVE_AUTHENTICATION": [],  # The description is public.
-    "SWAGGER_UI_DIST": "SIDECAR",  # From this site, so that it works offline.
+    "SWAGGER_UI_DIST": "SIDECAR",  # Served by this site, so that it works offline.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},
 }
 
 KNOX_TOKEN_MODEL = "logs.ApiToken"  # noqa: S105 - a model, not a password
-# Knox's migrations would create its own table too, whose reference to users keeps PostgreSQL from flushing them.
+# Knox's migrations would create its own table too, whose foreign key to users keeps PostgreSQL from flushing the users.
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
     "TOKEN_PREFIX": "whl_",  # Scanners for leaked secrets can search for it.
@@ -288,10 +288,10 @@ LOGGING = {
     "filters": {"request_id": {"()": "logs.http.request_id.RequestIdFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": environment.log_level},
-    # Without Django's own handlers: one line per record, whatever DEBUG is.
+    # Without Django's own handlers: one line per record, regardless of DEBUG.
     "loggers": {
         "django": {"handlers": [], "level": environment.log_level, "propagate": True},
-        # The access log has each 4xx already, and logs.http.errors logs a wrong host without a traceback.
+        # The access log already has each 4xx, and logs.http.errors logs a wrong host without a traceback.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "axes": {"level": "WARNING"},  # At INFO it logs each sign-in four times.

@@ -12,8 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
 class Request(WSGIRequest):
     """A request that accepts any content type.
 
-    Django parses the content type's parameters when it creates the request, before any middleware. An unknown charset
-    raises ValueError there, which would cause a 500 response.
+    Django parses the content type's parameters when it creates the request, before any middleware. A charset that
+    Django cannot decode raises ValueError there, which would cause a 500 response.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:

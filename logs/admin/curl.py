@@ -1,4 +1,4 @@
-"""A shell command that sends a delivery to this site again."""
+"""The shell command that resends a delivery to this site."""
 
 from django.http import HttpRequest
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""Links to the current page with a changed query: filters that a click sets."""
+"""Links to the current page with a changed query, to set a filter with a click."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def without(query: QueryDict, *names: str) -> QueryDict:
 
 
 def changed(query: QueryDict, **values: str) -> QueryDict:
-    """Return a query with some parameters set; the value ``""`` removes one."""
+    """Return a query with some parameters set; the value ``""`` removes a parameter."""
     result = without(query, *values)
     for name, value in values.items():
         if value:
@@ -31,7 +31,7 @@ def leading(query: QueryDict) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A choice of a filter, as a link."""
+    """A filter's choice, as a link."""
 
     label: str
     url: str
@@ -39,7 +39,7 @@ class Chip:
 
 
 def chips(query: QueryDict, name: str, choices: Mapping[str, str], *, drop: Iterable[str] = ()) -> list[Chip]:
-    """Return the choices of a parameter, with its current value added if it is not among them.
+    """Return a parameter's choices, plus its current value if it is not one of them.
 
     Args:
         query: the list's current query.
@@ -56,7 +56,7 @@ def chips(query: QueryDict, name: str, choices: Mapping[str, str], *, drop: Iter
 
 
 def other_filters(query: QueryDict, *, shown: Iterable[str]) -> list[Chip]:
-    """Return the filters that no field or group of chips shows; each link removes one."""
+    """Return the filters that no field or group of chips shows; each link removes its filter."""
     names = [name for name in query if name not in {*shown, "cursor", "ordering"}]
     return [Chip(label=f"{name}: {query[name]}", url=_url(query, name, ""), is_chosen=True) for name in names]
 

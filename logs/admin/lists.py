@@ -25,7 +25,7 @@ from logs.reading.pages import MAX_SCANNED, Order, Page, Position
 from logs.reading.query import NEWEST_FIRST, check_names, read_filters, read_list
 
 PAGE_SIZE = 50
-NEWER_SIZE = 200  # More than arrive in SETTLED_AFTER, because each poll returns all of those again.
+NEWER_SIZE = 200  # More rows than arrive in SETTLED_AFTER, because each poll returns all of them again.
 OWN_PARAMETERS = {"cursor", "ordering"}
 MAX_SUGGESTIONS = 20
 
@@ -33,7 +33,7 @@ MAX_SUGGESTIONS = 20
 class ListAdmin(InspectorAdmin):
     """A list whose cost does not grow with the log.
 
-    It has the parameters of the API's list: a URL can be shared, and its query also works for an export.
+    It takes the same parameters as the API's list, so a URL's query also works for an export.
     """
 
     filterset_class: ClassVar[type[PagedFilterSet]]
@@ -44,7 +44,7 @@ class ListAdmin(InspectorAdmin):
     export_url_name: ClassVar[str]  # The URL name of the API's list.
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's URLs, preceded by those of live updates and suggestions."""
+        """Return the URLs for live updates and suggestions, then the admin's own URLs."""
         view, meta = self.admin_site.admin_view, self.opts
         own = [
             path("newer/", view(self.newer_view), name=f"{meta.app_label}_{meta.model_name}_newer"),
@@ -61,7 +61,7 @@ class ListAdmin(InspectorAdmin):
         return {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show a page of the list; an invalid query is reported, and no rows are listed."""
+        """Show a page of the list; for an invalid query, show the error instead of rows."""
         self._require_permission(request)
         canonical = _canonical(request.GET, self.filterset_class.repeatable())
         if canonical != request.GET:
@@ -78,10 +78,10 @@ class ListAdmin(InspectorAdmin):
             "row_template": self.row_template,
             "is_filtered": bool(request.GET.keys() - OWN_PARAMETERS),
             "max_scanned": MAX_SCANNED,
-            # Both end where a link appends a parameter.
+            # Both URLs end where a link appends a parameter.
             "export_url": reverse(self.export_url_name) + leading(without(request.GET, "cursor")),
             "order_link": leading(without(request.GET, *OWN_PARAMETERS)) + "ordering=",
-            # The form keeps the parameters without a field.
+            # The form keeps parameters that have no field.
             "hidden_fields": {
                 name: value for name, value in request.GET.items() if name not in self.form_fields | {"cursor"}
             },
@@ -94,8 +94,8 @@ class ListAdmin(InspectorAdmin):
     def newer_view(self, request: HttpRequest) -> HttpResponse:
         """Return the rows since the last poll as HTML, and the cursor for the next poll.
 
-        Each poll returns the rows of the last minute again: an earlier row may be committed after them, and they may
-        have been updated to newer versions.
+        Each poll returns the rows of the last minute again: an earlier row may be committed after them, and the rows
+        may have been updated to newer versions.
         """
         self._require_permission(request)
         now = timezone.now()
@@ -161,7 +161,7 @@ def _cursor_of_newer(reading: Reading, page: Page, requested_at: datetime) -> st
         reading: the list from its start, or backwards from such a cursor.
         page: a page of `reading`.
         requested_at: when the page was requested. A row appears when it is committed, possibly after rows that arrived
-            later; no row appears or changes once it is older than SETTLED_AFTER.
+            later; no row older than SETTLED_AFTER appears or changes.
     """
     in_order = attrgetter("key", "pk")
     settled = Position(key=requested_at - SETTLED_AFTER, pk=0)
@@ -174,7 +174,7 @@ def _cursor_of_newer(reading: Reading, page: Page, requested_at: datetime) -> st
 
 
 def _canonical(query: QueryDict, repeatable: set[str]) -> QueryDict:
-    """Return the query without empty fields, with repeated values joined by commas."""
+    """Return the query without empty fields and with repeated values joined by commas."""
     canonical = QueryDict(mutable=True)
     for name, values in query.lists():
         if given := [value for value in values if value]:

@@ -1,1 +1,1 @@
-"""Formats of dates and times."""
+"""Formats for dates and times."""

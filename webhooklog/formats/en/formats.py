@@ -1,4 +1,4 @@
-"""Times to the second in a sortable order, to compare the log with others."""
+"""Times to the second in a sortable format, for comparison with other logs."""
 
 DATETIME_FORMAT = "Y-m-d H:i:s"
 DATE_FORMAT = "Y-m-d"
