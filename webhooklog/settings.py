@@ -200,7 +200,7 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
     database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
     # A file, because concurrent threads would share the connection of an in-memory database.
     database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
-    # Closing the last connection writes back the whole write-ahead log, which would dominate the time to store an event.
+    # Closing the last connection writes back the whole write-ahead log, which would take most of the time for an event.
     database["CONN_MAX_AGE"] = None
 else:
     options = database.get("OPTIONS", {})
