@@ -130,7 +130,7 @@ MIDDLEWARE = [
     "logs.api.middleware.WebhooksFirstMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    # Before every middleware that can respond: without CORS headers, other origins' pages could not read its errors.
+    # Before every middleware that can respond: without CORS headers, other origins' pages could not read errors.
     "corsheaders.middleware.CorsMiddleware",
     "logs.api.errors.DatabaseErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -60,7 +60,7 @@ def tone_statuses(tone: Tone) -> str:
 
 @register.simple_tag
 def growth(share: float | None, rising: str = "") -> SafeString | str:
-    """Return the growth of a figure since the previous period: ▲ 12 %.
+    """Return the growth of a figure since the previous period, such as ▲ 12 %.
 
     Args:
         share: the growth as a share of the previous figure; None, if unknown, shows nothing.
@@ -73,7 +73,7 @@ def growth(share: float | None, rising: str = "") -> SafeString | str:
 
 @register.simple_tag
 def points(difference: float | None, rising: str = "") -> SafeString | str:
-    """Return the change of a share since the previous period in percentage points: ▼ 2.5 points.
+    """Return a share's change since the previous period in percentage points, such as ▼ 2.5 points.
 
     Args:
         difference: between the current and the previous share; None, if either is missing, shows nothing.

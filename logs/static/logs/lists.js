@@ -86,7 +86,7 @@
 
   if ("live" in page.dataset) setTimeout(poll, POLL_MILLISECONDS);
 
-  // --- Keys. Users whose speech software types them can turn them off (WCAG 2.1.4). ---
+  // --- Keys. Users whose speech software triggers keys can turn this off (WCAG 2.1.4). ---
 
   const hasKeys = remembered("keys-switch");
 

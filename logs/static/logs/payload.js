@@ -140,7 +140,7 @@
     }
   });
 
-  // Copying a line: the buttons move to the line under the pointer or with the focus.
+  // Copying a line: the buttons move to the hovered or focused line.
 
   function pathOf(item) {
     const steps = [];
