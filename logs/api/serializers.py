@@ -154,11 +154,9 @@ class AttemptSerializer(FlatSerializer):
 
 
 class EventDetailSerializer(WorkflowEventSerializer):
-    """An event with its payload, its pipeline's other events and its deliveries.
+    """An event with its payload, its pipeline's other events and its deliveries."""
 
-    The serializer's context must hold the request: a part that the user may not view is null.
-    """
-
+    # The context must hold the request: a part that the user may not view is null.
     payload = serializers.DictField(
         allow_null=True, help_text="The body that CircleCI sent; null if it was removed or if the user may not view it."
     )
@@ -221,8 +219,9 @@ class Base64Field(serializers.CharField):
 
 
 class StreamedDeliverySerializer(DeliverySerializer):
-    """A delivery with everything needed to send it again. The serializer's context must hold the request."""
+    """A delivery with everything needed to send it again."""
 
+    # The context must hold the request.
     event = WorkflowEventSerializer(  # type: ignore[assignment]  # The whole object in place of its id.
         allow_null=True, help_text="Its event; null if the user may not view events."
     )

@@ -29,8 +29,8 @@ from logs.http.client import counted_address
 WAIT_SECONDS = 0.1  # For other threads and processes; after that, a request is not counted.
 SILENT_SECONDS = 600  # Between two log lines about requests that were not counted.
 
-# Counting is a single SQLite step. INSERT ... RETURNING takes two, and between them a thread would hold the write
-# lock while it waits for Python's lock: 10 ms and more among busy threads, instead of a few hundredths of a millisecond.
+# Counting is a single SQLite step. INSERT ... RETURNING takes two, and between them a thread would hold the write lock
+# while it waits for Python's lock: 10 ms and more among busy threads, instead of a few hundredths of a millisecond.
 # Each count deletes ten old rows: the file stays small, and no request waits until a flood's rows are deleted. The
 # previous minute's rows stay for threads that read the clock just before it ended.
 SCHEMA = """
@@ -169,7 +169,7 @@ class Counts:
     def execute(self, statement: str, minute: int, client: str) -> int | None:
         """Return the count after COUNT, or the count that FORESEE predicts.
 
-        None if the file cannot be used. In that case, no request is rejected: reading the log matters more than the limit.
+        None if the file cannot be used. No request is then rejected: access to the log matters more than the limit.
         """
         try:
             connection = self._connect()
