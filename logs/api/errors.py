@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class DatabaseUnavailable(exceptions.APIException):
-    """The database is unreachable, locked, full or not writable. Nothing was written; the client may send again."""
+    """The database is unreachable, locked, full or not writable. Nothing was written; the client may retry."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The database is unavailable. Send the request again later; nothing will be logged twice."

@@ -1,4 +1,4 @@
-"""Send CircleCI's requests past the middleware that only browsers need."""
+"""Route CircleCI's requests around the middleware that only browsers need."""
 
 import logging
 from collections.abc import Callable

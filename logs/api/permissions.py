@@ -19,7 +19,7 @@ class HasPermissions(BasePermission):
     """Allows users who have all of the view's ``required_permissions``."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return whether the request is allowed; False asks for credentials.
+        """Return whether the request is allowed; if not, the response asks for credentials.
 
         Raises:
             PermissionDenied: the user is signed in but lacks a permission.

@@ -117,7 +117,7 @@ class ReceiveWebhookView(APIView):
 
 
 def arrival_without_body(request: HttpRequest, webhook_slug: str | None) -> Arrival:
-    """Return what is known of a request before its body is read."""
+    """Return the arrival for a request whose body has not been read."""
     return Arrival(
         received_at=timezone.now(),
         webhook_slug=(webhook_slug or "")[:MAX_SLUG_LENGTH],
@@ -135,7 +135,7 @@ def read_body(request: HttpRequest) -> bytes:
 
     Raises:
         ContentTypeRefused: the content type is not JSON; a missing one counts as JSON.
-        EncodingRefused: the body is compressed. A small compressed body could fill the memory when decoded.
+        EncodingRefused: the body is compressed. A small compressed body could exhaust the memory when decoded.
         BodyTooLarge: the body is longer than MAX_BODY_BYTES.
         BodyUnreadable: the body ended before the length promised by the headers.
     """

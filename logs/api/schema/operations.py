@@ -64,8 +64,8 @@ def _receiving(**more: str) -> Operation:
 
 
 OF_DELIVERY = {
-    "body": _link("delivery_body", "Its bytes.", id="$response.body#/id"),
-    "replay": _link("replay_delivery", "Judge it again.", id="$response.body#/id"),
+    "body": _link("delivery_body", "The delivery's bytes.", id="$response.body#/id"),
+    "replay": _link("replay_delivery", "Judge the delivery again.", id="$response.body#/id"),
 }
 
 OPERATIONS: dict[str, Operation] = {
@@ -86,7 +86,7 @@ OPERATIONS: dict[str, Operation] = {
         details="The events that match all given filters, newest first. To read all of them, follow `next` in `Link`.",
         answers=_list(serializers.WorkflowEventSerializer, examples.EVENT),
         headers=["Link", "ETag", "Content-Disposition"],
-        links={"event": _link("event", "One of them.", event_id="$response.body#/0/id")},
+        links={"event": _link("event", "A listed event.", event_id="$response.body#/0/id")},
     ),
     "/fetch-webhooks-logs/{event_id}": Operation(
         id="event",
@@ -98,8 +98,8 @@ OPERATIONS: dict[str, Operation] = {
         },
         headers=["ETag"],
         links={
-            "deliveries": _link("deliveries", "Its deliveries.", event="$response.body#/id"),
-            "pipeline": _link("events", "Its pipeline's events.", pipeline_id="$response.body#/pipeline_id"),
+            "deliveries": _link("deliveries", "The event's deliveries.", event="$response.body#/id"),
+            "pipeline": _link("events", "Events of its pipeline.", pipeline_id="$response.body#/pipeline_id"),
         },
     ),
     "/deliveries": Operation(
@@ -109,7 +109,7 @@ OPERATIONS: dict[str, Operation] = {
         details="The requests to the receiving endpoint, refused or not, newest first.",
         answers=_list(serializers.DeliverySerializer, examples.DELIVERY),
         headers=["Link", "ETag", "Content-Disposition"],
-        links={"delivery": _link("delivery", "One of them.", id="$response.body#/0/id")},
+        links={"delivery": _link("delivery", "A listed delivery.", id="$response.body#/0/id")},
     ),
     "/deliveries/stream": Operation(
         id="delivery_stream",
@@ -124,7 +124,7 @@ OPERATIONS: dict[str, Operation] = {
             (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),
         },
         headers=["ETag"],
-        links={"delivery": _link("delivery", "One of them.", id="$response.body#/deliveries/0/id")},
+        links={"delivery": _link("delivery", "A listed delivery.", id="$response.body#/deliveries/0/id")},
     ),
     "/deliveries/{id}": Operation(
         id="delivery",
