@@ -29,9 +29,9 @@ class Rule:
         return str(self.rows.model._meta.verbose_name_plural)
 
     def extent(self) -> tuple[int, datetime | None, datetime | None]:
-        """Return the number of rows that exceed the rule, and when the oldest and the newest of them arrived.
+        """Return the number of rows that exceed the rule, and the arrival times of the oldest and newest.
 
-        The database counts them in an index: this takes longer the more there are, but never waits and never blocks.
+        The database counts rows in an index, which takes longer the more there are, but never waits and never blocks.
         """
         times = self.rows.values_list("received_at", flat=True)
         return self.rows.count(), times.first(), times.last()
@@ -43,7 +43,7 @@ def oldest_kept_event() -> datetime | None:
 
 
 def rules() -> list[Rule]:
-    """Return the rules in the order in which they apply, with the rows that exceed each now."""
+    """Return the rules in the order in which they apply, each with the rows that currently exceed it."""
     oldest_by_age = _days_ago(settings.DELIVERY_RETENTION_DAYS)
     by_age = Delivery.objects.order_by("received_at")
     by_number = by_age.filter(received_at__gte=oldest_by_age) if oldest_by_age else by_age
@@ -69,10 +69,10 @@ def _days_ago(days: int) -> datetime | None:
 
 
 def _oldest_by_number() -> datetime | None:
-    """Return when the oldest delivery that DELIVERY_RETENTION_COUNT keeps arrived; None if it keeps all.
+    """Return the arrival time of the oldest delivery that DELIVERY_RETENTION_COUNT keeps; None if it keeps all.
 
-    Deliveries that arrived in the same microsecond are kept too. The database skips one index entry for each row it
-    keeps, once per run and without a lock.
+    Deliveries that arrived in the same microsecond are kept too. The database skips one index entry for each delivery
+    that is kept, once per run and without a lock.
     """
     count = settings.DELIVERY_RETENTION_COUNT
     times = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True)
@@ -80,10 +80,10 @@ def _oldest_by_number() -> datetime | None:
 
 
 def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
-    """Delete rows, oldest first, and yield the number of deleted rows after each batch.
+    """Delete rows, oldest first, and yield the number of rows deleted by each batch.
 
     Each batch is committed before the next begins, so the caller may stop at any time. Waiting writers get the lock
-    between two batches. Rows that another process has locked are skipped.
+    between batches. Rows that another process has locked are skipped.
 
     Args:
         rows: the rows of a rule.
@@ -92,7 +92,7 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
     since = None
     while True:
         started = time.monotonic()
-        # From the end of the last batch: PostgreSQL would otherwise scan all rows deleted but not yet vacuumed.
+        # Start at the end of the last batch: PostgreSQL would otherwise scan all rows deleted but not yet vacuumed.
         remaining = rows.filter(received_at__gte=since) if since else rows
         batch = list(remaining.values_list("pk", "received_at")[:size])
         keys = [key for key, _ in batch]
@@ -108,9 +108,9 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
 def _delete(model: type[Delivery] | type[WorkflowEvent], keys: list[int]) -> int:
     """Delete the rows with these primary keys that no other transaction has locked, and return their number."""
     with transaction.atomic(durable=True):
-        # Waiting for another run, or for a delivery, that waits for this one would be a deadlock.
+        # Waiting for another run, or for a delivery, that waits for this run would be a deadlock.
         unlocked = model._default_manager.filter(pk__in=keys).select_for_update(skip_locked=True)
-        # Without only(), Django would load whole rows, bodies included, to find their dependents.
+        # Without only(), Django would load whole rows, bodies included, to find dependent rows.
         deletable = model._default_manager.filter(pk__in=list(unlocked.values_list("pk", flat=True))).only("pk")
         return deletable.delete()[1].get(model._meta.label, 0)
 

@@ -1,6 +1,6 @@
 """Workflows that are broken now: their last finished run on a default branch failed.
 
-The last run is the last to arrive, because no index orders runs by when they stopped.
+Runs are ordered by arrival, because no index orders them by when they stopped.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ RESTING_AFTER = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
-    """A workflow that fails on a branch."""
+    """A workflow that is failing on a branch."""
 
     standing: Standing
     first: WorkflowEvent | None  # The first failed run after the last successful one; None if retention deleted it.
@@ -26,13 +26,13 @@ class Broken:
 
     @property
     def since(self) -> datetime | None:
-        """When it broke."""
+        """When the workflow broke."""
         return None if self.first is None else self.first.happened_at or self.first.received_at
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNow:
-    """The workflows that fail on default branches, latest failure first; those without recent runs are omitted."""
+    """The workflows failing on default branches, latest failure first; workflows without recent runs are omitted."""
 
     branches: list[str]
     resting_days: int
@@ -47,7 +47,7 @@ def read_broken() -> BrokenNow:
         branch__in=settings.DEFAULT_BRANCHES,
         last__received_at__gte=timezone.now() - RESTING_AFTER,  # The join drops standings whose last run was deleted.
     )
-    # No join for the first failed runs: it would drop the standings whose first failed run was deleted.
+    # No join for the first failed runs: a join would drop standings whose first failed run was deleted.
     standings = failing.select_related("last").prefetch_related("broken_since").order_by("-last_id")[: SHOWN + 1]
     broken = [Broken(standing=each, first=each.broken_since, last=each.last) for each in standings]
     return BrokenNow(

@@ -1,4 +1,4 @@
-"""Duration buckets, each 5 % wider than the last: counts add up over hours, and quantiles follow from the sums."""
+"""Duration buckets, each 5% wider than the previous one: counts add up across hours, and the sums yield quantiles."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ GROWTH = 1.05
 def bucket_of(seconds: Expression | F) -> Expression:
     """Return the SQL expression for the bucket of a non-negative duration; NULL for NULL.
 
-    Bucket n reaches from GROWTH**n - 1 to GROWTH**(n + 1) - 1 seconds.
+    Bucket n covers GROWTH**n - 1 to GROWTH**(n + 1) - 1 seconds.
     """
     return Cast(Floor(Ln(seconds + Value(1.0)) / Ln(Value(GROWTH))), SmallIntegerField())
 
 
 def seconds_of(bucket: int) -> float:
-    """Return the middle of a bucket in seconds; it is within 3 % of every duration of a minute or more."""
+    """Return a bucket's midpoint in seconds; durations of a minute or more differ from it by at most 3%."""
     return float(GROWTH ** (bucket + 0.5) - 1)
 
 
@@ -30,7 +30,7 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
         share: the quantile, between 0 and 1.
     """
     passed, wanted = 0, share * sum(counts.values())
-    for bucket in sorted(+Counter(counts)):  # Without empty buckets.
+    for bucket in sorted(+Counter(counts)):  # Unary plus drops empty buckets.
         passed += counts[bucket]
         if passed >= wanted:
             return seconds_of(bucket)

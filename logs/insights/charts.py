@@ -9,9 +9,9 @@ from itertools import chain, count
 from logs.circleci.vocabulary import Tone
 from logs.insights.totals import Bar
 
-# From the bottom up: failures come first, so their heights can be compared.
+# From the bottom up: failures share a baseline, so their heights can be compared.
 STACK = [Tone.BAD, Tone.STOPPED, Tone.WAITING, Tone.UNKNOWN, Tone.GOOD]
-BARS_A_TICK = 4  # A tick every four hours of a day, or every day of a week.
+BARS_A_TICK = 4  # A tick every four hours in a chart of a day, or every day in a chart of a week.
 GAP = 0.2  # As a share of a bar's width.
 LEAST_HEIGHT = 2.0  # Keeps one failure among a thousand successes visible.
 
@@ -44,7 +44,7 @@ class Chart:
     height: int
     ceiling: int
     columns: list[Column]
-    tones: list[Tone]  # The tones of the legend: always good and bad, others only if they occur.
+    tones: list[Tone]  # The legend's tones: always good and bad; others only if they occur.
 
     @property
     def legend(self) -> list[tuple[Tone, int]]:
@@ -53,7 +53,7 @@ class Chart:
 
     @property
     def half(self) -> int:
-        """The middle of the scale."""
+        """The count at the middle of the scale."""
         return self.ceiling // 2
 
     @property
@@ -91,9 +91,9 @@ def chart_of(bars: Sequence[Bar], *, height: int, ceiling: int) -> Chart:
 
 
 def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone, str]]:
-    """Return one SVG path per tone, which outlines all its parts; the highest bar is as high as the chart.
+    """Return one SVG path per tone that outlines all the tone's parts; the highest bar is as high as the chart.
 
-    Single rectangles in two dozen charts would make up most of the page.
+    Separate rectangles in two dozen charts would make up most of the page.
     """
     paths: defaultdict[Tone, list[str]] = defaultdict(list)
     step, pixels_each = width // len(bars), height / highest_of(bars)
@@ -104,12 +104,12 @@ def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone
 
 
 def highest_of(bars: Sequence[Bar]) -> int:
-    """Return the greatest total of a bar, at least 1."""
+    """Return the highest total of any bar; at least 1."""
     return max(1, *(bar.total for bar in bars))
 
 
 def round_ceiling(highest: int) -> int:
-    """Return the lowest round number from `highest` up whose half is an integer: it labels the middle of the scale."""
+    """Return the lowest round number >= `highest` whose half is an integer: the half labels the middle of the scale."""
     greater: Iterator[int] = (step * 10**power for power in count() for step in (10, 12, 16, 20, 30, 40, 60, 80))
     return next(step for step in chain((2, 4, 6, 8), greater) if step >= highest)
 
@@ -118,7 +118,7 @@ def _stack(bar: Bar, height: int, pixels_each: float) -> list[Part]:
     parts, top = [], float(height)
     for tone in STACK:
         if bar.counts[tone]:
-            # Least heights can add up to more than the chart's height.
+            # Minimum heights can add up to more than the chart's height.
             part_height = min(top, max(LEAST_HEIGHT, bar.counts[tone] * pixels_each))
             top -= part_height
             parts.append(Part(tone=tone, count=bar.counts[tone], y=round(top, 2), height=round(part_height, 2)))

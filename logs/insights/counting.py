@@ -1,7 +1,7 @@
-"""Update the rollups: recount hours with new events, and count the hours that were never counted.
+"""Update the rollups: recount hours with new events, and count hours that were never counted.
 
 Each hour is counted in its own transaction, which also records the progress, so counting may stop at any time. Several
-processes may count at once: each locks the only row of `RollupState` for each hour.
+processes may count at once: each locks the only row of `RollupState` while it counts an hour.
 """
 
 import logging
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 MAX_AGE = timedelta(minutes=1)
 MAX_HOURS_OF_A_PAGE = 6
 
-WORK_SECONDS = 0.1  # On SQLite, from one pause for waiting writers to the next.
+WORK_SECONDS = 0.1  # On SQLite, the time between pauses for waiting writers.
 
 
 class CountedElsewhere(Exception):
@@ -36,18 +36,18 @@ class CountedElsewhere(Exception):
 
 
 def coverage() -> tuple[datetime, datetime] | None:
-    """Return the first counted hour and the time up to which all is counted; None before the first count."""
+    """Return the first counted hour, and the time up to which everything has been counted; None before any count."""
     return RollupState.objects.values_list("counted_from", "counted_until").first()
 
 
 def is_stale(age: timedelta = MAX_AGE) -> bool:
-    """Return whether the last count is older than `age` or missing, or the clock has been set back since."""
+    """Return whether the last count is missing or older than `age`, or whether the clock has been set back since."""
     known, now = coverage(), timezone.now()
     return known is None or not now - age <= known[1] <= now + SETTLED_AFTER
 
 
 def refresh_if_stale() -> None:
-    """Count new events before a page is shown, at most MAX_HOURS_OF_A_PAGE; log database errors instead of raising."""
+    """Count new events in at most MAX_HOURS_OF_A_PAGE hours before a page is shown; log database errors."""
     try:
         if is_stale():
             for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
@@ -61,15 +61,15 @@ def refresh_if_stale() -> None:
 def refresh() -> Iterator[CountedHour]:
     """Recount each hour with an event written since the last count; yield each hour after its commit.
 
-    The hours are in the order of their first write. When the caller stops, everything written before the next hour is
-    counted and does not have to be read again.
+    Hours are ordered by their first uncounted write. When the caller stops, everything written before the next hour's
+    first write has been counted and does not have to be read again.
 
     Raises:
         CountedElsewhere: another process is counting.
     """
     now = timezone.now()
     state, end = _begin(now), log_end()
-    # At most now: a time from a clock that was ahead must not stop the counting until then.
+    # At most now: a timestamp from a clock that was ahead must not stop the counting until that time.
     since = _first_written(state, min(state.counted_until, now) - SETTLED_AFTER)
     is_in_order = since == state.counted_until - SETTLED_AFTER
     changed = WorkflowEvent.objects.filter(changed_at__gte=since).order_by()
@@ -97,9 +97,9 @@ def refresh() -> Iterator[CountedHour]:
 
 
 def _first_written(state: RollupState, since: datetime) -> datetime:
-    """Return the earliest time at which an uncounted event was written, or `since` if that is earlier.
+    """Return the earliest time at which an uncounted event was written, or `since` if it is earlier.
 
-    Events written later can have times before `since` if a clock was set back or another host's clock is slow.
+    Events written after the last count can have times before `since` if a clock was set back or a host's clock is slow.
     """
     if state.last_event is None or state.last_delivery is None or state.last_attempt is None:
         return since
@@ -110,13 +110,13 @@ def _first_written(state: RollupState, since: datetime) -> datetime:
 
 
 def _set_counted(state: RollupState, until: datetime, end: LogEnd) -> None:
-    """Record that all events written up to a time, and before an end of the log, are counted."""
+    """Record that all events written up to `until`, and before the log's `end`, have been counted."""
     state.counted_until = until
     state.last_event, state.last_delivery, state.last_attempt = end.event, end.delivery, end.attempt
 
 
 def backfill() -> Iterator[CountedHour]:
-    """Count the hours before the first counted one, newest first; yield each hour after its commit.
+    """Count the hours before the first counted hour, newest first; yield each hour after its commit.
 
     Raises:
         CountedElsewhere: another process is counting.
@@ -127,7 +127,7 @@ def backfill() -> Iterator[CountedHour]:
 
 
 def forget() -> None:
-    """Mark all hours as not counted; each hour's sums stay until `backfill` recounts it."""
+    """Mark all hours as not counted; each hour's sums stay until `backfill` recounts the hour."""
     with transaction.atomic(durable=True):
         RollupState.objects.all().delete()
         Standing.objects.all().delete()
@@ -141,7 +141,7 @@ def hours_to_count() -> int:
 
 
 def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
-    """Yield the steps, with pauses on SQLite, which has one writer at a time, so that deliveries can be written."""
+    """Yield the steps; on SQLite, which has one writer at a time, pause regularly so that deliveries can be written."""
     rested_at = time.monotonic()
     for counted in steps:
         yield counted
@@ -151,13 +151,13 @@ def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
 
 
 def _begin(now: datetime) -> RollupState:
-    """Return the state, created without counted hours the first time; raise CountedElsewhere if it is locked."""
+    """Return the state, creating it without counted hours the first time; raise CountedElsewhere if it is locked."""
     with transaction.atomic(durable=True):
         known = RollupState.objects.select_for_update(skip_locked=True).first()
         if known is not None:
             return known
         # The primary key lets only one of two simultaneous processes create the row. `refresh` also finds the current
-        # hour's events, so a page can show them before the command has run.
+        # hour's events, so a page can show them before `rollup` has run.
         begun = hour_of(now)
         nothing = {"counted_from": begun + HOUR, "counted_until": begun, "complete_until": begun}
         state, is_new = RollupState.objects.get_or_create(pk=1, defaults=nothing)
@@ -168,7 +168,7 @@ def _begin(now: datetime) -> RollupState:
 
 @contextmanager
 def _locked_state() -> Iterator[RollupState]:
-    """Open a transaction in which no other process counts; wait for one that does.
+    """Open a transaction in which no other process counts; wait for any process that is counting.
 
     Raises:
         CountedElsewhere: another process has called `forget`.
@@ -197,7 +197,7 @@ def _count_older() -> CountedHour | None:
 
 
 def _finish(state: RollupState) -> None:
-    """Drop the sums of events that no longer exist, except those that retention deleted: their sums stay."""
+    """Drop the sums of events that no longer exist; keep the sums of events that retention deleted."""
     drop_sums(until=state.counted_from)
     drop_idle_workflows()
     oldest = HourlyStatus.objects.aggregate(hour=Min("hour"))["hour"] or hour_of(timezone.now())

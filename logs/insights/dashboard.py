@@ -1,4 +1,4 @@
-"""The dashboard's figures, read in a number of queries that does not depend on the size of the log."""
+"""The dashboard's figures, read in a fixed number of queries, whatever the size of the log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +23,12 @@ from logs.models import RollupState, WorkflowEvent
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
 CHART_HEIGHT = 160
-TREND_WIDTH, TREND_HEIGHT = 168, 24  # As in trend.html; the width allows a whole number of pixels per bar.
+TREND_WIDTH, TREND_HEIGHT = 168, 24  # The same as in trend.html; the width allows a whole number of pixels per bar.
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowRow:
-    """A workflow's figures with the chart of its runs."""
+    """A workflow's figures and the chart of its runs."""
 
     figures: WorkflowFigures
     trend: list[tuple[Tone, str]]
@@ -36,13 +36,13 @@ class WorkflowRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How complete the rollups are, and with them the figures of a period."""
+    """The completeness of the rollups, and therefore of a period's figures."""
 
     counted_from: datetime
     counted_until: datetime
-    has_period: bool  # Whether all events of the period are counted.
-    has_past: bool  # Whether all events of the previous period are counted too.
-    is_current: bool  # Whether all recently written events are counted.
+    has_period: bool  # Whether all events of the period have been counted.
+    has_past: bool  # Whether all events of the previous period have also been counted.
+    is_current: bool  # Whether all recently written events have been counted.
 
     @property
     def is_complete(self) -> bool:
@@ -66,12 +66,12 @@ class Dashboard:
     """The parts of the page."""
 
     period: Period
-    coverage: Coverage | None  # None: nothing is counted yet.
+    coverage: Coverage | None  # None: nothing has been counted yet.
     broken: BrokenNow
     figures: Figures
-    refusals: Refusals | None  # None: the user may not view them.
+    refusals: Refusals | None  # None: the user may not view refused deliveries.
     webhooks: list[WebhookFigures]
-    keeps_deliveries: bool  # Whether retention keeps all deliveries: then a missing one never arrived.
+    keeps_deliveries: bool  # Whether retention keeps all deliveries; if so, a missing delivery never arrived.
 
 
 def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
@@ -89,7 +89,7 @@ def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
 
 
 def _remembered_figures(period: Period, state: RollupState) -> Figures:
-    """Return the figures of the last count, cached for a minute."""
+    """Return the figures from the last count, cached for a minute."""
     if state.complete_until < state.counted_until:  # Another hour may be counted at any time without changing the key.
         return read_figures(period)
     times = (period.since, period.until, state.counted_from, state.counted_until)
@@ -114,8 +114,8 @@ def read_figures(period: Period) -> Figures:
 
 
 def read_coverage(period: Period, state: RollupState) -> Coverage:
-    """Return how much of a period and of the previous one the rollups cover, and whether they are current."""
-    # A page always counts the current hour; before the command has run, no other hour is counted.
+    """Return how much of a period and the previous period the rollups cover, and whether they are current."""
+    # A page always counts the current hour; before `rollup` has run, no other hour is counted.
     counted_from = min(state.counted_from, period.until - HOUR)
     # A log younger than the period is complete.
     is_complete = (

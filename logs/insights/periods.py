@@ -13,7 +13,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from logs.insights.sums import HOUR, hour_of
 
-# The length of each period and of a bar in its charts, by the period's name in the page's URL.
+# The length of each period and of the bars in its charts, keyed by the period's name in the page's URL.
 LENGTHS = {
     "24h": (timedelta(hours=24), HOUR),
     "7d": (timedelta(days=7), timedelta(hours=6)),
@@ -22,7 +22,7 @@ DEFAULT = "24h"
 
 
 class BarNumber(Func):
-    """The number of an hour's bar, computed in SQL: reading the hours would take longer than the rest of the query."""
+    """The bar number for an hour, computed in SQL: reading the hours would take longer than the rest of the query."""
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         """Return the SQL for SQLite."""
@@ -47,7 +47,7 @@ class Period:
 
     @property
     def present(self) -> Q:
-        """Filter for a rollup's rows in the period."""
+        """Filter for the rollup rows in the period."""
         return Q(hour__gte=self.since)
 
     @property
@@ -62,17 +62,17 @@ class Period:
 
     @property
     def compared_until(self) -> datetime:
-        """The end of the previous period's hours that are compared."""
+        """The end of the compared hours in the previous period."""
         return self.until - self.length
 
     @property
     def bar_starts(self) -> list[datetime]:
-        """The start of each bar in its charts, oldest first."""
+        """The start of each bar in the period's charts, oldest first."""
         return [self.since + number * self.bar_length for number in range(self.length // self.bar_length)]
 
     @property
     def bar_number(self) -> "BarNumber":
-        """The number of the bar that contains a rollup's row, from 0."""
+        """The number of the bar that contains a rollup row, counted from 0."""
         since, length = int(self.since.timestamp()), int(self.bar_length.total_seconds())
         return BarNumber(F("hour"), since=since, length=length, output_field=IntegerField())
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A figure of a period and of the previous one; None if there is no data."""
+    """A figure for a period and for the previous period; None if there is no data."""
 
     now: float | None
     before: float | None
@@ -17,7 +17,7 @@ class Compared:
 
     @property
     def growth(self) -> float | None:
-        """The relative change; None if a figure is missing or the previous one is 0."""
+        """The relative change; None if a figure is missing or the previous figure is 0."""
         return self.difference / self.before if self.difference is not None and self.before else None
 
 

@@ -8,14 +8,14 @@ from logs.insights.rates import Compared
 from logs.models import Delivery
 from logs.models.deliveries import REFUSED, DeliveryQuerySet, Outcome
 
-# Limits the page's work, whatever retention allows.
+# Limits the work for a page, however many deliveries retention keeps.
 MOST_READ = 2_000
 SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An outcome of refused deliveries with its most frequent reasons."""
+    """An outcome of refused deliveries and its most frequent reasons."""
 
     outcome: Outcome
     count: int
@@ -28,7 +28,7 @@ class Refusals:
     """The refused deliveries of a period, the most frequent outcome first."""
 
     count: Compared
-    is_cut: bool  # Whether there were more than MOST_READ.
+    is_cut: bool  # Whether there were more than MOST_READ refused deliveries.
     was_cut: bool  # The same for the previous period.
     shown: list[Refusal]
     outcomes = ",".join(REFUSED)
@@ -40,7 +40,7 @@ class Refusals:
 
 
 def read_refusals(period: Period) -> Refusals:
-    """Return the newest refused deliveries of a period, compared with their number in the previous period."""
+    """Return a period's newest refused deliveries, and compare their number with the previous period's."""
     refused = Delivery.objects.refused()
     past = refused.filter(received_at__gte=period.compared_since, received_at__lt=period.compared_until)
     newest = list(_newest(refused.filter(received_at__gte=period.since)).values_list("outcome", "reason"))
@@ -54,7 +54,7 @@ def read_refusals(period: Period) -> Refusals:
 
 
 def _by_outcome(refused: list[tuple[str, str]]) -> list[Refusal]:
-    """Group by outcome first: a reason can contain the client's words, so the number of reasons is unlimited."""
+    """Group by outcome first: a reason can contain text from the client, so the number of reasons is unlimited."""
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for outcome, reason in refused:
         reasons[outcome][reason] += 1

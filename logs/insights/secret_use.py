@@ -13,11 +13,11 @@ from logs import conf
 from logs.models import Delivery, WorkflowEvent
 from logs.reading.choices import values_of
 
-MAX_PROJECTS = 5_000  # Only signed payloads name them, so a stranger cannot add any.
+MAX_PROJECTS = 5_000  # Only signed payloads name projects, so a stranger cannot add any.
 
-# The newest delivery of each webhook, secret and project by a loose index scan (see `logs.reading.choices`). Deliveries
-# without a fingerprint are a separate group: NULL is never greater, so the scan neither leaves nor enters this group.
-# ORDER BY repeats its columns because PostgreSQL does not use the index for `id DESC` alone after IS NULL.
+# The newest delivery for each webhook, secret and project, by a loose index scan (see `logs.reading.choices`). NULL is
+# never greater, so the scan neither leaves nor enters the group of deliveries without a fingerprint: they are selected
+# separately. ORDER BY repeats all index columns, because PostgreSQL does not use the index for `id DESC` after IS NULL.
 _NEWEST = """
 WITH RECURSIVE configured (name) AS (VALUES {names}), newest (id, number) AS (
     SELECT (
@@ -44,8 +44,8 @@ FROM newest JOIN logs_delivery AS delivery ON delivery.id = newest.id
 LEFT JOIN logs_workflowevent AS event ON event.id = delivery.event_id
 """
 
-# The projects that webhooks deliver without a stored fingerprint: their deliveries were stored without one, or
-# retention has removed them and only the webhook's name in the payload remains.
+# Each webhook's projects without a stored fingerprint: their deliveries were stored without a fingerprint, or retention
+# has removed the deliveries and only the webhook's name in the payload remains.
 _WITHOUT_FINGERPRINT = """
 WITH candidate (slug) AS (VALUES {slugs}), rotating (webhook) AS (VALUES {names})
 SELECT webhook, slug FROM rotating CROSS JOIN candidate WHERE EXISTS (
@@ -63,12 +63,12 @@ SELECT webhook, slug FROM rotating CROSS JOIN candidate WHERE EXISTS (
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """The newest delivery of a webhook and project that a secret has signed."""
+    """The newest delivery for a webhook, a project and a secret."""
 
-    fingerprint: str | None  # None: stored by a version that did not record it; "": from an unsigned webhook.
+    fingerprint: str | None  # None: stored by a version that recorded none; "": from an unsigned webhook.
     project_slug: str  # "" for a delivery without a project: a ping, or a refused one.
     project: str  # The project's name if the log has it, else its slug.
-    key: int  # The delivery's primary key; later deliveries have greater ones, whatever the clock shows.
+    key: int  # The delivery's primary key; later deliveries have greater keys, whatever the clock shows.
     received_at: datetime
 
 
@@ -83,9 +83,9 @@ class Removal(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Behind:
-    """A project that uses an older configured secret."""
+    """A project that still uses an older configured secret."""
 
-    project: str  # Its name, or its slug if another project has that name; "" for deliveries without a project.
+    project: str  # Its name, or its slug if another project has the same name; "" for deliveries without a project.
     position: int  # The secret's position in the webhook's list.
     received_at: datetime  # When the last delivery signed with that secret arrived.
 
@@ -96,8 +96,8 @@ class Rotation:
 
     projects: int
     on_newest: int
-    behind: list[Behind]  # The latest first.
-    unknown: list[str]  # The projects whose secret is unknown: their names, or slugs.
+    behind: list[Behind]  # Latest delivery first.
+    unknown: list[str]  # The names or slugs of the projects whose secret is unknown.
     removals: list[Removal]  # For each older secret, in order.
 
     @property
@@ -107,12 +107,12 @@ class Rotation:
         return next((each for each in by_urgency if each in self.removals), Removal.SAFE)
 
 
-# A project's last uses, by the position of the secret in the webhook's list; None is any secret that is not listed.
+# A project's last uses, keyed by the secret's position in the webhook's list; None is any secret not in the list.
 Uses = dict[int | None, Use]
 
 
 def read_uses() -> dict[str, list[Use]]:
-    """Return the newest delivery of each secret and project, keyed by the configured webhook's name."""
+    """Return the newest delivery for each secret and project, keyed by the configured webhook's name."""
     uses: dict[str, list[Use]] = {webhook.name: [] for webhook in conf.webhooks()}
     if not uses:
         return uses
@@ -138,7 +138,7 @@ def read_rotations(uses: Mapping[str, Sequence[Use]]) -> dict[str, Rotation]:
     recorded, signed with a secret that is not configured, stored under another SECRET_KEY, or removed by retention.
 
     Args:
-        uses: as `read_uses` returns them.
+        uses: the result of `read_uses`.
     """
     rotating = {each.name: _by_project(each, uses[each.name]) for each in conf.webhooks() if len(each.secrets) > 1}
     if not rotating:
@@ -187,9 +187,9 @@ def _by_project(webhook: conf.Webhook, uses: Sequence[Use]) -> dict[str, Uses]:
 
 
 def _unsettled(by_project: Mapping[str, Uses]) -> dict[str, Uses]:
-    """Return each project's uses of other secrets since it last used the newest one; omit projects without any.
+    """Return each project's uses of other secrets since it last used the newest one; omit projects without such uses.
 
-    A delivery without a project may belong to any. It is settled once all projects have used the newest secret since.
+    A delivery without a project may belong to any project. It is settled once all have since used the newest secret.
     """
     newest = {slug: uses[0].key if 0 in uses else 0 for slug, uses in by_project.items()}
     if "" in newest:
@@ -213,7 +213,7 @@ def _removals(
 
 
 def _names(by_project: Mapping[str, Uses]) -> dict[str, str]:
-    """Return the name of each project, or its slug if two have the same name."""
+    """Return each project's name, or its slug if another project has the same name."""
     names = {slug: max(uses.values(), key=lambda use: use.key).project for slug, uses in by_project.items()}
     count = Counter(names.values())
     return {slug: name if count[name] == 1 else slug for slug, name in names.items()}

@@ -39,12 +39,12 @@ def _count_good() -> Count:
 
 
 def _keeps_failing(known: Standing, row: dict[str, Any]) -> bool:
-    """Return whether all changed runs came after the first failed run and none of them succeeded.
+    """Return whether all changed runs arrived after the first failed run and none of them succeeded.
 
-    Then the branch is still broken since the same run. Searching for the last successful run would read all failed runs
-    since then, more and more the longer the branch is broken.
+    If so, the branch has been broken since the same run. Searching for the last successful run would read all failed
+    runs after it: the longer the branch is broken, the more.
     """
-    first = known.broken_since  # None also if retention deleted it.
+    first = known.broken_since  # Also None if retention deleted that run.
     return first is not None and first.received_at < row["first"] and not row["good"]
 
 
@@ -65,7 +65,7 @@ def _update(standing: Standing, *, keeps_failing: bool) -> None:
 
 
 def _of_tone(runs: WorkflowEventQuerySet, *tones: Tone) -> WorkflowEventQuerySet:
-    # Not a condition on the status itself: SQLite would prefer the index on status, which covers all projects.
+    # Not a condition on the status itself: SQLite would prefer the status index, which covers all projects.
     return runs.alias(tone=TONE).filter(tone__in=tones)
 
 
@@ -74,6 +74,6 @@ def _first_failed(runs: WorkflowEventQuerySet) -> WorkflowEvent | None:
     failed = _of_tone(runs, Tone.BAD).order_by("received_at", "pk")
     good = _of_tone(runs, Tone.GOOD).newest_first().first()
     if good:
-        # Not one condition with OR: no database can use it as the start of an index scan.
+        # Not one condition with OR: no database can start an index scan from it.
         failed = failed.filter(received_at__gte=good.received_at).exclude(received_at=good.received_at, pk__lt=good.pk)
     return failed.first()

@@ -1,4 +1,4 @@
-"""The sums of one hour, counted by the database from all events that arrived in it."""
+"""The sums of one hour, counted by the database from all events that arrived in that hour."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ def arrived_in(hour: datetime) -> WorkflowEventQuerySet:
 
 
 def recount(hour: datetime) -> CountedHour:
-    """Replace an hour's sums with those of its current events; must be called in a transaction.
+    """Replace an hour's sums with the sums of its current events; must be called in a transaction.
 
     The sums stay as they are if retention may have deleted some of the hour's events.
     """
@@ -93,7 +93,7 @@ def drop_idle_workflows() -> None:
 
 
 def _first_whole_hour() -> datetime:
-    """Return the earliest time of arrival that retention keeps; hours from then on have all their events."""
+    """Return the earliest arrival time that retention keeps; hours from then on have all their events."""
     return oldest_kept_event() or datetime.min.replace(tzinfo=UTC)
 
 
@@ -117,14 +117,14 @@ def _count(hour: datetime) -> None:
 
 
 def _last_projects(runs: WorkflowEventQuerySet) -> dict[WorkflowKey, str]:
-    """Return the project's name in the newest run of each workflow."""
+    """Return each workflow's project name, taken from its newest run."""
     names = runs.values("project_slug", "workflow", "project").annotate(last=Max("received_at"))
     rows = names.order_by("last", "project").values_list("project_slug", "workflow", "project")
     return {(slug, workflow): project for slug, workflow, project in rows}
 
 
 def _known_workflows(hour: datetime, projects: dict[WorkflowKey, str]) -> dict[WorkflowKey, Workflow]:
-    """Return the workflows that ran in an hour, after creating new ones and updating the names of their projects."""
+    """Return the workflows that ran in an hour; create missing workflows and update the project names of the others."""
     slugs, names = {slug for slug, _ in projects}, {name for _, name in projects}
     found = Workflow.objects.filter(project_slug__in=slugs, name__in=names)
     known = {key: each for each in found if (key := (each.project_slug, each.name)) in projects}
@@ -136,7 +136,7 @@ def _known_workflows(hour: datetime, projects: dict[WorkflowKey, str]) -> dict[W
 
 
 def _rename(projects: dict[int, str], hour: datetime) -> None:
-    """Set the project names of workflows, by primary key, unless the workflow ran in a later hour."""
+    """Set the project names of workflows, keyed by primary key; skip workflows that ran in a later hour."""
     later = HourlyWorkflow.objects.filter(workflow=OuterRef("pk"), hour__gt=hour)
     renamed = list(Workflow.objects.filter(~Exists(later), pk__in=projects))
     for workflow in renamed:

@@ -1,4 +1,4 @@
-"""The number of events and failed runs, in total and by bar."""
+"""The number of events and failed runs, in total and per bar."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Totals:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A part of a period with the count of each tone."""
+    """One part of a period, and the count of each tone in it."""
 
     since: datetime
     until: datetime
@@ -36,7 +36,7 @@ class Bar:
 
 
 def read_totals(period: Period) -> Totals:
-    """Return the totals of a period and the previous one; only runs of workflows count as runs."""
+    """Return the totals for a period and the previous period; only workflow runs count as runs."""
     runs = Q(event_type=EventType.WORKFLOW_COMPLETED)
     kinds = {"events": Q(), "good": runs & Q(status__in=GOOD_STATUSES), "bad": runs & Q(status__in=BAD_STATUSES)}
     times = {"now": period.present, "before": period.past}
@@ -58,7 +58,7 @@ def read_totals(period: Period) -> Totals:
 
 
 def read_bars(period: Period) -> list[Bar]:
-    """Return the events of a period by the tone of their status, oldest bar first."""
+    """Return a period's events as bars, oldest first; each bar counts events by the tone of their status."""
     counts: defaultdict[int, Counter[Tone]] = defaultdict(Counter)
     rows = HourlyStatus.objects.filter(period.present).values_list(period.bar_number, "status").annotate(Sum("count"))
     for number, status, count in rows:
@@ -67,7 +67,7 @@ def read_bars(period: Period) -> list[Bar]:
 
 
 def bars_of(period: Period, counts: defaultdict[int, Counter[Tone]]) -> list[Bar]:
-    """Return every bar of a period, including empty ones, oldest first; `counts` is keyed by the bar's number."""
+    """Return every bar of a period, including empty ones, oldest first; `counts` is keyed by bar number."""
     return [
         Bar(since=start, until=start + period.bar_length, counts=counts[number])
         for number, start in enumerate(period.bar_starts)

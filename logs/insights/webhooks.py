@@ -1,4 +1,4 @@
-"""Figures of webhooks: the last delivery, secret rotation, and the lag of events."""
+"""Figures for webhooks: the last delivery, secret rotation and event lag."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ WebhookKey = tuple[str, bool]  # A webhook's name, and whether its events are si
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFigures:
-    """The figures of a configured webhook, or of one that events name; signed and unsigned events are separate."""
+    """The figures for a configured webhook, or for a webhook named in events, signed and unsigned events separately."""
 
     name: str
     is_signed: bool
     is_configured: bool
-    last_delivery_at: datetime | None  # Of deliveries with its signature, also refused ones; None without any.
+    last_delivery_at: datetime | None  # Also counts refused deliveries with its signature; None before the first one.
     rotation: Rotation | None  # None if there is no older secret.
     events: int
     median_lag_seconds: float | None
@@ -31,7 +31,7 @@ class WebhookFigures:
 
 
 def read_webhooks(period: Period) -> list[WebhookFigures]:
-    """Return the configured webhooks in order, then the others that events of the period name."""
+    """Return the configured webhooks in order, then other webhooks named in the period's events."""
     uses, lags = read_uses(), _lags(period)
     rotations = read_rotations(uses)
     configured = [(webhook.name, webhook.is_signed) for webhook in conf.webhooks()]
@@ -71,7 +71,7 @@ def _figures(
 
 
 def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | None:
-    """Return when the last delivery arrived; without a stored fingerprint, a delivery counts as either kind."""
+    """Return when the last delivery arrived; a delivery without a stored fingerprint counts as signed and unsigned."""
     return max(
         (use.received_at for use in uses if (use.fingerprint != "") == is_signed or use.fingerprint is None),
         default=None,

@@ -1,4 +1,4 @@
-"""Figures of workflows: runs, success rates and durations, and the slowest workflows."""
+"""Figures for workflows: runs, success rates and durations, and the slowest workflows."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -60,10 +60,10 @@ class Finished:
 
     good: int = 0
     bad: int = 0
-    buckets: Counter[int] = field(default_factory=Counter)  # Runs with a known duration, by its bucket.
+    buckets: Counter[int] = field(default_factory=Counter)  # Runs with a known duration, by duration bucket.
 
     def add(self, status: str, bucket: int | None, count: int) -> None:
-        """Count runs with the same status and duration bucket; None if the duration is unknown."""
+        """Count runs with the same status and duration bucket; `bucket` is None if the duration is unknown."""
         if status in GOOD_STATUSES:
             self.good += count
         else:
@@ -92,7 +92,7 @@ def _read_busiest(period: Period) -> list[tuple[int, int]]:
 
 
 def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
-    """Return key, run count and mean duration of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
+    """Return keys, run counts and mean durations of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
     timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
     sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
     return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
@@ -110,7 +110,7 @@ def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bar
 
 
 def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, tuple[Finished, Finished]]:
-    """Return the finished runs of each workflow in a period and in the previous one."""
+    """Return each workflow's finished runs in a period and in the previous period."""
     finished: defaultdict[int, tuple[Finished, Finished]] = defaultdict(lambda: (Finished(), Finished()))
     counted = (
         rows.filter(GOOD | BAD, hour__gte=period.compared_since)

@@ -51,7 +51,7 @@ def nonempty_text(text: str) -> str:
 
 
 def time_or_age(text: str) -> datetime:
-    """Return the time of an ISO 8601 timestamp (UTC if it has no offset), or of an age: 30m, 24h, 7d."""
+    """Return the time for an ISO 8601 timestamp (UTC if it has no offset), or for an age such as 30m, 24h or 7d."""
     try:
         return parse_moment(text)
     except ValueError as error:

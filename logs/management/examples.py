@@ -1,4 +1,4 @@
-"""Commands whose ``--help`` ends with examples and the exit codes."""
+"""Commands whose ``--help`` ends with examples and exit codes."""
 
 from argparse import RawDescriptionHelpFormatter
 from textwrap import fill, indent
@@ -26,4 +26,4 @@ class CommandWithExamples(BaseCommand):
 
 
 class _Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Keep the line breaks of examples, and list the options of every command last."""
+    """Keep the line breaks of examples, and list the options that all commands share last."""

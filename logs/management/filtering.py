@@ -18,19 +18,19 @@ FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag"
 
 def add_event_filters(parser: ArgumentParser) -> None:
     """Add one option for each filter."""
-    group = parser.add_argument_group("filters of events, as in the API")
+    group = parser.add_argument_group("event filters, as in the API")
     for name in FILTERS:
         about = EventFilterSet.base_filters[name].extra["help_text"]
         group.add_argument(f"--{name.replace('_', '-')}", type=nonempty_text, metavar="TEXT", help=about)
 
 
 def given_filters(options: dict[str, Any]) -> dict[str, str]:
-    """Return the filters in the options, by their names in the API."""
+    """Return the filters in the options, keyed by their API names."""
     return {name: options[name] for name in FILTERS if options[name]}
 
 
 def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
-    """Return the events that match the filters; all events without filters.
+    """Return the events that match the filters; all events if there are no filters.
 
     Raises:
         CommandError: a filter is invalid.

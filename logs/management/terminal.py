@@ -27,7 +27,7 @@ TONE_STYLES = {
 
 
 def printable(text: str) -> str:
-    """Return untrusted text with "?" for each control character, which could rewrite the terminal."""
+    """Return untrusted text with "?" in place of control characters, which could rewrite the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -49,10 +49,10 @@ def with_progress(items: Iterable[Item], total: int | None, description: str, *,
     """Show the progress through ``total`` items on stderr.
 
     Args:
-        items: passed through.
-        total: their number; None shows nothing.
+        items: the items to pass through.
+        total: the number of items; None shows nothing.
         description: the label of the bar on a terminal.
-        notice: a line that replaces the bar elsewhere; "" for none.
+        notice: a line printed instead of the bar if stderr is not a terminal; "" for none.
     """
     if total is None:
         return items
@@ -65,7 +65,7 @@ def with_progress(items: Iterable[Item], total: int | None, description: str, *,
 
 
 def require_reader() -> None:
-    """Check that standard output still has a reader: a command that writes nothing would not notice.
+    """Check that standard output still has a reader: a command that writes nothing would not notice its exit.
 
     Raises:
         BrokenPipeError: the reader has exited, as `| head` does.

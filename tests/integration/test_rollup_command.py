@@ -125,7 +125,7 @@ def test_says_so_when_another_run_is_counting(monkeypatch):
     monkeypatch.setattr(counting, "_begin", refuse)
     assert rollup() == [
         "0 hours with 0 events counted; the figures start at 2026-05-04 10:00 UTC.",
-        "Another run is counting; it does the rest.",
+        "Another run is counting and will count the rest.",
     ]
 
 

@@ -63,7 +63,7 @@ def test_a_rotation_does_not_take_the_old_secrets_deliveries_for_the_new_ones(bu
     output = report()
     assert "secret 1 of 2 (the newest) last verified: never" in output
     assert "0 of 1 projects use the new secret; still on the old one: orchard, 0 minutes ago" in output
-    assert "secret 2: keep it; CircleCI has not used the newest one yet" in output
+    assert "secret 2: keep it; CircleCI has not used the newest secret yet" in output
 
 
 def test_the_old_secret_is_in_use_while_any_project_of_the_webhook_signs_with_it(build, rotating):

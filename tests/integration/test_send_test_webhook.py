@@ -103,14 +103,14 @@ def test_leaves_the_signature_out_when_asked(receiver, send):
 @pytest.mark.parametrize("configured", [{}, {"unsigned": None}, {"unsigned": []}])
 def test_names_the_setting_when_there_is_no_secret(httpserver, send, settings, configured):
     settings.CIRCLECI_WEBHOOK_SECRETS = configured
-    with pytest.raises(CommandError, match="there is no secret of any webhook: set CIRCLECI_WEBHOOK_SECRETS"):
+    with pytest.raises(CommandError, match="there is no secret for any webhook: set CIRCLECI_WEBHOOK_SECRETS"):
         send()
     assert not httpserver.log
 
 
 @pytest.mark.parametrize("name", ["unsigned", "harbour"])
 def test_names_the_setting_when_the_chosen_webhook_has_no_secret(httpserver, send, name):
-    with pytest.raises(CommandError, match=f"there is no secret of the webhook '{name}': set CIRCLECI_WEBHOOK_SECRETS"):
+    with pytest.raises(CommandError, match=f"no secret for the webhook '{name}': set CIRCLECI_WEBHOOK_SECRETS"):
         send("--webhook", name)
     assert not httpserver.log
 

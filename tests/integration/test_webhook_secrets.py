@@ -51,7 +51,7 @@ def test_tells_to_keep_the_old_secret_until_circleci_uses_the_new_one(deliver, w
     deliver(workflow_document(), PAYMENTS, secret=OLD)
     output = report()
     assert "secret 1 of 2 (the newest) last verified: never" in output
-    assert "secret 2: keep it; CircleCI has not used the newest one yet" in output
+    assert "secret 2: keep it; CircleCI has not used the newest secret yet" in output
 
 
 def test_tells_that_the_old_secret_is_still_in_use(deliver, workflow_document, rotating):

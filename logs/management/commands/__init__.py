@@ -1,1 +1,1 @@
-"""One module for each command; manage.py finds it by its name."""
+"""One module per command; manage.py finds each module by its name."""

@@ -18,19 +18,19 @@ MAX_LISTED = 10
 
 # fmt: off
 ADVICE = {
-    Removal.NOT_YET: "keep it; CircleCI has not used the newest one yet",
-    Removal.IN_USE:  "STILL IN USE; enter the newest one in CircleCI before you remove it",
-    Removal.UNKNOWN: "unknown whether it is in use; keep it until every project has used the newest one",
-    Removal.SAFE:    "safe to remove; every project has changed to the newest one",
+    Removal.NOT_YET: "keep it; CircleCI has not used the newest secret yet",
+    Removal.IN_USE:  "STILL IN USE; enter the newest secret in CircleCI before you remove this one",
+    Removal.UNKNOWN: "unknown whether it is in use; keep it until every project has used the newest secret",
+    Removal.SAFE:    "safe to remove; every project has changed to the newest secret",
 }
 # fmt: on
 
 
 class Command(CommandWithExamples):
-    """Read the newest deliveries of each webhook."""
+    """Read the newest deliveries for each webhook."""
 
     help = (
-        "Show for each webhook of CIRCLECI_WEBHOOK_SECRETS its last delivery, the last refused delivery at its URL, "
+        "For each webhook in CIRCLECI_WEBHOOK_SECRETS, show its last delivery, the last refused delivery at its URL, "
         "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI does not "
         "report failed deliveries."
     )
@@ -41,7 +41,7 @@ manage.py check_webhooks | grep "STILL IN USE"
     exit_codes = "0 whatever the state of the webhooks"
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a paragraph for each webhook, and one for the URL that all share."""
+        """Print a paragraph for each webhook, and one for the URL that all webhooks share."""
         configured = conf.webhooks()
         if not configured:
             self.stdout.write("No webhook is configured: set CIRCLECI_WEBHOOK_SECRETS.")

@@ -17,11 +17,9 @@ from logs.models import ApiToken
 
 
 class Command(CommandWithExamples):
-    """Create a token. Write only the token to stdout, so that it can be piped."""
+    """Create a token, and write nothing else to stdout, so that it can be piped."""
 
-    help = (
-        "Create an API token that has the permissions of a user. It is shown once. The admin lists and revokes tokens."
-    )
+    help = "Create an API token with a user's permissions. The token is shown once. The admin lists and revokes tokens."
     examples = """
 manage.py create_token grafana --name "dashboard on the wall"
 manage.py create_token ops --name laptop --expires 24h > token.txt

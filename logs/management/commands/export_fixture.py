@@ -26,7 +26,7 @@ class Command(CommandWithExamples):
 
     help = (
         "Write a delivery's body, byte for byte, to delivery-<ID>.json, and its headers to delivery-<ID>.headers.json. "
-        "send_test_webhook --fixture signs and sends them."
+        "send_test_webhook --fixture signs and sends these files."
     )
     examples = EXAMPLES
     exit_codes = "0 when the files are written, 1 when they cannot be, 2 for invalid arguments"

@@ -1,4 +1,4 @@
-"""Import the array of the tutorial's Node.js sample: ``manage.py import_array``."""
+"""Import the array from the tutorial's Node.js sample: ``manage.py import_array``."""
 
 import json
 import sys
@@ -21,12 +21,12 @@ curl http://localhost:1337/fetch-webhooks-logs | manage.py import_array -
 
 
 class Command(CommandWithExamples):
-    """Import each entry in its own transaction; logged entries remain if it is stopped."""
+    """Import each entry in its own transaction; logged entries remain if the command is stopped."""
 
     help = (
         "Log the entries of a JSON array as events: objects with name, project, workflow and status, as returned by "
-        "/fetch-webhooks-logs of the Node.js sample. They are unverified, with the trigger import. Entries that were "
-        "imported before are not logged again."
+        "the Node.js sample's /fetch-webhooks-logs. The events are unverified and have the trigger import. Entries "
+        "that were imported before are not logged again."
     )
     examples = EXAMPLES
     exit_codes = "0 when every entry is an event, 1 when one is not, 2 for invalid arguments, 130 after Ctrl-C"

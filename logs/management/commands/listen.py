@@ -35,8 +35,8 @@ TOKEN_VARIABLE = "WEBHOOKLOG_TOKEN"  # noqa: S105 - a name
 FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author", "webhook", "outcome")
 ACCEPTED = ",".join(outcome for outcome in Outcome.values if outcome not in REFUSED)
 ANSWER_TIMEOUT_SECONDS = 30  # Three times as long as CircleCI waits, because the receiver may stop in a debugger.
-REPEAT_TIMEOUT_SECONDS = 5  # Other keys wait for this answer.
-MAX_BROKEN_OFF = 3  # How often a delivery is sent if each answer is broken off.
+REPEAT_TIMEOUT_SECONDS = 5  # Other keys wait for this response.
+MAX_BROKEN_OFF = 3  # How many times a delivery is sent if the connection breaks each time.
 FAILURES = {Failure.TIMEOUT: "no answer", Failure.BROKEN_OFF: "broken off", Failure.UNREACHABLE: "not there"}
 
 EXAMPLES = f"""
@@ -48,11 +48,11 @@ NOTES = "keys in a terminal: r sends the last delivery again, o opens its workfl
 
 
 class Stopping:
-    """Handler of Ctrl-C and SIGTERM: the first one does not interrupt a `held` block, a second one does."""
+    """Handler for Ctrl-C and SIGTERM: the first signal does not interrupt a `held` block, but a second one does."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None  # None: continue.
-        self.is_quit = False  # By the key q, which is not a failure.
+        self.is_quit = False  # Whether the q key ended the command, which is not a failure.
         self._held = False
 
     def __call__(self, signal_number: int, frame: object) -> None:
@@ -62,7 +62,7 @@ class Stopping:
             raise KeyboardInterrupt
 
     def quit(self) -> None:
-        """End the command successfully; called from another thread than the main one."""
+        """End the command successfully; called from a thread other than the main thread."""
         self.is_quit = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
@@ -79,11 +79,11 @@ class Stopping:
 
 
 class Command(CommandWithExamples):
-    """Follow deliveries and post each to a URL, until it is stopped."""
+    """Follow deliveries and post each to a URL, until the command is stopped."""
 
     help = (
         "Follow the deliveries of a deployed webhooklog, or of this installation, and post each to a URL with the "
-        "bytes and headers that CircleCI sent, signature included. The next run continues where this one stopped."
+        "bytes and headers that CircleCI sent, signature included. Each run continues where the last one stopped."
     )
 
     examples = EXAMPLES
@@ -100,14 +100,14 @@ class Command(CommandWithExamples):
         """Add source, target, position and filters."""
         parser.add_argument("--from", dest="site", type=http_url, metavar="URL", help="default: this installation")
         parser.add_argument("--to", required=True, type=http_url, metavar="URL", help="where to post deliveries")
-        parser.add_argument("--token", type=nonempty_text, help=f"API token of that site (default: {TOKEN_VARIABLE})")
+        parser.add_argument("--token", type=nonempty_text, help=f"API token for that site (default: {TOKEN_VARIABLE})")
         parser.add_argument(
             "--since",
             type=_since,
             metavar="WHEN",
             help="now, start, 24h or 2026-05-04T10:00Z (default: the saved position)",
         )
-        parser.add_argument("--state", type=Path, metavar="FILE", help="file of the position (default: in DATA_DIR)")
+        parser.add_argument("--state", type=Path, metavar="FILE", help="file for the position (default: in DATA_DIR)")
         parser.add_argument("--allow-public", action="store_true", help="allow a URL on the internet")
         for name in FILTERS:
             about = "default: all accepted deliveries" if name == "outcome" else "as in the API"
@@ -126,9 +126,9 @@ class Command(CommandWithExamples):
         except Unrecoverable as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            self._report(f"{self._count} forwarded; the next run continues after the last one")
+            self._report(f"{self._count} forwarded; the next run continues after the last delivery")
             raise SystemExit(0 if self._stopping.is_quit else self._stopping.exit_code) from None
-        except BrokenPipeError:  # The reader of the lines has exited, as `| head` does.
+        except BrokenPipeError:  # The reader of the output has exited, as `| head` does.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             for each, handler in previous.items():
@@ -230,12 +230,12 @@ def _source(options: dict[str, Any], filters: dict[str, str]) -> Source:
         return LocalLog(filters)
     token = options["token"] or os.environ.get(TOKEN_VARIABLE)
     if not token:
-        raise CommandError(f"--from needs an API token of that site: set {TOKEN_VARIABLE} or use --token")
+        raise CommandError(f"--from needs an API token for that site: set {TOKEN_VARIABLE} or use --token")
     return Site(options["site"], token, filters)
 
 
 def _readable(body: bytes) -> str:
-    """Return a body that is safe for a terminal: indented ASCII if it is JSON."""
+    """Return a body as text that is safe for a terminal: indented ASCII if it is JSON."""
     try:
         return json.dumps(json.loads(body), indent=2)
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ MAX_BATCH_SIZE = 10_000
 
 
 class Command(CommandWithExamples):
-    """Apply the retention rules in short transactions; deleted rows stay deleted if it is stopped."""
+    """Apply the retention rules in short transactions; deleted rows stay deleted if the command is stopped."""
 
     help = (
         "Delete deliveries and events beyond DELIVERY_RETENTION_DAYS, DELIVERY_RETENTION_COUNT and "
@@ -28,7 +28,7 @@ class Command(CommandWithExamples):
 manage.py prune --dry-run
 manage.py prune
 """
-    exit_codes = "0 when nothing is left beyond the settings, 1 or 2 for invalid arguments, 130 after Ctrl-C"
+    exit_codes = "0 when no rows beyond the settings are left, 1 or 2 for invalid arguments, 130 after Ctrl-C"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the options."""
@@ -49,7 +49,7 @@ manage.py prune
             SystemExit: with 130, after Ctrl-C.
         """
         if options["batch_size"] > MAX_BATCH_SIZE:
-            raise CommandError(f"--batch-size is too large: use at most {MAX_BATCH_SIZE}; deliveries wait meanwhile")
+            raise CommandError(f"--batch-size is too large: use at most {MAX_BATCH_SIZE}; deliveries wait for a batch")
         applicable = [rule for rule in rules() if rule.limit]
         if not applicable:
             names = ", ".join(rule.setting for rule in rules())
@@ -66,7 +66,7 @@ manage.py prune
         try:
             with Progress(console=console, disable=not console.is_terminal) as progress:
                 for rule in applicable:
-                    # Counted only for the bar.
+                    # Counted only for the progress bar.
                     total = None if progress.disable else rule.extent()[0]
                     task = progress.add_task(rule.setting, total=total)
                     for count in delete_in_batches(rule.rows, size=batch_size):
@@ -74,7 +74,7 @@ manage.py prune
                         progress.advance(task, count)
         except KeyboardInterrupt:
             self.stdout.write("\n".join(_account(applicable, deleted)))
-            self.stdout.write("Stopped. Deleted rows stay deleted. Run it again for the rest.")
+            self.stdout.write("Stopped. Deleted rows stay deleted. Run the command again for the rest.")
             raise SystemExit(EXIT_CODE_OF_CTRL_C) from None
         self.stdout.write("\n".join(_account(applicable, deleted)))
         self.stdout.write(f"Done in {time.monotonic() - started:.1f} s.")

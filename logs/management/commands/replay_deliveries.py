@@ -38,12 +38,12 @@ manage.py replay_deliveries --save deliveries --status failed --since 7d
 
 
 class Command(CommandWithExamples):
-    """Replay deliveries one by one, oldest first; it may be stopped at any time."""
+    """Replay deliveries one by one, oldest first; the command may be stopped at any time."""
 
     help = (
         "Verify and log stored deliveries again, from their original bytes and headers and with the current settings, "
         "for example after a secret was fixed. Without a selection, replay all refused deliveries. With --to, send "
-        "deliveries to a URL instead, and with --save, write them to files; this log then does not change. Try "
+        "deliveries to a URL instead, and with --save, write deliveries to files; neither changes this log. Try "
         "--dry-run first."
     )
     examples = EXAMPLES
@@ -55,7 +55,7 @@ class Command(CommandWithExamples):
         parser.add_argument("--outcome", action="append", choices=Outcome.values, help="may be repeated")
         parser.add_argument("--address", metavar="SLUG", help="the last part of the receiving URL")
         parser.add_argument("--since", type=time_or_age, metavar="WHEN", help="2026-05-04T10:00Z, or 24h, 7d")
-        parser.add_argument("--until", type=time_or_age, metavar="WHEN", help="the same")
+        parser.add_argument("--until", type=time_or_age, metavar="WHEN", help="the same formats as for --since")
         parser.add_argument("--dry-run", action="store_true", help="show what would happen; write and send nothing")
         add_event_filters(parser)
         elsewhere = parser.add_argument_group("instead of replaying")
@@ -66,7 +66,7 @@ class Command(CommandWithExamples):
             "--save",
             type=Path,
             metavar="DIR",
-            help="write <ID>.body, and <ID>.sh, a script that sends it with curl to the URL of --to, or to this site",
+            help="write <ID>.body, and <ID>.sh, a script that sends the body to the --to URL, or to this site",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -96,7 +96,7 @@ class Command(CommandWithExamples):
             try:
                 result = replay(delivery_id, actor=_actor(), dry_run=options["dry_run"])
             except Delivery.DoesNotExist:
-                counts["removed meanwhile"] += 1
+                counts["since removed"] += 1
                 continue
             counts[f"{result.before} -> {result.verdict.outcome}"] += 1
             if options["verbosity"] > 1 or len(selected) == 1:

@@ -24,10 +24,10 @@ from logs.management.terminal import EXIT_CODE_OF_CTRL_C
 
 
 class Command(CommandWithExamples):
-    """Count each hour in its own transaction; counted hours stay counted if it is stopped."""
+    """Count each hour in its own transaction; hours already counted stay counted if the command is stopped."""
 
     help = (
-        "Count the events of each hour for the dashboard, while webhooklog runs: first the events written since the "
+        "Count each hour's events for the dashboard, while webhooklog runs: first the events written since the "
         "last run, then older hours that were never counted. Run it every five minutes."
     )
     examples = """
@@ -41,11 +41,11 @@ manage.py rollup --anew
         parser.add_argument(
             "--anew",
             action="store_true",
-            help="count everything again; needed after a change of DEFAULT_BRANCHES or a manual change of the database",
+            help="count everything again; needed after changing DEFAULT_BRANCHES or editing the database by hand",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Count, and report how much.
+        """Count, and report the numbers of hours and events.
 
         Raises:
             SystemExit: with 130, after Ctrl-C.
@@ -60,7 +60,7 @@ manage.py rollup --anew
                 for hour in _count(progress):
                     counted[hour.began_at] = hour.events
         except CountedElsewhere:
-            ending = "Another run is counting; it does the rest."
+            ending = "Another run is counting and will count the rest."
         except KeyboardInterrupt:
             ending, exit_code = "Stopped. Counted hours stay counted. Run it again for the rest.", EXIT_CODE_OF_CTRL_C
         seconds = time.monotonic() - started
@@ -79,7 +79,7 @@ def _count(progress: Progress) -> Iterator[CountedHour]:
         progress.advance(task)
         yield hour
     progress.update(task, total=1, completed=1)
-    # Needed only for the bar.
+    # Needed only for the progress bar.
     known = None if progress.disable else coverage()
     task = progress.add_task("Never counted", total=hours_to_count() if known else None)
     for hour in with_pauses(backfill()):

@@ -29,7 +29,7 @@ manage.py send_test_webhook --count 1000 --rate 20
 manage.py send_test_webhook --fixture fixtures/delivery-12.json
 """
 
-# The factory of each event type, and the statuses that "all" stands for.
+# The factory for each event type, and the statuses that "all" stands for.
 # fmt: off
 MAKERS = {
     EventType.WORKFLOW_COMPLETED: (samples.workflow_completed, WORKFLOW_STATUSES),
@@ -39,11 +39,11 @@ MAKERS = {
 
 
 class Command(CommandWithExamples):
-    """Send webhooks and report the answers."""
+    """Send webhooks and report the responses."""
 
     help = (
         "Act as CircleCI: send one ping, one workflow-completed and one job-completed event. With --count, send a "
-        "random mix of events; with --fixture, send files of export_fixture."
+        "random mix of events; with --fixture, send files from export_fixture."
     )
     examples = EXAMPLES
     exit_codes = "0 when every event was accepted, 1 when one was not, 2 for invalid arguments, 130 after Ctrl-C"
@@ -62,7 +62,7 @@ class Command(CommandWithExamples):
             type=positive_number,
             metavar="SECONDS",
             default=sending.CIRCLECI_TIMEOUT_SECONDS,
-            help="timeout of an answer (default: %(default)s, like CircleCI)",
+            help="how long to wait for a response (default: %(default)s, the same as CircleCI)",
         )
 
     def _add_event_arguments(self, parser: ArgumentParser) -> None:
@@ -82,7 +82,7 @@ class Command(CommandWithExamples):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Send the events and report the answers.
+        """Send the events and report the responses.
 
         Raises:
             CommandError: the options are contradictory, there is no secret to sign with, or an event was not accepted.
@@ -131,7 +131,7 @@ def _identity(options: dict[str, Any]) -> tuple[str, str | None]:
         if webhook.secrets:
             return webhook.name, webhook.secrets[0]
     owner = f"the webhook {name!r}" if name else "any webhook"
-    raise CommandError(f"there is no secret of {owner}: set CIRCLECI_WEBHOOK_SECRETS, or use --secret or --unsigned")
+    raise CommandError(f"there is no secret for {owner}: set CIRCLECI_WEBHOOK_SECRETS, or use --secret or --unsigned")
 
 
 def _messages(webhook_name: str, secret: str | None, options: dict[str, Any]) -> Iterator[sending.Message]:
@@ -153,7 +153,7 @@ def _message(document: dict[str, Any], secret: str | None) -> sending.Message:
 
 
 def _selected_events(random: Random, webhook_name: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one event of each selected type, status and host; a ping has neither status nor host."""
+    """Yield one event for each selected type, status and host; a ping has neither status nor host."""
     selected_type = options["type"] or ALL
     if selected_type in (ALL, EventType.PING):
         yield samples.ping(random=random, webhook_name=webhook_name, happened_at=_now(options))
@@ -173,7 +173,7 @@ def _selected_events(random: Random, webhook_name: str, options: dict[str, Any])
 
 
 def _random_events(random: Random, webhook_name: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    # Created one by one, so that each has the time at which it is sent, however long sending takes.
+    # Created one by one, so that each event has the time at which it is sent, however long sending takes.
     for _ in range(options["count"]):
         yield samples.random_event(random, project=options["project"], webhook_name=webhook_name, now=_now(options))
 

@@ -10,13 +10,13 @@ from logs.circleci.signature import sign
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_AGENT
 from logs.management.workbench.sending import Message
 
-# No signature: in a repository, anyone could test guesses of the secret against it. A fixture is signed when sent.
+# No signature: in a repository, anyone could test guesses at the secret against it. A fixture is signed when sent.
 FIXTURE_HEADERS = ("content-type", "user-agent", EVENT_TYPE_HEADER)
 DEFAULT_HEADERS = {"content-type": "application/json", "user-agent": USER_AGENT}
 
 
 def write(directory: Path, name: str, body: bytes, headers: Mapping[str, str]) -> list[Path]:
-    """Write a fixture and return its files; an existing one of the same name is replaced.
+    """Write a fixture and return its files; replace an existing fixture of the same name.
 
     Raises:
         CommandError: the directory or a file cannot be written.
@@ -34,9 +34,9 @@ def write(directory: Path, name: str, body: bytes, headers: Mapping[str, str]) -
 
 
 def read(body_file: Path, secret: str | None) -> Message:
-    """Return a fixture as a message, signed with the secret; unsigned if that is None.
+    """Return a fixture as a message, signed with the secret; unsigned if the secret is None.
 
-    Without a headers file it gets DEFAULT_HEADERS.
+    A fixture without a headers file gets DEFAULT_HEADERS.
 
     Raises:
         CommandError: a file cannot be read, or the headers file is invalid.

@@ -1,4 +1,4 @@
-"""Which hosts may receive forwarded deliveries, and which position forwarding has reached."""
+"""The hosts that may receive forwarded deliveries, and the position that forwarding has reached."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ class CursorFile:
         """The stored cursor; None if the file does not exist.
 
         Raises:
-            Unrecoverable: the file is damaged; to start with new deliveries instead would skip those since the cursor.
+            Unrecoverable: the file is damaged; starting with new deliveries instead would skip earlier ones.
         """
         try:
             return str(json.loads(self._path.read_text(encoding="utf-8"))["cursor"])
@@ -39,14 +39,14 @@ class CursorFile:
             raise Unrecoverable(f"{self._path} does not hold a cursor: restart with --since") from error
 
     def save(self, cursor: str) -> None:
-        """Replace the cursor atomically: if the process is killed meanwhile, the old one remains."""
+        """Replace the cursor atomically: if the process is killed during the write, the old cursor remains."""
         new = self._path.with_name(f"{self._path.name}.new")
         new.write_text(json.dumps({"cursor": cursor}), encoding="utf-8")
         new.replace(self._path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the file during the block: two processes would overwrite each other's cursor.
+        """Lock the file during the block: two processes could otherwise overwrite each other's cursor.
 
         Raises:
             Unrecoverable: another process holds the lock.
@@ -137,7 +137,7 @@ def _private_addresses(host: str, port: int | None) -> list[str]:
     """Return the IP addresses of a host, in the resolver's order, if all of them are private.
 
     Raises:
-        Unrecoverable: one of them is public, or the host is unknown.
+        Unrecoverable: one of the IP addresses is public, or the host is unknown.
     """
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

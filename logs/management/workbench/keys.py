@@ -16,7 +16,7 @@ POLL_SECONDS = 0.2  # How often the thread checks whether to end.
 def key_actions(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
     """Call a key's action on another thread when the key is pressed during the block.
 
-    Do nothing without a terminal or in the background of a shell.
+    Do nothing without a terminal or in a background job.
     """
     if not sys.stdin.isatty() or not _is_in_foreground(sys.stdin.fileno()):
         yield
@@ -46,7 +46,7 @@ def _is_in_foreground(terminal: int) -> bool:
 
 def _handle_keys(terminal: int, actions: Mapping[str, Callable[[], None]], is_over: threading.Event) -> None:
     while not is_over.is_set():
-        if not _is_in_foreground(terminal):  # Keys belong to the shell.
+        if not _is_in_foreground(terminal):  # Key presses belong to the shell.
             is_over.wait(POLL_SECONDS)
         elif select.select([terminal], [], [], POLL_SECONDS)[0]:
             key = os.read(terminal, 1).decode(errors="replace")

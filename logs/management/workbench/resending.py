@@ -9,7 +9,7 @@ from logs.models import Delivery
 
 
 def whole_deliveries(delivery_ids: Iterable[int]) -> Iterator[Delivery | None]:
-    """Yield each delivery; None if retention has removed it meanwhile, or only part of its body is stored."""
+    """Yield each delivery; None if retention has since removed it, or only part of its body is stored."""
     for delivery_id in delivery_ids:
         delivery = Delivery.objects.filter(pk=delivery_id).first()
         yield delivery if delivery and delivery.is_whole else None
@@ -31,7 +31,7 @@ def save(delivery: Delivery, directory: Path, url: str) -> Path:
         'cd "$(dirname "$0")" || exit',
         curl_with_file(url, delivery.headers, body.name),
     ]
-    # The URL comes from the command line, where it may hold bytes that are not UTF-8.
+    # The URL comes from the command line, where it may contain bytes that are not UTF-8.
     script.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
     script.chmod(0o755)
     return script

@@ -1,4 +1,4 @@
-"""Send payloads as CircleCI does, and report the answers."""
+"""Send payloads as CircleCI does, and report the responses."""
 
 import json
 import math
@@ -45,25 +45,25 @@ class Message:
 
 
 class Failure(Enum):
-    """Why there is no complete answer."""
+    """The reason why there is no complete response."""
 
     UNREACHABLE = auto()  # The message was not received.
     BROKEN_OFF = auto()  # The connection broke; the message may have been received.
-    TIMEOUT = auto()  # The message was sent, but not answered in time.
+    TIMEOUT = auto()  # The message was sent, but no response arrived in time.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The result of one request."""
 
-    http_status: int | None  # None: no complete answer.
-    failure: Failure | None = None  # None: the answer is complete.
-    outcome: str  # The receiver's word for what it did; "" if it gives none.
+    http_status: int | None  # None: no complete response.
+    failure: Failure | None = None  # None: the response is complete.
+    outcome: str  # The outcome that the receiver reports; "" if it reports none.
     reason: str  # Why the delivery was not accepted; "" if it was.
-    milliseconds: float  # Until the answer was complete or the request failed.
+    milliseconds: float  # Until the response was complete or the request failed.
 
     def __str__(self) -> str:
-        """Return a short text for a line of a list."""
+        """Return a short text for a line in a list."""
         if self.http_status is None:
             return "no answer"
         return self.reason or f"{self.http_status} {self.outcome}".rstrip()
@@ -83,14 +83,14 @@ class WebhookClient:
     def __init__(
         self, url: str, *, timeout_seconds: float = CIRCLECI_TIMEOUT_SECONDS, allow_public: bool = True
     ) -> None:
-        """Take the receiver's URL, the timeout of a request, and whether the receiver may be on the internet."""
+        """Take the receiver's URL, the timeout for a request, and whether the receiver may be on the internet."""
         self._url = url
         self._timeout_seconds = timeout_seconds
         pool_class = urllib3.PoolManager if allow_public else PrivatePoolManager
         self._pool = pool_class(timeout=urllib3.Timeout(total=timeout_seconds))
 
     def send(self, message: Message) -> Answer:
-        """Post a message with its own headers only, and return the answer; a failure is an answer too."""
+        """Post a message with only its own headers, and return the response or failure as an Answer."""
         sent_headers = dict.fromkeys(ADDED_BY_CLIENT, SKIP_HEADER) | _encodable(message.headers)
         started = time.perf_counter()
         try:
@@ -132,9 +132,9 @@ def local_url() -> str:
 
 
 def paced(items: Iterable[Item], rate_per_second: float | None) -> Iterator[Item]:
-    """Yield items at a rate; without delay if it is None.
+    """Yield items at the given rate; without delay if the rate is None.
 
-    After a slow answer, items follow faster until the average rate is reached again.
+    After a slow response, items follow faster until the average rate is reached again.
     """
     started = time.monotonic()
     for position, item in enumerate(items):
@@ -149,7 +149,7 @@ def line(message: Message, answer: Answer) -> str:
 
 
 def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
-    """Return lines with the rate, the number of answers of each status, and the percentiles of their durations."""
+    """Return lines with the rate, the number of responses for each status, and percentiles of response times."""
     counts = Counter("no answer" if answer.http_status is None else str(answer.http_status) for answer in answers)
     rate = len(answers) / elapsed_seconds if elapsed_seconds > 0 else math.inf
     return [
@@ -160,7 +160,7 @@ def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
 
 
 def reasons(answers: Iterable[Answer]) -> list[str]:
-    """Return each reason why deliveries were not accepted, with its number, most frequent first."""
+    """Return each reason why deliveries were not accepted, with its count, most frequent first."""
     counts = Counter(answer.reason for answer in answers if not answer.accepted)
     return [f"{count} x {reason}" if count > 1 else reason for reason, count in counts.most_common()]
 
@@ -196,7 +196,7 @@ def _is_success(http_status: int) -> bool:
 
 
 def _encodable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers that HTTP can carry; stored hostile ones may hold characters that it cannot."""
+    """Return headers that HTTP can carry; stored headers from a hostile client may contain other characters."""
     in_one_line = {name: _LINE_ENDS.sub("?", value) for name, value in headers.items()}
     return {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in in_one_line.items()}
 

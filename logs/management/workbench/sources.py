@@ -25,12 +25,12 @@ from logs.reading.stream.cursors import NOW, encode_cursor, start_after
 
 # After READ_TIMEOUT_SECONDS of silence, a connection counts as dead. TCP keep-alive would not do: its options differ
 # between systems, and it only reaches the nearest proxy. The site can wait for deliveries for 25 seconds, but is asked
-# to wait for 5. This costs it no more: a waiting listener holds one thread either way.
+# to wait for 5. This costs the site no more: a waiting listener holds one thread either way.
 WAIT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 8
 CONNECT_TIMEOUT_SECONDS = 5
 BATCH_SIZE = 50
-BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)  # The last one repeats.
+BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)  # The last pause repeats.
 MAX_JITTER = 1.25  # Each pause is multiplied by a random factor up to this, so that listeners do not return together.
 
 RESTART_HINT = "Restart with --since."
@@ -39,11 +39,11 @@ T = TypeVar("T")
 
 
 class Outage(Exception):
-    """A temporary failure that is retried; the message names it."""
+    """A temporary failure that is retried; the message describes it."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds  # From Retry-After; None if not given.
+        self.retry_after_seconds = retry_after_seconds  # From Retry-After; None if the header is missing.
 
 
 class Unrecoverable(Exception):
@@ -54,17 +54,17 @@ class Unrecoverable(Exception):
 class SourceDelivery:
     """A delivery from a source."""
 
-    cursor: str  # Reads on after this delivery.
+    cursor: str  # Continues after this delivery.
     id: int
     received_at: datetime
     headers: Mapping[str, str]
     body: bytes
-    event: Mapping[str, Any]  # As in the API; empty if there is none, or the token may not view it.
+    event: Mapping[str, Any]  # As in the API; empty if there is no event, or the token may not view it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBatch:
-    """The deliveries of one poll, often none."""
+    """The deliveries from one poll, often none."""
 
     deliveries: list[SourceDelivery]
     cursor: str  # For the next poll.
@@ -88,7 +88,7 @@ class Site:
 
     Args:
         url: the site's URL, without an API path.
-        token: of a user who may view deliveries and bodies.
+        token: the token of a user who may view deliveries and bodies.
         filters: API parameters.
     """
 
@@ -125,7 +125,7 @@ class Site:
             document = json.loads(response.data)
             detail, code = printable(document["detail"]), document.get("code")
         except (ValueError, LookupError, TypeError, AttributeError):
-            detail, code = printable(response.headers.get("location", "")) or "not an answer from webhooklog", None
+            detail, code = printable(response.headers.get("location", "")) or "not a response from webhooklog", None
         message = f"{self._url} answers {response.status}: {detail}"
         if response.status == 429 or response.status >= 500:
             return Outage(message, retry_after_seconds=_retry_after(response))
@@ -150,7 +150,7 @@ class LocalLog:
     def poll(self, after: str) -> SourceBatch:
         """Return the deliveries after a cursor."""
         try:
-            # For NOW, return the cursor at once: an outage before it is known would lose deliveries.
+            # For NOW, return the cursor at once: an outage before the cursor is known would lose deliveries.
             seconds = 0 if after == NOW else WAIT_SECONDS
             batch = stream.wait(self._filterset, after=start_after(after), limit=BATCH_SIZE, seconds=seconds)
         except InvalidQuery as error:
@@ -162,7 +162,7 @@ class LocalLog:
 
 
 def retrying(attempt: Callable[[], T], report: Callable[[str], None]) -> T:
-    """Call `attempt` with growing pauses until it raises no Outage; report an outage and its end once each."""
+    """Call `attempt`, with growing pauses, until it raises no Outage; report the start and end of an outage once."""
     outage = None
     for seconds in chain(BACK_OFF_SECONDS, repeat(BACK_OFF_SECONDS[-1])):
         try:
