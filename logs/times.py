@@ -22,7 +22,7 @@ def parse_span(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else None
 
 
-def parse_moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return the time, in UTC, for a timestamp (UTC if it has no offset) or an age (30m, 24h, 7d).
 
     `read_timestamp` lists the accepted timestamps.

@@ -98,14 +98,14 @@ def read_event(body: bytes) -> Event:
     event_id = _event_id(document)
     event_type = _storable(_required(document, "type"))[:MAX_TEXT_LENGTH]
     subject, started = ("job", "started_at") if event_type == EventType.JOB_COMPLETED else ("workflow", "created_at")
-    stopped_at = moment_at(document, f"{subject}.stopped_at")
+    stopped_at = time_at(document, f"{subject}.stopped_at")
     return Event(
         event_id=event_id,
         event_type=event_type,
-        happened_at=moment_at(document, "happened_at"),
+        happened_at=time_at(document, "happened_at"),
         stopped_at=stopped_at,
         status=_text(document, f"{subject}.status"),
-        duration_seconds=_duration_seconds(moment_at(document, f"{subject}.{started}"), stopped_at),
+        duration_seconds=_duration_seconds(time_at(document, f"{subject}.{started}"), stopped_at),
         branch=_ref_name(document, "refs/heads/", BRANCH_PATHS),
         tag=_ref_name(document, "refs/tags/", TAG_PATHS),
         commit_subject=_commit_subject(document),
@@ -116,7 +116,7 @@ def read_event(body: bytes) -> Event:
     )
 
 
-def moment_at(document: dict[str, object], path: str) -> datetime | None:
+def time_at(document: dict[str, object], path: str) -> datetime | None:
     """Return the time at a dotted path, in UTC; the payload may have a string or a number (see `read_timestamp`).
 
     None if it is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.

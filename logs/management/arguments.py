@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from logs.times import parse_moment, parse_span
+from logs.times import parse_span, parse_time
 
 
 def http_url(text: str) -> str:
@@ -53,7 +53,7 @@ def nonempty_text(text: str) -> str:
 def time_or_age(text: str) -> datetime:
     """Return the time for an ISO 8601 timestamp (UTC if it has no offset), or for an age such as 30m, 24h or 7d."""
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
 

@@ -14,7 +14,7 @@ from logs.models import Outcome
 from logs.models.events import spellings_of_id
 from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.reading.search import words_of
-from logs.times import parse_moment
+from logs.times import parse_time
 
 MAX_TEXT_LENGTH = 500
 MIN_PREFIX_LENGTH = 4  # A shorter prefix would match too many hashes in a long log.
@@ -46,7 +46,7 @@ class TimeField(forms.Field):
     def to_python(self, value: str | None) -> datetime | None:
         """Return the time."""
         try:
-            return parse_moment(value) if value else None
+            return parse_time(value) if value else None
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 

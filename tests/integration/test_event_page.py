@@ -176,7 +176,7 @@ def test_a_payload_of_a_mebibyte_is_shown_within_bounds(admin_client, deliver, w
     document["wide"] = {f"key {number}": "<b>" for number in range(40_000)}
     assert deliver(document).status_code == 201
     page = read(admin_client, WorkflowEvent.objects.get())
-    assert "The tree shows only a part of this payload" in page
+    assert "The tree shows only part of this payload" in page
     assert len(page) < 4_000_000
     assert "<b>" not in page
 

@@ -79,7 +79,7 @@ def fill(site, count, random):
     kind = asdict(read_event(samples.encode(samples.workflow_completed(random=random))))
     # Wide rows, so that what lies in buffers on the way is a small part of an export.
     kind |= {"commit_subject": "A subject as long as a line of a log may be " * 5, "verified": True}
-    start = samples.REFERENCE_MOMENT - timedelta(days=30)
+    start = samples.REFERENCE_TIME - timedelta(days=30)
     site.database.insert(
         EVENTS,
         [

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from logs.circleci.payload import moment_at
+from logs.circleci.payload import time_at
 from logs.circleci.vocabulary import EventType
 from logs.models import WorkflowEvent
 from logs.times import duration
@@ -34,8 +34,8 @@ def timeline_of(event: WorkflowEvent, document: dict[str, object] | None, *, rec
     )
     payload = document or {}
     times = [
-        (_("Pipeline created"), moment_at(payload, "pipeline.created_at")),
-        (started_label, moment_at(payload, started_path) or _start_by_duration(event)),
+        (_("Pipeline created"), time_at(payload, "pipeline.created_at")),
+        (started_label, time_at(payload, started_path) or _start_by_duration(event)),
         (_("Stopped"), event.stopped_at),
         (_("Happened"), event.happened_at),
         (_("Received"), received_at),

@@ -13,7 +13,7 @@ from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
 from logs.reading.stream.cursors import encode_cursor
 
 SECRET = "ABCD1234"  # noqa: S105 - only for examples
-ARRIVED = samples.REFERENCE_MOMENT + timedelta(seconds=2)
+ARRIVED = samples.REFERENCE_TIME + timedelta(seconds=2)
 DELIVERY_ID = 7
 
 # Requests from CircleCI.

@@ -5,11 +5,11 @@ Everything is derived from a ``random.Random``: the same seed gives the same byt
 
 from logs.circleci.samples.documents import job_completed, job_event_id, ping, workflow_completed, workflow_event_id
 from logs.circleci.samples.mix import random_event
-from logs.circleci.samples.run import REFERENCE_MOMENT, WEBHOOK_NAME, Host
+from logs.circleci.samples.run import REFERENCE_TIME, WEBHOOK_NAME, Host
 from logs.circleci.samples.wire import encode, headers
 
 __all__ = [
-    "REFERENCE_MOMENT",
+    "REFERENCE_TIME",
     "WEBHOOK_NAME",
     "Host",
     "encode",

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from logs.circleci.samples.run import (
     ORGANIZATION,
-    REFERENCE_MOMENT,
+    REFERENCE_TIME,
     WEBHOOK_NAME,
     Run,
     RunOptions,
@@ -40,12 +40,12 @@ def ping(*, random: Random, webhook_name: str = WEBHOOK_NAME, happened_at: datet
     Args:
         random: generates the id.
         webhook_name: the webhook's name in CircleCI.
-        happened_at: an aware time; None is REFERENCE_MOMENT.
+        happened_at: an aware time; None is REFERENCE_TIME.
     """
     return {
         "type": str(EventType.PING),
         "id": random_id(random),
-        "happened_at": iso(happened_at or REFERENCE_MOMENT),
+        "happened_at": iso(happened_at or REFERENCE_TIME),
         "webhook": _webhook(webhook_name),
     }
 

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from logs.circleci.samples.documents import job_completed, workflow_completed
-from logs.circleci.samples.run import REFERENCE_MOMENT, WEBHOOK_NAME, Host, RunOptions
+from logs.circleci.samples.run import REFERENCE_TIME, WEBHOOK_NAME, Host, RunOptions
 
 JOB_SHARE = 0.6
 TAG_SHARE = 0.05
@@ -51,11 +51,11 @@ def random_event(
         random: makes all choices; the same state gives the same payload.
         project: a project's name; None for one of PROJECT_HOSTS.
         webhook_name: the webhook's name in CircleCI.
-        now: when the event happens, an aware time; None for a random time in the SPREAD_DAYS before REFERENCE_MOMENT.
+        now: when the event happens, an aware time; None for a random time in the SPREAD_DAYS before REFERENCE_TIME.
     """
     options = _random_options(random, project or random.choice(list(PROJECT_HOSTS)))
     options["webhook_name"] = webhook_name
-    options["happened_at"] = now or REFERENCE_MOMENT - timedelta(days=random.uniform(0, SPREAD_DAYS))
+    options["happened_at"] = now or REFERENCE_TIME - timedelta(days=random.uniform(0, SPREAD_DAYS))
     if random.random() < JOB_SHARE:
         job = random.choice(WORKFLOW_JOBS[options["workflow"]])
         return job_completed(random=random, status=_weighted(random, JOB_STATUS_WEIGHTS), job=job, **options)

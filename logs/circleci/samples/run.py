@@ -11,7 +11,7 @@ ORGANIZATION = "acme"
 WEBHOOK_NAME = "My CircleCI Webhook"
 
 # The default time of a sample. With the current time, a seed would not give the same bytes twice.
-REFERENCE_MOMENT = datetime(2026, 8, 20, 9, 30, 0, 250_000, tzinfo=UTC)
+REFERENCE_TIME = datetime(2026, 8, 20, 9, 30, 0, 250_000, tzinfo=UTC)
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -33,7 +33,7 @@ class Run:
     project: str = "orchard"
     webhook_name: str = WEBHOOK_NAME
     host: Host = Host.GITHUB_OAUTH
-    happened_at: datetime | None = None  # None: REFERENCE_MOMENT.
+    happened_at: datetime | None = None  # None: REFERENCE_TIME.
     duration_seconds: float | None = None  # The workflow's, or the job's in job events. None: random.
     workflow: str = "build-and-test"
     workflow_id: str | None = None  # None: a new workflow. The same id twice gives two versions of one event.
@@ -50,7 +50,7 @@ class Run:
     @property
     def time(self) -> datetime:
         """The time of the event."""
-        return self.happened_at or REFERENCE_MOMENT
+        return self.happened_at or REFERENCE_TIME
 
 
 class RunOptions(TypedDict, total=False):

@@ -11,7 +11,7 @@ from logs.models import Delivery
 from logs.reading.cursors import decode, encode
 from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.reading.stream.settling import writers_finish
-from logs.times import parse_moment
+from logs.times import parse_time
 
 NOW, START = "now", "start"
 WRITING_SECONDS = 2  # How long the search for the newest delivery waits for open transactions; usually milliseconds.
@@ -81,7 +81,7 @@ def _decode(text: str) -> int | None:
 
 def _time(text: str) -> datetime:
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         raise InvalidQuery(
             "after must be now, start, a time (2026-05-04T10:00Z, or an age such as 24h) or an answer's cursor.",

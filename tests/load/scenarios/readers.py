@@ -30,7 +30,7 @@ SENDERS = 4
 PAUSE_SECONDS = 0.02  # Between two events of one sender.
 CIRCLECI_WAITS_SECONDS = 10.0
 
-BEGINNING = samples.REFERENCE_MOMENT - timedelta(days=300)
+BEGINNING = samples.REFERENCE_TIME - timedelta(days=300)
 KINDS = 500  # Of events; the history repeats them.
 PERIOD = 10_000  # Rows of the history; the first ones of each period share a moment, and fill more than a page.
 SHARING_A_MOMENT = 2 * LIMIT

@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from logs.circleci.samples import REFERENCE_MOMENT
+from logs.circleci.samples import REFERENCE_TIME
 from logs.circleci.samples.run import random_id
 from tests.load.account import Account, require_statuses
 from tests.load.engines import DELIVERIES, EVENTS
@@ -46,7 +46,7 @@ def _versions_of_one_event(random):
             status="canceled",
             workflow_id=workflow_id,
             duration_seconds=float(number),
-            happened_at=REFERENCE_MOMENT + timedelta(seconds=number),
+            happened_at=REFERENCE_TIME + timedelta(seconds=number),
         )
         for number in range(VERSIONS)
     ]

@@ -68,7 +68,7 @@ def test_a_ping_has_exactly_what_the_button_sends():
     assert set(ping) == {"type", "id", "happened_at", "webhook"}
     assert set(ping["webhook"]) == {"id", "name"}
     assert (ping["type"], ping["webhook"]["name"]) == ("ping", "Harbour log")
-    assert read(ping).happened_at == samples.REFERENCE_MOMENT
+    assert read(ping).happened_at == samples.REFERENCE_TIME
 
 
 @every_type

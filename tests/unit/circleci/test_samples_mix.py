@@ -60,8 +60,8 @@ def test_a_mix_holds_every_host():
 def test_a_mix_without_a_moment_is_spread_over_the_month_before_the_reference():
     random = Random(1)
     moments = [read(samples.random_event(random)).happened_at for _ in range(200)]
-    assert max(moments) <= samples.REFERENCE_MOMENT
-    assert timedelta(days=20) < samples.REFERENCE_MOMENT - min(moments) <= timedelta(days=30)
+    assert max(moments) <= samples.REFERENCE_TIME
+    assert timedelta(days=20) < samples.REFERENCE_TIME - min(moments) <= timedelta(days=30)
 
 
 def test_a_mix_takes_a_moment_a_project_and_a_webhook_name():
