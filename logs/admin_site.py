@@ -1,4 +1,4 @@
-"""The admin's site: its name, its sign-in, and the dashboard as its first page."""
+"""The admin site: its name, its sign-in page, and the dashboard as its home page."""
 
 # Not in logs.admin: importing that package registers its pages with this site, which must already exist.
 

@@ -79,9 +79,9 @@ class TooManySignIns(APIException):
 
 
 class CountedBasicAuthentication(BasicAuthentication):
-    """Authenticates HTTP Basic, and hides the body from django-axes.
+    """Authenticates requests by HTTP Basic, and hides the body from django-axes.
 
-    django-axes reads the user's name from a submitted form. A body that the view cannot parse would raise an exception
+    django-axes reads the username from a submitted form. A body that the view cannot parse would raise an exception
     at that point, before the failure is counted: password guesses with such a body would not be limited.
     """
 

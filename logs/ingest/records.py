@@ -46,7 +46,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The outcome of an arrival, and the reason."""
+    """The decision on an arrival, and the reason for it."""
 
     outcome: Outcome
     reason: str = ""

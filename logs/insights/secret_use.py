@@ -63,7 +63,7 @@ SELECT webhook, slug FROM rotating CROSS JOIN candidate WHERE EXISTS (
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """The newest delivery for a webhook, a project and a secret."""
+    """The newest delivery for one combination of webhook, project and secret."""
 
     fingerprint: str | None  # None: stored by a version that recorded none; "": from an unsigned webhook.
     project_slug: str  # "" for a delivery without a project: a ping, or a refused one.

@@ -214,7 +214,7 @@ def test_a_table_holds_every_filter_with_an_example_that_is_understood(admin_cli
 
 
 def test_it_tells_which_filters_fill_a_page():
-    (sentence,) = re.findall(r"^A client that reads one page only(.*?)\n\n", section("Pages"), re.MULTILINE | re.DOTALL)
+    (sentence,) = re.findall(r"^A client that reads only one page(.*?)\n\n", section("Pages"), re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`(\w+)`", sentence)) == RANGE | EventFilterSet.SELECTIVE | set(EventFilterSet.ORDERED)
 
 

@@ -25,7 +25,7 @@ class EventListView(PagedListView):
 
 
 class EventDetailView(ReadingView):
-    """Shows one event by CircleCI's id, with its payload, its pipeline's other events and its deliveries."""
+    """Shows one event by its CircleCI id, with its payload, its deliveries and the other events of its pipeline."""
 
     name = "Event"
     required_permissions = [VIEW_EVENTS]
