@@ -51,7 +51,7 @@ def all_rows(view: Any) -> Iterator[Model]:
     """
     reading = _read(view)
     if reading.backwards:
-        raise InvalidQuery("A cursor of prev leads to a page: add a limit.", "invalid_cursor")
+        raise InvalidQuery("A prev cursor leads to a single page: add a limit.", "invalid_cursor")
     return reading.all_rows()
 
 

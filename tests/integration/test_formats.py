@@ -206,7 +206,7 @@ def test_a_cursor_that_leads_back_needs_a_limit(reader):
     second = reader.get(links_of(reader.get(f"{EVENTS}?limit=2"))["next"])
     answer = reader.get(links_of(second)["prev"].replace("limit=2", "format=csv"))
     assert answer.status_code == 400
-    assert answer.json() == {"detail": "A cursor of prev leads to a page: add a limit.", "code": "invalid_cursor"}
+    assert answer.json() == {"detail": "A prev cursor leads to a single page: add a limit.", "code": "invalid_cursor"}
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])

@@ -84,7 +84,7 @@ def _time(text: str) -> datetime:
         return parse_time(text)
     except ValueError as error:
         raise InvalidQuery(
-            "after must be now, start, a time (2026-05-04T10:00Z, or an age such as 24h) or an answer's cursor.",
+            "after must be now, start, a time (2026-05-04T10:00Z, or an age such as 24h) or the cursor of a response.",
             "invalid_cursor",
         ) from error
 
