@@ -30,7 +30,7 @@ class LogsConfig(AppConfig):
     verbose_name = "CircleCI webhooks"
 
     def ready(self) -> None:
-        """Register the system checks, and rename the pages of other applications."""
+        """Register the system checks, and rename other applications' sections, models and fields."""
         register(check_webhooks)
         register(check_debug)
         register(check_debug_is_local)

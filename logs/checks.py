@@ -128,7 +128,7 @@ def _check_shared_secrets(configured: Sequence[Webhook]) -> Iterator[CheckMessag
 
 
 def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that DEBUG is off on an HTTPS site."""
+    """Check that an HTTPS site has DEBUG off."""
     if settings.DEBUG and settings.SECURE_SSL_REDIRECT:
         return [
             Error(
@@ -156,7 +156,7 @@ def check_debug_is_local(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
 
 
 def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that TRUSTED_PROXIES lets the site tell clients apart."""
+    """Check that TRUSTED_PROXIES allows the site to tell clients apart."""
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
         return [
             CheckWarning(
@@ -198,7 +198,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check the options of DATABASE_URL as the driver does, without connecting to the database."""
+    """Check the options in DATABASE_URL as the driver would, without connecting to the database."""
     driver: Any = connection.Database  # type: ignore[attr-defined]  # The backend's driver, which the stubs omit.
     try:
         if connection.vendor == "postgresql":
@@ -219,7 +219,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that STATIC_ROOT has styles and scripts."""
+    """Check that STATIC_ROOT contains the styles and scripts."""
     if settings.STATIC_ROOT and not os.access(settings.STATIC_ROOT / "admin", os.R_OK):
         return [
             CheckWarning(

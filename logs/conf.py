@@ -1,4 +1,4 @@
-"""The configured webhooks, read from the settings on each call, so no caller keeps an old secret."""
+"""The configured webhooks, read from the settings on each call so that no caller keeps an old secret."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -32,21 +32,21 @@ class Webhook:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprints of its secrets, in the same order."""
+        """The fingerprints of the webhook's secrets, in the order of ``secrets``."""
         return tuple(map(fingerprint, self.secrets))
 
     def may_speak_for(self, project_slug: str) -> bool:
-        """Return whether this webhook may send events of a project."""
+        """Return whether this webhook may send events for a project."""
         return not self.projects or any(fnmatchcase(project_slug, pattern) for pattern in self.projects)
 
 
 def webhooks() -> tuple[Webhook, ...]:
-    """Return the webhooks in CIRCLECI_WEBHOOK_SECRETS, in the same order."""
+    """Return the webhooks in CIRCLECI_WEBHOOK_SECRETS, in the order listed there."""
     return tuple(_webhook(name, value) for name, value in settings.CIRCLECI_WEBHOOK_SECRETS.items())
 
 
 def fingerprint(secret: str) -> str:
-    """Return hexadecimal digits that identify a secret, but reveal nothing about it without SECRET_KEY.
+    """Return hexadecimal digits that identify a secret, but reveal nothing about the secret without SECRET_KEY.
 
     After SECRET_KEY changes, stored fingerprints match no configured secret.
     """
@@ -54,7 +54,7 @@ def fingerprint(secret: str) -> str:
 
 
 def secret_position(name: str, secret_fingerprint: str | None) -> int | None:
-    """Return the position of a secret in a webhook's configured list (0 is the newest); None if it is absent."""
+    """Return a secret's position in a webhook's configured list (0 is the newest); None if the secret is absent."""
     for webhook in webhooks():
         if webhook.name == name and secret_fingerprint in webhook.fingerprints:
             return webhook.fingerprints.index(secret_fingerprint)

@@ -5,7 +5,7 @@ class WebhookLogError(Exception):
     """A delivery is invalid.
 
     Attributes:
-        code: a stable code for programs; the message is for people.
+        code: a stable code for programs; the exception's message is for people.
     """
 
     code = "error"

@@ -1,4 +1,4 @@
-"""The network that limits count as one client."""
+"""The network that each limit treats as one client."""
 
 from ipaddress import IPv6Network
 

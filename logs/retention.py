@@ -25,13 +25,13 @@ class Rule:
 
     @property
     def subject(self) -> str:
-        """The kind of rows to delete, in the plural."""
+        """The plural name of the rows to delete."""
         return str(self.rows.model._meta.verbose_name_plural)
 
     def extent(self) -> tuple[int, datetime | None, datetime | None]:
-        """Return the number of rows that exceed the rule, and the arrival times of the oldest and newest.
+        """Return the number of rows that exceed the rule, and their earliest and latest arrival times.
 
-        The database counts rows in an index, which takes longer the more there are, but never waits and never blocks.
+        The database counts index entries; the count takes longer the more rows there are, but neither waits nor blocks.
         """
         times = self.rows.values_list("received_at", flat=True)
         return self.rows.count(), times.first(), times.last()
@@ -71,8 +71,8 @@ def _days_ago(days: int) -> datetime | None:
 def _oldest_by_number() -> datetime | None:
     """Return the arrival time of the oldest delivery that DELIVERY_RETENTION_COUNT keeps; None if it keeps all.
 
-    Deliveries that arrived in the same microsecond are kept too. The database skips one index entry for each delivery
-    that is kept, once per run and without a lock.
+    Deliveries that arrived in the same microsecond as that delivery are kept too. The database skips one index entry
+    for each delivery that is kept; it does so once per run, without a lock.
     """
     count = settings.DELIVERY_RETENTION_COUNT
     times = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True)
@@ -86,7 +86,7 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
     between batches. Rows that another process has locked are skipped.
 
     Args:
-        rows: the rows of a rule.
+        rows: the rows that exceed a rule.
         size: the maximum number of rows that a transaction deletes.
     """
     since = None
@@ -106,7 +106,7 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
 
 
 def _delete(model: type[Delivery] | type[WorkflowEvent], keys: list[int]) -> int:
-    """Delete the rows with these primary keys that no other transaction has locked, and return their number."""
+    """Delete the rows with these primary keys unless another transaction has locked them; return the number deleted."""
     with transaction.atomic(durable=True):
         # Waiting for another run, or for a delivery, that waits for this run would be a deadlock.
         unlocked = model._default_manager.filter(pk__in=keys).select_for_update(skip_locked=True)

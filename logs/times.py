@@ -1,4 +1,4 @@
-"""Times and durations as people write and read them."""
+"""Times and durations in forms that people write and read."""
 
 import re
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ def parse_time(text: str) -> datetime:
     `read_timestamp` lists the accepted timestamps.
 
     Raises:
-        ValueError: the text is neither; the message lists what is accepted.
+        ValueError: the text is neither a timestamp nor an age; the message lists the accepted forms.
     """
     age = parse_span(text)
     if age is not None:

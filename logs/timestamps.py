@@ -29,7 +29,7 @@ _LONGEST_DAY = timedelta(days=1, seconds=1)
 
 
 def read_timestamp(text: str, *, assume_utc: bool = False) -> datetime | None:
-    """Return a timestamp in UTC, truncated to microseconds; None if it is invalid or outside the calendar.
+    """Return a timestamp in UTC, truncated to microseconds; None if the text is invalid or its date is out of range.
 
     Args:
         text: ISO 8601 (calendar, week or ordinal date; basic or extended), RFC 3339, RFC 9557, Go's `Time.String`, or
@@ -71,6 +71,6 @@ def _day(match: re.Match[str]) -> datetime:
 
 
 def _part(digits: str, *, of_seconds: int = 1) -> timedelta:
-    """Return the fraction 0.<digits> of a duration in seconds."""
+    """Return 0.<digits> times a duration given in seconds."""
     digits = digits[:18] or "0"  # Later digits are below a microsecond, and int() fails on thousands of digits.
     return timedelta(microseconds=int(digits) * of_seconds * 1_000_000 // 10 ** len(digits))

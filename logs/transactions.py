@@ -28,9 +28,9 @@ def is_outside_transactions() -> bool:
 
 
 def require_time_left(since: float) -> None:
-    """Raise OperationalError if CircleCI might not wait for a second try to write a delivery.
+    """Raise OperationalError if CircleCI might not wait for a second attempt to write a delivery.
 
-    `since` is the value of time.monotonic() when the first try began.
+    `since` is the value of time.monotonic() when the first attempt began.
     """
     seconds = time.monotonic() - since
     if seconds > LATEST_SECOND_TRY_SECONDS:
@@ -53,9 +53,9 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
 
 @contextmanager
 def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
-    """Queue for SQLite, which allows one writer at a time.
+    """Wait for a turn to write to SQLite, which allows one writer at a time.
 
-    A writer that waits inside SQLite polls with pauses of up to a tenth of a second, and other writers may overtake
+    A writer that waits inside SQLite polls at intervals of up to a tenth of a second, and other writers may overtake
     it repeatedly. Threads that queue here take turns, and processes poll every millisecond.
     """
     if connection.vendor != "sqlite":

@@ -1,1 +1,1 @@
-"""The project: connects the logs application to its environment, URLs and server."""
+"""The Django project, which connects the logs application to its environment, URLs and server."""

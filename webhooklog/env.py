@@ -1,4 +1,4 @@
-"""Read all environment variables, typed, and report all errors at once.
+"""Read all environment variables as typed values, and report all errors at once.
 
 A variable ``NAME`` may also come from the file that ``NAME_FILE`` names, such as a Docker secret, or from a ``.env``
 file. An empty variable counts as not set. A test checks that ``docs/configuration.md`` lists every variable.
@@ -117,7 +117,7 @@ class EnvironmentReader(Env):
         return cast("int", self.bounded_number(name, default, bounds=BOUNDS[name]))
 
     def switch(self, name: str, *, default: bool) -> bool:
-        """Read true or false."""
+        """Read a boolean."""
         messages = {"invalid": "Must be true or false."}
         return cast("bool", self.bool(name, default, error_messages=messages))  # type: ignore[call-overload]
 
@@ -130,7 +130,7 @@ class EnvironmentReader(Env):
         return bool(self.value(name) or self.value(f"{name}_FILE"))
 
     def generated_file(self, name: str) -> Path:
-        """Return the path of a variable's generated value."""
+        """Return the path of the file for a variable's generated value."""
         return self.data_dir / GENERATED_FILES[name]
 
     def create_data_dir(self) -> None:
@@ -146,7 +146,7 @@ class EnvironmentReader(Env):
             self.source_errors["DATA_DIR"] = [f"Cannot write to the folder {self.data_dir}: {error}."]
 
     def check_sqlite_file(self, path: Path) -> None:
-        """Record an error for `seal` to report if SQLite cannot open or create the file of DATABASE_URL."""
+        """Record an error for `seal` to report if SQLite cannot open or create the file in DATABASE_URL."""
         try:
             error = "it is a folder" if path.is_dir() else ""
         except OSError as failure:
@@ -173,9 +173,9 @@ class EnvironmentReader(Env):
         return value or default
 
     def _read_file(self, env_key: str, path: str, description: str) -> str:
-        """Return a file's content without its final newline; "" after recording an error.
+        """Return a file's content without its final newline; on failure, record an error and return "".
 
-        The description must not contain the configured path: it may be a secret, set as NAME_FILE instead of NAME.
+        The description must not contain the configured path: the path may be a secret, set as NAME_FILE by mistake.
         """
         try:
             value = Path(path).read_text(encoding="utf-8").removesuffix("\n")
@@ -197,7 +197,7 @@ class EnvironmentReader(Env):
             return {}
 
     def seal(self) -> None:
-        """Raise ImproperlyConfigured with a line for each invalid variable, if any."""
+        """Raise ImproperlyConfigured if any variables are invalid, with a line for each."""
         errors: dict[str, list[str]] = {}
         try:
             super().seal()
@@ -214,7 +214,7 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 
 
 def read_environment() -> Environment:
-    """Return all variables, typed.
+    """Return all variables as typed values.
 
     Raises:
         ImproperlyConfigured: variables are missing or invalid; the message has a line for each.

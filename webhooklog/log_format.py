@@ -40,7 +40,7 @@ def shortened(text: str) -> str:
 
 
 def escaped_lines(text: str) -> list[str]:
-    """Return the escaped lines of a traceback; only line feeds separate them."""
+    """Return the escaped lines of a traceback, split only at line feeds."""
     return [one_line(line) for line in text.split("\n")]
 
 
@@ -59,7 +59,7 @@ class LineFormatter(logging.Formatter):
         return f"{utc(record.created)} {record.levelname} {about}: {shortened(record.message)}"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """Return an indented traceback, which cannot be mistaken for records."""
+        """Return an indented traceback, which cannot be mistaken for log records."""
         return _indented(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's own name
@@ -74,14 +74,14 @@ def _indented(text: str) -> str:
 class JsonFormatter(LibraryJsonFormatter):
     """Formats one JSON object per line: time, level, logger, message, request_id, and any exception.
 
-    Other attributes are omitted: Django's records hold the request, whose representation shows its query.
+    Other attributes are omitted: Django's records hold the request, whose repr shows the query string.
     """
 
     def __init__(self) -> None:
         super().__init__(["created", "levelname", "name", "message", "request_id"])
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Select and escape fields; escape the message twice, so that it cannot forge a line when printed decoded."""
+        """Select and escape fields; escape the message twice, so that it cannot forge a line even once decoded."""
         exception = "\n".join(filter(None, (log_data.get("exc_info"), log_data.get("stack_info"))))
         line = {
             "time": utc(log_data["created"]),

@@ -60,7 +60,7 @@ def _is_list_of_text(value: object) -> bool:
 
 
 def parse_hosts(text: str) -> list[str]:
-    """Read a comma-separated list of host names, as Django's ALLOWED_HOSTS compares them.
+    """Read a comma-separated list of host names, in the form that Django's ALLOWED_HOSTS uses.
 
     Raises:
         EnvError: an entry can never match a request's host, or the list is empty.
@@ -87,7 +87,7 @@ def parse_number(text: str | int, bounds: tuple[int, int]) -> int:
     """Read a whole number.
 
     Args:
-        text: its digits.
+        text: the number's digits.
         bounds: the lowest and the highest number accepted.
 
     Raises:
@@ -121,7 +121,7 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
     """Read a comma-separated list of IP addresses and CIDR networks.
 
     Raises:
-        EnvError: an entry is neither.
+        EnvError: an entry is neither an IP address nor a CIDR network.
     """
     try:
         networks = [ip_network(entry) for entry in _entries(value)]
@@ -147,7 +147,7 @@ def parse_path_prefix(value: str) -> str:
 
 
 def parse_origins(value: str) -> list[str]:
-    """Read a comma-separated list of origins, each written as browsers send it.
+    """Read a comma-separated list of origins, each written as a browser sends it.
 
     Raises:
         EnvError: an entry can never match the origin that a browser sends.
@@ -177,7 +177,7 @@ def parse_branches(text: str) -> list[str]:
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
-    """Read DATABASE_URL as an entry of Django's DATABASES.
+    """Convert DATABASE_URL to an entry for Django's DATABASES.
 
     Raises:
         EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.

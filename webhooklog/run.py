@@ -1,7 +1,7 @@
 """Set up and start webhooklog; ``make run`` calls this.
 
-On the first start, generate a secret key and a webhook's secret in DATA_DIR, unless they are configured, and an admin
-account. Then replace this process with gunicorn.
+On the first start, generate an admin account and, unless they are configured, a secret key and a webhook's secret in
+DATA_DIR. Then replace this process with gunicorn.
 """
 
 import json
@@ -25,7 +25,7 @@ ADMIN_NAME = "admin"
 
 
 def main() -> None:
-    """Generate missing values, print the URLs and secrets, and serve."""
+    """Generate missing values, print the URLs and secrets, and start the server."""
     os.umask(0o077)  # Only the owner may read the database, which holds payloads.
     try:
         reader = EnvironmentReader()
@@ -79,7 +79,7 @@ def prepare_database() -> None:
 
 
 def create_first_admin() -> str | None:
-    """Create an admin account and return its generated password; None if an admin account exists."""
+    """Create an admin account and return its generated password; None if an admin account already exists."""
     users = get_user_model()._default_manager
     if users.filter(is_superuser=True).exists():
         return None

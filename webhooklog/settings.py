@@ -1,4 +1,4 @@
-"""Django's settings: constants here, settings that differ between sites from the environment."""
+"""Django's settings: constants are set here; settings that differ between sites come from the environment."""
 
 from datetime import timedelta
 from typing import Any

@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
 class Request(WSGIRequest):
     """A request that accepts any content type.
 
-    Django parses the content type's parameters when it creates the request, before any middleware. A charset that
+    Django parses the content type's parameters when it creates the request, before any middleware runs. A charset that
     Django cannot decode raises ValueError there, which would cause a 500 response.
     """
 

@@ -53,8 +53,8 @@ class JSONLinesRenderer(LinesRenderer):
 class CSVRenderer(LinesRenderer):
     """Writes comma-separated values (RFC 4180) after a header line; missing values are empty.
 
-    A text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises. If the locale's
-    separator is not the comma, parts of a text become separate cells; these cells are prefixed, too.
+    Text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises. If the locale's
+    separator is not a comma, parts of the text become separate cells; such cells are prefixed, too.
     Source: https://owasp.org/www-community/attacks/CSV_Injection (read 2026-11-23).
     """
 
@@ -71,7 +71,7 @@ class CSVRenderer(LinesRenderer):
 
 
 class _Echo:
-    """A file whose ``write`` returns the text."""
+    """A file-like object whose ``write`` returns the text."""
 
     def write(self, line: str) -> str:
         return line

@@ -84,7 +84,7 @@ def _described(fields: dict[str, str]) -> dict[str, dict[str, str]]:
 
 
 class Flat(serializers.Serializer[Any]):
-    """An object whose fields are attributes of one row; an empty text is shown as null."""
+    """An object whose fields are attributes of one row; empty text is shown as null."""
 
     computed: Sequence[str] = ()  # Fields that are not attributes; a subclass's `to_representation` adds them.
 
@@ -98,11 +98,11 @@ class Flat(serializers.Serializer[Any]):
 
 
 class FlatSerializer(Flat, serializers.ModelSerializer[Any]):
-    """A model's row as a flat object."""
+    """A row of a model as a flat object."""
 
 
 class FlatSchema(OpenApiSerializerExtension):
-    """Describes a flat object's texts that may be null."""
+    """Describes which text fields of a flat object may be null."""
 
     target_class = FlatSerializer
     match_subclasses = True
@@ -130,7 +130,7 @@ class WorkflowEventSerializer(FlatSerializer):
 
 
 class DeliverySerializer(FlatSerializer):
-    """A delivery, without its headers and its body."""
+    """A delivery without its headers or body."""
 
     event = serializers.CharField(source="event.event_id", allow_null=True, help_text=DELIVERY_FIELDS["event"])
     secret_position = serializers.IntegerField(allow_null=True, help_text=DELIVERY_FIELDS["secret_position"])

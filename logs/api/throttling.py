@@ -71,9 +71,9 @@ class Usage:
 
 
 class ThrottledView(APIView):
-    """Counts each request for its token, user or IP address, and rejects requests beyond the limit.
+    """Counts each request against its token, user or IP address, and rejects requests beyond the limit.
 
-    List it before any base class that replaces the response, for example with a 304: every response reports the usage.
+    List this class before any base that replaces the response, such as with a 304: every response reports the usage.
     """
 
     client: str  # The client for which the request counts.
@@ -109,8 +109,8 @@ class ThrottledView(APIView):
         """Authenticate the request, unless its IP address has sent too many wrong credentials.
 
         Raises:
-            AuthenticationFailed: the credentials are wrong; the failure counts for the IP address.
-            Throttled: the IP address has sent too many wrong credentials. Accepting right ones would confirm a guess.
+            AuthenticationFailed: the credentials are wrong; the failure counts against the IP address.
+            Throttled: the IP address has sent too many wrong credentials. Accepting correct ones would confirm a guess.
             TooManySignIns: too many passwords are being checked at the same time.
         """
         address = self.client
@@ -126,7 +126,7 @@ class ThrottledView(APIView):
 
 
 def _identity(request: Request) -> str | None:
-    """Return the token or the user of an authenticated request; None if it is anonymous."""
+    """Return the token or user of an authenticated request; None if the request is anonymous."""
     if hasattr(request.auth, "pk"):
         return f"token {request.auth.pk}"
     return f"user {request.user.pk}" if request.user.is_authenticated else None
@@ -141,7 +141,7 @@ def _reject_excess(usage: Usage | None) -> None:
 
 
 def _usage(statement: str, client: str) -> Usage | None:
-    """Return the client's usage this minute; None if throttling is off or the store is unavailable."""
+    """Return the client's usage for this minute; None if throttling is off or the store is unavailable."""
     limit = settings.API_REQUESTS_PER_MINUTE
     if not limit:
         return None
@@ -158,7 +158,7 @@ class _Own(local):
 
 
 class Counts:
-    """The counts in a file; each thread has its own connection."""
+    """The counts in a file, to which each thread has its own connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -169,7 +169,7 @@ class Counts:
     def execute(self, statement: str, minute: int, client: str) -> int | None:
         """Return the count after COUNT, or the count that FORESEE predicts.
 
-        None if the file cannot be used. No request is then rejected: access to the log matters more than the limit.
+        None if the file is unusable; no request is then rejected: access to the log matters more than the limit.
         """
         try:
             connection = self._connect()
@@ -181,7 +181,7 @@ class Counts:
         return count or 1
 
     def close(self) -> None:
-        """Close this thread's connection; its next request opens a new one."""
+        """Close this thread's connection; the thread's next request opens a new one."""
         if self._own.connection:
             self._own.connection.close()
             self._own.connection = None
@@ -203,7 +203,7 @@ class Counts:
         return connection
 
     def _give_up(self, error: OSError | sqlite3.Error) -> None:
-        """Close the file so that the next request reopens it, and log the error at most every SILENT_SECONDS."""
+        """Close the file so that the next request reopens it, and log the error at most once every SILENT_SECONDS."""
         self.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             for suffix in ("-wal", "-shm", ""):
@@ -225,7 +225,7 @@ def _inode(path: Path) -> int | None:
 def counts() -> Counts:
     """Return this process's counts.
 
-    A forked process must neither use nor close its parent's connections; it has its own process id and never sees them.
+    A forked process must neither use nor close its parent's connections. Its own process id keeps them out of reach.
     Source: https://www.sqlite.org/howtocorrupt.html, section 2.6 (read 2026-11-23).
     """
     return _counts(os.getpid(), settings.API_REQUESTS_FILE)

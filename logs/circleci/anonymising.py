@@ -1,7 +1,7 @@
 """Anonymise payloads for tests and bug reports.
 
-Every text is replaced unless its key is known to hold a term from CircleCI or from the project's configuration.
-Fields that CircleCI adds later are therefore replaced too. Equal texts get the same replacement, even within URLs and
+Every string is replaced unless its key is known to hold a term from CircleCI or the project's configuration.
+Fields that CircleCI adds later are therefore replaced too. Equal strings get the same replacement, even within URLs and
 across payloads anonymised with the same key.
 """
 
@@ -36,13 +36,13 @@ _SEPARATORS = re.compile(r"([/?&=#])")
 def anonymised(body: bytes, key: str) -> bytes:
     """Return a payload with the same shape and types, but without personal data.
 
-    Names, e-mail addresses, URLs, commits, ids and other texts are replaced, and so are numbers in URLs except pipeline
-    and job numbers. Branches, tags, workflow and job names, times, statuses and numbers other than ids stay. A
-    number of 19 digits or more becomes text.
+    Names, e-mail addresses, URLs, commits, ids and other strings are replaced, as are numbers in URLs except pipeline
+    and job numbers. Branches, tags, workflow and job names, times, statuses and numbers other than ids are kept. A
+    number of 19 digits or more becomes a string.
 
     Args:
         body: a payload.
-        key: a secret, without which replacements cannot be traced back by guessing names.
+        key: a secret; without it, guessing names cannot reveal what was replaced.
 
     Raises:
         PayloadMalformed: the body is not a JSON object.
@@ -53,13 +53,13 @@ def anonymised(body: bytes, key: str) -> bytes:
 
 
 class _Anonymiser:
-    """Replaces each text with a word derived from the text and a key."""
+    """Replaces each string with a word derived from the string and a key."""
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
     def node(self, node: object, path: str) -> object:
-        """Return the JSON value at a dotted path, anonymised."""
+        """Return an anonymised copy of the JSON value at a dotted path."""
         if isinstance(node, dict):
             return {key: self.node(value, f"{path}.{key}".lstrip(".")) for key, value in node.items()}
         if isinstance(node, list):
@@ -105,7 +105,7 @@ class _Anonymiser:
         return self._word(name) + part.removeprefix(name)
 
     def _word(self, text: str) -> str:
-        """Return a replacement of the same kind; blank text stays as it is."""
+        """Return a replacement of the same kind; blank text is left as it is."""
         if not text.strip():
             return text
         digest = self._digest(text)

@@ -18,7 +18,7 @@ def curl_command(url: str, headers: Mapping[str, str], body: bytes, *, file: str
     Args:
         url: an absolute URL.
         headers: the delivery's headers, with names in lower case.
-        body: the bytes to send; they are piped, because Linux limits an argument to 128 kB.
+        body: the bytes to send; piped to curl, because Linux limits an argument to 128 kB.
         file: the file that holds a body too long to paste.
     """
     if len(body) > MAX_INLINE_BYTES:
@@ -45,14 +45,14 @@ def _headers(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _printable(value: str) -> str:
-    """Replace characters that are not ASCII or that a terminal could interpret, such as a line break or an escape."""
+    """Replace characters that are not ASCII or that a terminal could interpret, such as line breaks or escapes."""
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in value)
 
 
 def _source(body: bytes) -> str:
-    """Return the command that writes a body: as text if it is printable, else in base64.
+    """Return the command that writes a body: as text if the body is printable, else from base64.
 
-    Copying from a page changes carriage returns and tabs, and invisible characters would deceive the reader.
+    Copying from a page changes carriage returns and tabs, and invisible characters could deceive the reader.
     """
     try:
         text = body.decode()

@@ -31,7 +31,7 @@ class Event:
     """One version of an event, with a field for each of the log's columns.
 
     Missing text is ``""``; any other missing value is None. Text is truncated to its column's length, and indexed text
-    also to MAX_TEXT_BYTES. It contains neither NUL nor lone surrogates. Times are aware and in UTC.
+    also to MAX_TEXT_BYTES. Text contains neither NUL nor lone surrogates. Times are aware and in UTC.
     """
 
     event_id: str  # Identifies the event, not the delivery: the same in every retry. An opaque string.
@@ -70,7 +70,7 @@ def parse_payload(body: bytes) -> dict[str, object]:
     Numbers that no column can store (integers of 19 digits or more, infinite floats) are returned as text.
 
     Raises:
-        PayloadMalformed: the body is not UTF-8, not strict JSON (without NaN and duplicate keys), nested deeper than
+        PayloadMalformed: the body is not UTF-8, not strict JSON (no NaN, no duplicate keys), nested deeper than
             MAX_DEPTH, or not an object.
     """
     try:
@@ -89,7 +89,7 @@ def parse_payload(body: bytes) -> dict[str, object]:
 
 
 def read_event(body: bytes) -> Event:
-    """Return the event in a body; values that are invalid or of another type count as missing.
+    """Return the event in a body; values that are invalid or of the wrong type count as missing.
 
     Raises:
         PayloadMalformed: the body is not a JSON object, or has no usable ``id`` or ``type``.
@@ -117,9 +117,9 @@ def read_event(body: bytes) -> Event:
 
 
 def time_at(document: dict[str, object], path: str) -> datetime | None:
-    """Return the time at a dotted path, in UTC; the payload may have a string or a number (see `read_timestamp`).
+    """Return the time at a dotted path, in UTC; the payload may hold a string or a number (see `read_timestamp`).
 
-    None if it is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
+    Return None if the value is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
     """
     value = _at(document, path)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -165,7 +165,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def _at(document: dict[str, object], path: str) -> object:
-    """Return the value at a dotted path; None if a step is missing, null or not an object."""
+    """Return the value at a dotted path; None if any step is missing, null or not an object."""
     node: object = document
     for key in path.split("."):
         if not isinstance(node, dict):
@@ -175,7 +175,7 @@ def _at(document: dict[str, object], path: str) -> object:
 
 
 def _text(document: dict[str, object], *paths: str) -> str:
-    """Return the first non-empty text at the paths, short enough for an index; ``""`` if there is none."""
+    """Return the first non-empty text at the paths, truncated to fit an index; ``""`` if there is none."""
     return _indexable(_long_text(document, *paths, max_length=MAX_TEXT_LENGTH))
 
 
@@ -202,7 +202,7 @@ def _commit_subject(document: dict[str, object]) -> str:
 
 
 def _storable(text: str) -> str:
-    """Replace characters that no text column can store: PostgreSQL rejects NUL, and UTF-8 lone surrogates."""
+    """Replace characters that no column can store: PostgreSQL rejects NUL; UTF-8 cannot encode lone surrogates."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -250,7 +250,7 @@ def _ref_name(document: dict[str, object], prefix: str, paths: tuple[str, ...]) 
 
 
 def _web_url(document: dict[str, object], path: str) -> str:
-    """Return an http(s) URL; any other scheme could run a script when a user clicks it."""
+    """Return an http(s) URL, else ``""``: a link with another scheme could run a script when clicked."""
     url = _long_text(document, path, max_length=MAX_URL_LENGTH)
     return url if url.startswith(("https://", "http://")) else ""
 

@@ -2,7 +2,7 @@
 
 Source: https://circleci.com/docs/guides/integration/outbound-webhooks/ (read 2026-08-20): the header
 ``circleci-signature`` is a comma-separated list of ``version=hex``. ``v1``, the only version so far,
-is the lower-case HMAC-SHA256 of the raw body; its key is the secret in UTF-8.
+is the HMAC-SHA256 of the raw body in lower-case hex; the key is the secret in UTF-8.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
-    """Return the position of the secret that signed the body.
+    """Return the position of the secret that was used to sign the body.
 
-    Every secret is tried even after a match, so the duration does not reveal which one matched.
+    Every secret is tried even after a match, so the duration does not reveal which secret matched.
 
     Args:
         body: the raw bytes as received.

@@ -1,6 +1,6 @@
 """CircleCI's vocabulary as tables: headers, event types, statuses, providers.
 
-Unknown words are data, not errors: they are stored too, but shown without a colour.
+Unknown words are data, not errors: they are also stored, but shown without a colour.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20).
 """
@@ -40,7 +40,7 @@ JOB_STATUSES = ("success", "failed", "canceled", "unauthorized")
 
 
 class Tone(StrEnum):
-    """The meaning of a status for the operator, shown by colours and icons."""
+    """The meaning of a status to the operator, shown by colour and icon."""
 
     GOOD = "good"
     BAD = "bad"

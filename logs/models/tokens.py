@@ -45,7 +45,7 @@ class ApiToken(AbstractAuthToken):
         """Record the current use, unless one was recorded less than a minute ago.
 
         Raises:
-            DatabaseError: the use could not be recorded; on SQLite, immediately if another transaction is writing.
+            DatabaseError: the use could not be recorded; on SQLite, raised at once if another transaction is writing.
         """
         now = timezone.now()
         recent = now - USE_IS_NOTED_EVERY

@@ -1,4 +1,4 @@
-"""Find the events that were written after a point in the log, whatever the clocks show."""
+"""Find the events that were written after a point in the log, regardless of clocks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_deliv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnd:
-    """The newest keys at a point in time. Keys only grow; clocks can be set back, and two hosts' clocks differ."""
+    """The newest keys at a point in time. Keys only increase; clocks can be set back, and can differ between hosts."""
 
     event: int
     delivery: int
@@ -36,7 +36,7 @@ def log_end() -> LogEnd:
 def events_written_after(end: LogEnd) -> QuerySet[Any, Any]:
     """Return the keys of the events that were inserted or updated after a point in the log.
 
-    An update arrives with a delivery or through a replay, which leaves an attempt.
+    An update arrives with a delivery or through a replay, which records an attempt.
     """
     # Avoids the index on `outcome`, in which SQLite would read every update in the log.
     deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))

@@ -17,13 +17,13 @@ SELECT value FROM found WHERE value IS NOT NULL
 
 
 def values_of(model: type[Model], column: str, *, start: str = "", most: int = 20) -> list[str]:
-    """Return the first values, in the database's order, of a text column that leads an index.
+    """Return the first values, in the database's order, of a text column that comes first in an index.
 
     Args:
         model: the table's model.
         column: the column's name.
-        start: the values' case-sensitive prefix.
-        most: how many values to read.
+        start: the prefix of the values, case-sensitive.
+        most: the maximum number of values to read.
     """
     quote = connection.ops.quote_name
     sql = _VALUES.format(column=quote(column), table=quote(model._meta.db_table))
@@ -33,7 +33,7 @@ def values_of(model: type[Model], column: str, *, start: str = "", most: int = 2
 
 
 def about_how_many(model: type[Model]) -> int:
-    """Return the approximate number of rows: PostgreSQL's estimate, or the range of the primary keys."""
+    """Return the approximate number of rows: PostgreSQL's estimate, or the span of the primary keys."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])

@@ -23,12 +23,12 @@ INVALID_CURSOR = "Invalid cursor: use one from a link of the same list and order
 
 
 def encode(text: str) -> str:
-    """Return a text as an opaque query parameter."""
+    """Encode text as an opaque query parameter."""
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode(parameter: str) -> str:
-    """Return the text that `encode` encoded as a parameter.
+    """Return the text that `encode` turned into a parameter.
 
     Raises:
         ValueError: the parameter is not base64, or its text is not UTF-8.
@@ -79,12 +79,12 @@ class Cursor:
 
 
 class Reading:
-    """The rows that a filter set selects, in an order, after a position.
+    """The rows that a filter set selects, in a given order, starting after a position.
 
     Args:
         filterset: a valid filter set.
-        orders: the available orders by name.
-        ordering: an order's name, with a minus sign for descending order.
+        orders: the available orders, by name.
+        ordering: an order's name, prefixed with a minus sign for descending order.
         cursor: an encoded cursor; ``""`` reads from the start.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The kinds of filters; each error message gives the accepted values."""
+"""The types of filter; each error message gives the accepted values."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,7 +29,7 @@ INVALID_TRUTH = "It must be true or false."
 
 
 def parse_truth(text: str) -> bool:
-    """Return the boolean that a text spells, ignoring case.
+    """Return the boolean that a text represents, ignoring case.
 
     Raises:
         ValueError: the text is not a boolean; the message gives the accepted values.
@@ -52,7 +52,7 @@ class TimeField(forms.Field):
 
 
 class WordsField(forms.CharField):
-    """A text that contains words."""
+    """Text that contains words."""
 
     def clean(self, value: str | None) -> list[str]:
         """Return the words."""
@@ -67,13 +67,13 @@ class TruthSelect(forms.Select):
     """Offers true and false, and accepts all their spellings."""
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
-        """Return ``true`` or ``false``; return any other value unchanged."""
+        """Return ``true`` or ``false`` for any spelling of either; return any other value unchanged."""
         value = super().value_from_datadict(data, files, name)
         return TRUTH_SPELLINGS.get(value.lower(), value) if value else value
 
 
 class TruthField(forms.TypedChoiceField):
-    """True or false; a form also offers neither."""
+    """True or false; a form also offers ``either``."""
 
     widget = TruthSelect
 
@@ -83,20 +83,20 @@ class TruthField(forms.TypedChoiceField):
 
 
 class TimeFilter(filters.Filter):
-    """Compares with a time."""
+    """Compares a column with a time."""
 
     field_class = TimeField
 
 
 class TextFilter(filters.CharFilter):
-    """Compares with a text exactly as given, white space included."""
+    """Compares a column with a text exactly as given, including white space."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({"strip": False, "max_length": MAX_TEXT_LENGTH} | kwargs))
 
 
 class IdFilter(TextFilter):
-    """Compares with a CircleCI id; a UUID may be in upper case."""
+    """Compares a column with a CircleCI id; a UUID may be in upper case."""
 
     def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         """Return the rows with this id, or all rows if the id is empty."""
@@ -107,7 +107,7 @@ class IdFilter(TextFilter):
 
 
 class PrefixFilter(TextFilter):
-    """Compares with a prefix of a text."""
+    """Compares a column with a prefix."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_length=MIN_PREFIX_LENGTH, **kwargs)
@@ -120,7 +120,7 @@ class WordsFilter(TextFilter):
 
 
 class ListWidget(BaseCSVWidget):
-    """Reads several values: separated by commas, from a repeated parameter, or both."""
+    """Reads several values from a comma-separated parameter, a repeated parameter, or both."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
         """Return the values; an empty list if the parameter is missing."""
@@ -141,17 +141,17 @@ class ListField(BaseCSVField):
 
 
 class ListFilter(filters.BaseInFilter):
-    """Compares with several values."""
+    """Compares a column with several values."""
 
     base_field_class = ListField
 
 
 class TextsFilter(ListFilter, TextFilter):
-    """Compares with several texts, separated by commas."""
+    """Compares a column with several texts, separated by commas."""
 
 
 class IntegerFilter(filters.NumberFilter):
-    """Compares with a whole number that the database can store."""
+    """Compares a column with a whole number that the database can store."""
 
     field_class = forms.IntegerField  # type: ignore[assignment]  # Any field works.
 
@@ -160,7 +160,7 @@ class IntegerFilter(filters.NumberFilter):
 
 
 class SecondsFilter(filters.NumberFilter):
-    """Compares with a number of seconds."""
+    """Compares a column with a number of seconds."""
 
     field_class = forms.FloatField  # type: ignore[assignment]
 
@@ -169,7 +169,7 @@ class SecondsFilter(filters.NumberFilter):
 
 
 class TruthFilter(filters.TypedChoiceFilter):
-    """Compares with true or false."""
+    """Compares a column with true or false."""
 
     field_class = TruthField
 
@@ -179,7 +179,7 @@ class TruthFilter(filters.TypedChoiceFilter):
 
 
 class OutcomesFilter(ListFilter, filters.ChoiceFilter):
-    """Compares with several outcomes, separated by commas."""
+    """Compares a column with several outcomes, separated by commas."""
 
     def __init__(self, **kwargs: Any) -> None:
         messages = {"invalid_choice": f"%(value)s is not an outcome; use {', '.join(Outcome.values)}."}

@@ -1,4 +1,4 @@
-"""The filters of the lists. An invalid value is an error: ignoring it would return the wrong rows.
+"""The filters for the lists. An invalid value is an error: ignoring it would return the wrong rows.
 
 Rows are found through a suitable index if there is one. Otherwise, a page scans a bounded number of rows
 (`logs.reading.pages`); `PagedFilterSet.scan` returns the rows to scan.
@@ -42,8 +42,8 @@ class PagedFilterSet(filters.FilterSet):
 
     Attributes:
         SELECTIVE: the names of filters that match few rows.
-        ORDERED: the names of filters whose rows are in an index in order of arrival, the most selective filter first.
-        reads_few: whether few enough rows are read to test each one without first estimating their number.
+        ORDERED: the names of filters with an index in order of arrival, starting with the most selective filter.
+        reads_few: whether so few rows are read that each can be tested without estimating their number first.
     """
 
     SELECTIVE: ClassVar[set[str]] = set()
@@ -82,7 +82,7 @@ class PagedFilterSet(filters.FilterSet):
         return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
 
     def absolute_times(self) -> dict[str, str]:
-        """Return the given times as absolute times: all of a reading's pages then have the same bounds."""
+        """Return the given times as absolute times, so that all pages of a reading have the same bounds."""
         return {name: value.isoformat() for name, value in self.given.items() if isinstance(value, datetime)}
 
     def _apply(self, names: Iterable[str]) -> QuerySet[Any]:
@@ -92,7 +92,7 @@ class PagedFilterSet(filters.FilterSet):
         return rows
 
     def _is_short(self) -> bool:
-        """Return whether the requested arrival period is short enough to sort all its rows."""
+        """Return whether the requested arrival period is short enough for all its rows to be sorted."""
         given = self.given
         until = given.get("received_before") or timezone.now()
         return "received_after" in given and until - given["received_after"] <= MAX_SORTED
@@ -144,7 +144,7 @@ class EventFilterSet(PagedFilterSet):
         return rows.filter(**{column: project})
 
     def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep events of commits whose hash starts with `value`."""
+        """Keep events for commits whose hash starts with `value`."""
         return rows.of_revision(value)
 
     def holding_words(self, rows: WorkflowEventQuerySet, name: str, value: list[str]) -> WorkflowEventQuerySet:
@@ -188,7 +188,7 @@ class DeliveryFilterSet(PagedFilterSet):
 def unindexed(column: str) -> Coalesce:
     """Return an expression for a text column that no index matches.
 
-    SQLite has no statistics and assumes that an index on the column leads to few rows. If the index is not in the
+    SQLite has no statistics and assumes that an index on the column selects few rows. If the index is not in the
     list's order, SQLite reads all rows with the wanted value and sorts them.
     """
     return Coalesce(column, Value(""))

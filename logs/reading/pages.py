@@ -1,6 +1,6 @@
-"""Read sorted rows, a page at a time, at a cost that does not grow with the table.
+"""Read sorted rows page by page, at a cost that does not grow with the table.
 
-A page starts after a position (a row's sort key and primary key), not after a number of rows. Where no index
+A page starts after a position (a row's sort key and primary key), not at a row offset. Where no index
 leads to the wanted rows, a page scans at most `MAX_SCANNED` rows and ends there, possibly short or empty; the next page
 continues after them (ADR 4).
 """
@@ -75,9 +75,9 @@ class Listing:
         """Return the rows that follow a position.
 
         Args:
-            size: the largest number of rows.
-            after: the position; None starts at the first row, or at the last one when reading backwards.
-            backwards: read towards the first row; the page is still in the listing's order.
+            size: the maximum number of rows.
+            after: the position; None starts at the first row, or at the last row when reading backwards.
+            backwards: read towards the first row; the page keeps the listing's order.
         """
         descending = self.descending ^ backwards
         following = self._follow(self.rows, after, descending=descending)

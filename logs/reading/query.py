@@ -1,4 +1,4 @@
-"""Read a list's parameters. The API, the admin and the commands report the same error, each in its own form."""
+"""Read a list's parameters. The API, the admin and the commands report the same error, each in its own format."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
@@ -17,10 +17,10 @@ FilterSet = TypeVar("FilterSet", bound=PagedFilterSet)
 
 
 def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collection[str] = ()) -> None:
-    """Reject parameters that would otherwise be ignored: unknown ones, and repeated ones that do not accept a list.
+    """Reject parameters that would otherwise be ignored: unknown names, and repeated names that do not accept a list.
 
     Raises:
-        InvalidQuery: a parameter is unknown or given several times.
+        InvalidQuery: a parameter is unknown or wrongly repeated.
     """
     for name, values in query.lists():
         if name not in known:
@@ -32,7 +32,7 @@ def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collect
 
 
 def read_filters(filterset_class: type[FilterSet], query: QueryDict, rows: QuerySet[Any]) -> FilterSet:
-    """Return a query's filters for these rows.
+    """Return a filter set that applies a query's filters to these rows.
 
     Raises:
         InvalidQuery: a filter's value is invalid.
@@ -45,11 +45,11 @@ def read_filters(filterset_class: type[FilterSet], query: QueryDict, rows: Query
 
 
 def read_list(filterset: PagedFilterSet, orders: Mapping[str, Order]) -> Reading:
-    """Return the rows that a query asks for, in its ``ordering``, from its ``cursor``.
+    """Return the rows that a query requests, in the order of its ``ordering``, starting at its ``cursor``.
 
     Args:
-        filterset: from `read_filters`, for the whole query.
-        orders: the available orders by name.
+        filterset: the result of `read_filters` for the whole query.
+        orders: the available orders, by name.
 
     Raises:
         InvalidQuery: the ordering or the cursor is invalid.
@@ -62,7 +62,7 @@ def read_list(filterset: PagedFilterSet, orders: Mapping[str, Order]) -> Reading
 def read_whole_number(
     query: QueryDict, name: str, accepted: range, *, default: int, code: str = "invalid_parameter"
 ) -> int:
-    """Return the number that a parameter gives.
+    """Return a parameter's value as a whole number.
 
     Raises:
         InvalidQuery: the value is not a whole number in the accepted range.

@@ -40,20 +40,20 @@ _HALF_WIDTH = {ord(normalize("NFKC", chr(code))): code for code in range(0xFF66,
 
 
 def words_of(text: str) -> list[str]:
-    """Return a text's distinct words: a page tests each row for every word.
+    """Return a text's distinct words; distinct because a page tests each row for every word.
 
-    A word is a run of letters and digits, or a run of characters from scripts without spaces.
+    A word is a run of letters and digits, or a run of characters from scripts written without spaces.
     """
     return list({word.lower(): word for word in _WORD.findall(text)}.values())
 
 
 def are_spaceless(words: Sequence[str]) -> bool:
-    """Return whether any word is in a script without spaces; all words are then matched as substrings."""
+    """Return whether any word is in a script written without spaces; if so, all words are matched as substrings."""
     return any(map(_SPACELESS.search, words))
 
 
 def spellings_of(word: str) -> list[str]:
-    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and its case variants."""
+    """Return the Unicode spellings of a word: as given, composed, decomposed, half-width, and in each case variant."""
     composed = normalize("NFKC", word)
     decomposed = normalize("NFD", composed)
     # SQLite's LIKE ignores case only in ASCII.
@@ -64,7 +64,7 @@ def spellings_of(word: str) -> list[str]:
 def few_holding(words: Sequence[str]) -> list[int] | None:
     """Return the primary keys of the events that contain all the words.
 
-    None if there are more than `FEW` events, or if no index can find them.
+    Return None if there are more than `FEW` events, or if no index can find them.
     """
     if are_spaceless(words):
         return None
@@ -83,7 +83,7 @@ def _few_keys(sql: str, query: str) -> list[int] | None:
 
 
 def _estimated_rows(sql: str, query: str) -> int:
-    """Return the number of rows that PostgreSQL expects, accurate enough to tell few from very many."""
+    """Return PostgreSQL's estimate of the number of rows, accurate enough to tell few from very many."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [query])
         ((explained,),) = cursor.fetchone()
@@ -91,9 +91,9 @@ def _estimated_rows(sql: str, query: str) -> int:
 
 
 class HoldsWords(Func):
-    """Whether an event's searched columns together contain all of the words, ignoring case.
+    """Whether an event's searched columns together contain all the words, ignoring case.
 
-    Use it when many events match or another condition finds them: it does not use the word index.
+    Use this condition, which ignores the word index, if many events match or another condition finds the events.
     """
 
     output_field = BooleanField()

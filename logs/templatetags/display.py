@@ -35,7 +35,7 @@ register.filter(duration)
 
 @register.simple_tag
 def pill(word: str, tone: Tone | None = None) -> SafeString | str:
-    """Return a word in the colour of its tone; a CircleCI status implies its tone."""
+    """Return a word in the colour of its tone; for a CircleCI status, the tone may be omitted."""
     if not word:
         return EMPTY
     shown = tone or tone_of(word)
@@ -52,10 +52,10 @@ def outcome_pill(outcome: str) -> SafeString | str:
 
 @register.simple_tag
 def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
-    """Return a time element; static/logs/times.js shows it in the viewer's time zone, or as a relative time.
+    """Return a ``<time>`` element; static/logs/times.js shows it in the viewer's time zone, or as a relative time.
 
     Args:
-        value: an aware time; None shows a dash.
+        value: an aware time; None is shown as a dash.
         style: "exact", or "relative", which has the exact time as its tooltip.
     """
     if value is None:

@@ -26,7 +26,7 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None) -> str:
-    """Format as a percentage, rounded down: only 1.0 shows as 100%."""
+    """Format a share as a percentage, rounded down: only 1.0 shows as 100%."""
     if share is None:
         return EMPTY
     # Rounded first: 0.29 * 1000 is 289.99999999999994.
@@ -63,7 +63,7 @@ def growth(share: float | None, rising: str = "") -> SafeString | str:
     """Return the growth of a figure since the previous period, such as ▲ 12 %.
 
     Args:
-        share: the growth as a share of the previous figure; None, if unknown, shows nothing.
+        share: the growth as a share of the previous figure; None if unknown, which shows nothing.
         rising: whether growth is "good" or "bad"; empty if neither.
     """
     if share is None:
@@ -76,7 +76,7 @@ def points(difference: float | None, rising: str = "") -> SafeString | str:
     """Return a share's change since the previous period in percentage points, such as ▼ 2.5 points.
 
     Args:
-        difference: between the current and the previous share; None, if either is missing, shows nothing.
+        difference: the current share minus the previous share; None if either is missing, which shows nothing.
         rising: as for `growth`.
     """
     if difference is None:

@@ -1,4 +1,4 @@
-"""Example requests and responses; their values come from the code that sends, reads and shows them."""
+"""Example requests and responses; their values come from the code that sends, reads and shows such values."""
 
 from base64 import b64encode
 from dataclasses import asdict

@@ -29,7 +29,7 @@ TAGS = [
 
 
 class OperationSchema(AutoSchema):
-    """Describes a view by its entry in the table of operations."""
+    """Describes a view from its entry in the table of operations."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry

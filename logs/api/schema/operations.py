@@ -17,7 +17,7 @@ JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-nd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """The parts of an endpoint's description that its code does not give."""
+    """The parts of an endpoint's description that its code does not provide."""
 
     id: str
     tag: str
@@ -33,7 +33,7 @@ def _answer(content: Any, description: str, example: Any) -> OpenApiResponse:
 
 
 def _list(serializer: type, example: dict[str, Any]) -> dict[Any, OpenApiResponse]:
-    """Return a list's responses in its three formats."""
+    """Return the responses of a list endpoint, in all three formats."""
     description = "A page as a bare array; in CSV and JSON lines without `limit`, all rows from the cursor on."
     return {
         (200, JSON): _answer(serializer(many=True), description, example),

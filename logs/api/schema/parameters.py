@@ -1,4 +1,4 @@
-"""The parameters of the endpoints."""
+"""The endpoints' parameters."""
 
 from typing import Any
 
@@ -114,7 +114,7 @@ STREAM: dict[str, Parameter] = {
 
 
 def of_view(path: str, view: Any) -> list[Parameter]:
-    """Return all parameters of a view at a path."""
+    """Return all parameters of the view at a path."""
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
     own = STREAM if isinstance(view, stream.DeliveryStreamView) else {}

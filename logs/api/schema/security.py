@@ -1,4 +1,4 @@
-"""CircleCI's signature in the OpenAPI document. The readers' schemes are next to their authentication classes."""
+"""CircleCI's signature in the OpenAPI document. Schemes for readers are next to the classes that authenticate them."""
 
 from typing import Any
 

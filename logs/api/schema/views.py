@@ -1,4 +1,4 @@
-"""The endpoints for the OpenAPI document and the page that shows it. They reveal no secrets and need no permission."""
+"""Endpoints for the OpenAPI document and its page. These endpoints reveal no secrets and need no permission."""
 
 from functools import cache
 from typing import Any
@@ -33,7 +33,7 @@ class SchemaView(ThrottledView):
 # Swagger UI's style sheet contains its icons as data URLs.
 @method_decorator(csp_update({"img-src": [SELF, "data:"]}), name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
-    """Shows the document as a page on which requests can be tried out."""
+    """Shows the document as a page where requests can be tried out."""
 
     url_name = "logs:schema"
 

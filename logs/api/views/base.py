@@ -35,11 +35,11 @@ from logs.reading.query import check_names
 
 @method_decorator([gzip_page, conditional_page], name="dispatch")
 class _ConditionalView(APIView):
-    """Compresses responses, and returns 304 if the client already has the current one."""
+    """Compresses responses, and returns 304 if the client already has the current response."""
 
 
 class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
-    """An endpoint for users who have its ``required_permissions``."""
+    """An endpoint for users who have the endpoint's ``required_permissions``."""
 
     permission_classes = [HasPermissions]
     required_permissions: ClassVar[list[str]]
@@ -62,7 +62,7 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
         """Reject parameters that would otherwise be ignored.
 
         Raises:
-            InvalidQuery: a parameter is unknown or empty, or is repeated but is not a list.
+            InvalidQuery: a parameter is unknown, empty, or repeated although it does not take a list.
         """
         super().initial(request, *args, **kwargs)
         check_names(request.query_params, known=self.parameters, repeatable=self.repeatable)
@@ -82,7 +82,7 @@ class ReadingView(ThrottledView, OwnOriginView, _ConditionalView):
         return response
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Forbid shared caches: another user may have other permissions."""
+        """Forbid shared caches: another user may have different permissions."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers["Cache-Control"] = "private, no-cache"
         if isinstance(response, Response) and response.status_code == 200:
@@ -104,13 +104,13 @@ def truth(request: Request, name: str) -> bool:
 
 
 def _name_by_content(response: Response) -> None:
-    """Set an ETag computed from the body and the links: new rows can change a page's links, but not its rows."""
+    """Set an ETag computed from the body and the links: new rows can change a page's links but not its content."""
     tagged = response.content + response.headers.get("Link", "").encode()
     response.headers["ETag"] = f'"{md5(tagged, usedforsecurity=False).hexdigest()}"'
 
 
 class PagedListView(ReadingView, ListAPIView[Any]):
-    """A list in pages; CSV and JSON lines without ``limit`` hold all rows from the cursor on."""
+    """A paginated list; without ``limit``, CSV and JSON lines contain all rows from the cursor on."""
 
     renderer_classes = [JSONRenderer, CSVRenderer, JSONLinesRenderer, BrowsableAPIRenderer]
     filter_backends = [StrictFilterBackend]
@@ -166,7 +166,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
 
 
 def _in_chunks(lines: Iterator[str], size: int = 500) -> Iterator[bytes]:
-    """Join lines so that each write to the connection carries many."""
+    """Join lines so that each write to the connection carries many lines."""
     chunk: list[str] = []
     for line in lines:
         chunk.append(line)

@@ -19,7 +19,7 @@ class HomeView(RedirectView):
     http_method_names = ["get", "head"]
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Name the receiving URL, since the request is most likely a webhook's."""
+        """Name the receiving URL, since the request most likely comes from a webhook."""
         detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
         body = {"detail": detail, "code": "method_not_allowed"}
         return JsonResponse(body, status=405, headers={"Allow": "GET, HEAD"})

@@ -28,7 +28,7 @@ waiting_places = BoundedSemaphore(settings.WEB_THREADS // 4)
 
 
 class DeliveryStreamView(ReadingView):
-    """Returns deliveries with their bytes as they arrive, each once, to clients that poll."""
+    """Returns each new delivery once, with its bytes, to clients that poll."""
 
     required_permissions = [VIEW_DELIVERIES, VIEW_BODIES]
     renderer_classes = [JSONRenderer]
@@ -61,10 +61,10 @@ class DeliveryStreamView(ReadingView):
 def _wait(
     filterset: stream.StreamFilterSet, batch: stream.Batch, *, after: int, limit: int, seconds: int
 ) -> stream.Batch:
-    """Wait for the first delivery, or pause briefly to collect more.
+    """Wait for the first delivery; if there already is one, pause briefly to collect more.
 
-    Without the pause, no client would wait while deliveries arrive quickly: many clients would poll without end and
-    take all threads.
+    If deliveries arrived quickly, no client would wait without this pause: many clients would poll nonstop and
+    occupy all threads.
     """
     if batch.deliveries:
         time.sleep(stream.POLL_SECONDS)
@@ -75,8 +75,8 @@ def _wait(
 def _is_stopping() -> bool:
     """Return whether gunicorn is stopping this process.
 
-    Otherwise, a restart would be held up by clients that are waiting for new deliveries. gunicorn's worker
-    handles SIGTERM with one of its own methods, after which it is no longer ``alive``.
+    Without this check, clients that wait for new deliveries would hold up a restart. gunicorn's worker
+    handles SIGTERM with one of its own methods, after which the worker is no longer ``alive``.
     """
     worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return not getattr(worker, "alive", True)

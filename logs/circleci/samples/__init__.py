@@ -1,4 +1,4 @@
-"""Sample payloads of an invented organisation, for tests and for trying out an installation.
+"""Sample payloads from an invented organisation, for tests and for trying out an installation.
 
 Everything is derived from a ``random.Random``: the same seed gives the same bytes.
 """

@@ -25,12 +25,12 @@ from logs.circleci.vocabulary import EventType
 
 
 def workflow_event_id(workflow_id: str) -> str:
-    """Return the ``id`` of a workflow's workflow-completed event, the same in each of its deliveries."""
+    """Return the ``id`` of a workflow's workflow-completed event; all deliveries of the event share it."""
     return _name_based_id(f"{workflow_id}_WorkflowCompleted")
 
 
 def job_event_id(job_id: str) -> str:
-    """Return the ``id`` of a job's job-completed event, the same in each of its deliveries."""
+    """Return the ``id`` of a job's job-completed event; all deliveries of the event share it."""
     return _name_based_id(f"{job_id}_JobCompleted")
 
 
@@ -40,7 +40,7 @@ def ping(*, random: Random, webhook_name: str = WEBHOOK_NAME, happened_at: datet
     Args:
         random: generates the id.
         webhook_name: the webhook's name in CircleCI.
-        happened_at: an aware time; None is REFERENCE_TIME.
+        happened_at: an aware time; None means REFERENCE_TIME.
     """
     return {
         "type": str(EventType.PING),
@@ -55,7 +55,7 @@ def workflow_completed(*, random: Random, status: str = "success", **options: Un
 
     Args:
         random: generates the ids, the commit and the times.
-        status: the workflow's status, free text.
+        status: the workflow's status, as free text.
         **options: the fields of a Run.
     """
     run = Run(**options)
@@ -80,7 +80,7 @@ def job_completed(
 
     Args:
         random: generates the ids, the commit and the times.
-        status: the job's status, free text.
+        status: the job's status, as free text.
         job: the job's name.
         job_id: the job's id; None for a new job.
         **options: the fields of a Run.
@@ -116,7 +116,7 @@ def _random_times(random: Random, run: Run) -> _Times:
 
 
 def _workflow(random: Random, run: Run, times: _Times) -> dict[str, Any]:
-    """Return the workflow without its status, as in job events."""
+    """Return the workflow as it appears in job events, without its status."""
     return {
         "id": run.workflow_id or random_id(random),
         "name": run.workflow,
@@ -159,6 +159,6 @@ def _webhook(name: str) -> dict[str, Any]:
 
 
 def _name_based_id(name: str) -> str:
-    """Return the version 3 UUID of a name without a namespace, which ``uuid.uuid3`` requires."""
+    """Return a name's version 3 UUID, without the namespace that ``uuid.uuid3`` requires."""
     digest = hashlib.md5(name.encode(), usedforsecurity=False).digest()
     return str(UUID(bytes=digest, version=3))

@@ -1,4 +1,4 @@
-"""The description of a sample: project, code host, commit, workflow and duration."""
+"""The properties of a sample: project, code host, commit, workflow and duration."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class Host(StrEnum):
-    """The host of a project's code; the shape of ``pipeline`` depends on it."""
+    """The host of a project's code, which determines the shape of ``pipeline``."""
 
     GITHUB_OAUTH = "github_oauth"
     BITBUCKET_CLOUD = "bitbucket_cloud"
@@ -71,12 +71,12 @@ class RunOptions(TypedDict, total=False):
 
 
 def random_id(random: Random) -> str:
-    """Return a random UUID, version 4."""
+    """Return a random (version 4) UUID."""
     return str(UUID(int=random.getrandbits(128), version=4))
 
 
 def lasting_id(kind: str, name: str) -> str:
-    """Return the id of a named object such as a project: the same in every sample."""
+    """Return the id of a named object, such as a project; the id is the same in every sample."""
     return random_id(Random(f"{kind} {name}"))
 
 

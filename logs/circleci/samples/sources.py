@@ -1,7 +1,7 @@
 """The part of ``pipeline`` that describes the source code; each host fills it differently.
 
 Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2026-08-20): GitHub OAuth and Bitbucket
-Cloud fill "vcs", the other hosts "trigger_parameters".
+Cloud fill "vcs"; the other hosts fill "trigger_parameters".
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Push:
 
 
 def random_push(random: Random, run: Run, created_at: datetime) -> Push:
-    """Return a push with a random commit for a run."""
+    """Return a push for a run, with a random commit."""
     return Push(run=run, revision=f"{random.getrandbits(160):040x}", created_at=created_at)
 
 
@@ -60,7 +60,7 @@ def iso(time: datetime) -> str:
 
 
 def _go_time(time: datetime) -> str:
-    """Return a time in the format of Go's ``Time.String``, which omits trailing zeros of the fraction."""
+    """Return a time in the format of Go's ``Time.String``, which omits trailing zeros in the fraction."""
     fraction = f"{time.microsecond:06d}".rstrip("0")
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + (f".{fraction}" if fraction else "") + " +0000 UTC"
 
@@ -87,7 +87,7 @@ def _vcs(push: Push, provider: str, site: str) -> dict[str, Any]:
 
 
 def _commit(push: Push) -> dict[str, Any]:
-    """Return the commit; every leaf is null if the API started the pipeline."""
+    """Return the commit; all of its values are null if the pipeline was started through the API."""
     known = not push.run.by_api
     person = {"name": push.run.author if known else None, "email": push.email if known else None}
     time = iso(push.created_at) if known else None

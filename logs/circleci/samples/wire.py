@@ -8,7 +8,7 @@ from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER, USER_A
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """Return the body: JSON without white space, in UTF-8."""
+    """Return the body: JSON without white space between tokens, in UTF-8."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -17,7 +17,7 @@ def headers(body: bytes, document: dict[str, Any], secret: str | None) -> dict[s
 
     Args:
         body: the bytes to send and sign.
-        document: the payload, for its ``type``.
+        document: the payload, whose ``type`` is sent as a header.
         secret: the signing key; None or "" omits the signature, as for a webhook without a secret token.
     """
     unsigned = {

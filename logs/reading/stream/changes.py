@@ -19,7 +19,7 @@ PAGE_SIZE = 1_000
 
 
 class Following:
-    """Selected events in the order they are written, with each version of each event once.
+    """Selected events in the order in which they are written; each version of an event appears once.
 
     Args:
         events: the selection.
@@ -58,7 +58,7 @@ class Following:
         yield from earlier.filter(pk__in=events_written_after(end)).order_by("changed_at", "pk")
 
     def _settle(self, end: LogEnd) -> None:
-        """Drop all log ends before the newest one that is older than any open transaction."""
+        """Drop all log ends before the newest log end that is older than every open transaction."""
         now = time.monotonic()
         self._ends.append((now, end))
         while now - self._ends[1][0] > SETTLED_AFTER.total_seconds():

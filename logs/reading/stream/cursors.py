@@ -30,12 +30,12 @@ def start_after(text: str) -> int:
     """Return the key after which to read; 0 is before the first delivery.
 
     Args:
-        text: ``now`` for later deliveries, ``start`` for all stored ones, a time for deliveries since that time, or a
+        text: ``now`` for new deliveries, ``start`` for all stored deliveries, a time for deliveries since then, or a
             cursor.
 
     Raises:
         InvalidQuery: the text is none of these, or is a cursor beyond the end of this log.
-        OperationalError: an open transaction takes too long, so the newest delivery cannot be determined.
+        OperationalError: a transaction has been open for too long, so the newest delivery cannot be determined.
     """
     if text == NOW:
         return newest_key()
@@ -66,7 +66,7 @@ def newest_key() -> int:
 
 
 def encode_cursor(key: int) -> str:
-    """Return the cursor for reading after a delivery's key."""
+    """Return the cursor for the deliveries after a key."""
     return encode(f"stream {key}")
 
 
@@ -90,7 +90,7 @@ def _time(text: str) -> datetime:
 
 
 def _key_before(time: datetime) -> int:
-    """Return a key that is lower than those of all deliveries since a time."""
+    """Return a key that is lower than the key of every delivery since a time."""
     arrived = Delivery.objects.filter(received_at__gte=time).order_by("received_at", "pk")
     # Not only the first delivery: one that started later, but whose body arrived faster, has a lower key.
     keys = list(arrived.values_list("pk", flat=True)[:MAX_OVERTAKING])

@@ -27,7 +27,7 @@ def _help(name: str, filterset: type[PagedFilterSet] = EventFilterSet) -> str:
 
 
 class StreamFilterSet(DeliveryFilterSet):
-    """Selects deliveries by their own fields or by their events'."""
+    """Selects deliveries by their own fields or by those of their events."""
 
     # fmt: off
     outcome    = OutcomesFilter(method="of_outcomes", help_text=_help("outcome", DeliveryFilterSet))
@@ -42,11 +42,11 @@ class StreamFilterSet(DeliveryFilterSet):
     # fmt: on
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
-        """Keep deliveries with these outcomes; avoid the outcome's index, which is not in the stream's order."""
+        """Keep deliveries with these outcomes; avoid the index on outcomes, which is not in the stream's order."""
         return rows.alias(outcome_without_index=unindexed("outcome")).filter(outcome_without_index__in=value)
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
-        """Keep deliveries of events with this value."""
+        """Keep deliveries whose event has this value."""
         column, value = project_named(str(value)) if name == "project" else (name, value)
         wanted = value if isinstance(value, list) else [value]
         # Without the column's index, through which PostgreSQL would read all failed events in the log.
@@ -67,7 +67,7 @@ class Batch:
 def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     """Return the next matching deliveries without waiting.
 
-    At most `limit` deliveries, and at most MAX_BODIES_BYTES of bodies; a single delivery may exceed that size.
+    The batch has at most `limit` deliveries and MAX_BODIES_BYTES of bodies; a single delivery may exceed that size.
     """
     keys = _settled_keys(after)
     if not keys:
@@ -88,7 +88,7 @@ def wait(
     Args:
         filterset: a valid filter set.
         after: the key after which to start.
-        limit: the largest number of deliveries.
+        limit: the maximum number of deliveries.
         seconds: how long to wait.
         is_over: called between polls; True ends the wait.
     """
@@ -103,8 +103,8 @@ def wait(
 def _settled_keys(after: int) -> list[int]:
     """Return the next keys, up to the first gap that an open transaction may still fill.
 
-    A client that read past such a gap would never see the missing delivery. More keys before the last one may have been
-    committed since: query all rows up to the last key.
+    A client that read past such a gap would never see the missing delivery. More keys below the last key may have been
+    committed since then, so query all rows up to the last key.
     """
     following = Delivery.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
     keys = list(following[:MAX_SCANNED])

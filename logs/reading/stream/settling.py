@@ -1,8 +1,8 @@
 """Decide when a gap in the delivery keys is final.
 
 PostgreSQL assigns keys before a transaction commits, so a lower key may appear after a higher one. A transaction holds
-a lock on the table from before it gets a key until its rows are visible. Once every transaction that held this lock
-when a higher key was seen has ended, no lower key can appear. SQLite has one writer at a time.
+a lock on the table from before it gets a key until its rows are visible. After a higher key is seen, no lower key
+can appear once every transaction that held the lock at that time has ended. SQLite allows one writer at a time.
 """
 
 import time
