@@ -16,9 +16,9 @@ from logs.transactions import durable_transaction
 
 
 class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes has no types.
-    """Writes a failure in one transaction, in this process's turn to write to SQLite.
+    """Writes a failure in one transaction, when it is this process's turn to write to SQLite.
 
-    Axes alone takes SQLite's lock several times per failure, and bypasses the queue of deliveries.
+    On its own, Axes takes SQLite's lock several times per failure and bypasses the delivery queue.
     """
 
     def user_login_failed(
@@ -31,9 +31,9 @@ class QueuedLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # Axes h
             super().user_login_failed(sender, credentials, request, **kwargs)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Delete a client's failures for the account that it just signed in to; return the number of deleted rows.
+        """Delete a client's failures for the account that it has just signed in to; return the number of deleted rows.
 
-        Axes would delete all failures of the client. A client that signs in to its own account between guesses at
+        Axes would delete all of the client's failures. A client that signed in to its own account between guesses at
         other accounts would then never be locked out.
         """
         username = get_client_username(request, credentials)
@@ -56,7 +56,7 @@ class TooManyPasswordsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Return the 429 page for `TooManyPasswords`; None leaves any other exception to Django."""
+        """Return the 429 page for `TooManyPasswords`; None for any other exception, which is left to Django."""
         if not isinstance(exception, TooManyPasswords):
             return None
         response = render(request, "429.html", status=429)

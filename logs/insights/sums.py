@@ -124,7 +124,7 @@ def _last_projects(runs: WorkflowEventQuerySet) -> dict[WorkflowKey, str]:
 
 
 def _known_workflows(hour: datetime, projects: dict[WorkflowKey, str]) -> dict[WorkflowKey, Workflow]:
-    """Return the workflows that ran in an hour; create missing workflows and update the project names of the others."""
+    """Return the workflows that ran in an hour; create missing ones and update the others' project names."""
     slugs, names = {slug for slug, _ in projects}, {name for _, name in projects}
     found = Workflow.objects.filter(project_slug__in=slugs, name__in=names)
     known = {key: each for each in found if (key := (each.project_slug, each.name)) in projects}
@@ -136,7 +136,7 @@ def _known_workflows(hour: datetime, projects: dict[WorkflowKey, str]) -> dict[W
 
 
 def _rename(projects: dict[int, str], hour: datetime) -> None:
-    """Set the project names of workflows, keyed by primary key; skip workflows that ran in a later hour."""
+    """Set workflows' project names, given by primary key; skip workflows that ran in a later hour."""
     later = HourlyWorkflow.objects.filter(workflow=OuterRef("pk"), hour__gt=hour)
     renamed = list(Workflow.objects.filter(~Exists(later), pk__in=projects))
     for workflow in renamed:
@@ -145,7 +145,7 @@ def _rename(projects: dict[int, str], hour: datetime) -> None:
 
 
 def _lag() -> Expression:
-    """Return the seconds from an event to its first arrival; 0 if its newest version happened after that arrival."""
+    """Return the seconds from an event to its first arrival; 0 if its newest version is dated after that arrival."""
     difference = ExpressionWrapper(F("received_at") - F("happened_at"), output_field=DurationField())
     return Case(
         When(happened_at__gt=F("received_at"), then=0.0), default=Seconds(difference), output_field=FloatField()

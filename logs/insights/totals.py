@@ -23,7 +23,7 @@ class Totals:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One part of a period, and the count of each tone in it."""
+    """One part of a period, with the number of events of each tone."""
 
     since: datetime
     until: datetime

@@ -18,7 +18,7 @@ WebhookKey = tuple[str, bool]  # A webhook's name, and whether its events are si
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFigures:
-    """The figures for a configured webhook, or for a webhook named in events, signed and unsigned events separately."""
+    """The figures for a webhook, configured or named in events; signed and unsigned events have separate figures."""
 
     name: str
     is_signed: bool
@@ -71,7 +71,7 @@ def _figures(
 
 
 def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | None:
-    """Return when the last delivery arrived; a delivery without a stored fingerprint counts as signed and unsigned."""
+    """Return when the last delivery arrived; one without a stored fingerprint counts as both signed and unsigned."""
     return max(
         (use.received_at for use in uses if (use.fingerprint != "") == is_signed or use.fingerprint is None),
         default=None,

@@ -30,7 +30,7 @@ class SlowWorkflow:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowFigures:
-    """A row in the table of workflows."""
+    """A row in the workflows table."""
 
     workflow: Workflow
     runs: int
@@ -63,7 +63,7 @@ class Finished:
     buckets: Counter[int] = field(default_factory=Counter)  # Runs with a known duration, by duration bucket.
 
     def add(self, status: str, bucket: int | None, count: int) -> None:
-        """Count runs with the same status and duration bucket; `bucket` is None if the duration is unknown."""
+        """Add the count of runs with one status and duration bucket; `bucket` is None if the duration is unknown."""
         if status in GOOD_STATUSES:
             self.good += count
         else:
@@ -86,13 +86,13 @@ def read_workflows(period: Period) -> Workflows:
 
 
 def _read_busiest(period: Period) -> list[tuple[int, int]]:
-    """Return the keys and run counts of the busiest workflows, one more than SHOWN."""
+    """Return the keys and run counts of the SHOWN + 1 busiest workflows."""
     sums = HourlyWorkflow.objects.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
     return list(sums.order_by("-runs", "workflow_id")[: SHOWN + 1])
 
 
 def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
-    """Return keys, run counts and mean durations of the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
+    """Return keys, run counts and mean durations for the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
     timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
     sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
     return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])

@@ -44,7 +44,7 @@ def positive_number(text: str) -> float:
 
 
 def nonempty_text(text: str) -> str:
-    """Return a text unchanged if it is not empty."""
+    """Return text unchanged if it is not empty."""
     if not text:
         raise ArgumentTypeError("must not be empty")
     return text
@@ -59,7 +59,7 @@ def time_or_age(text: str) -> datetime:
 
 
 def lifetime(text: str) -> timedelta | None:
-    """Return a duration above 0, such as 30m, 24h or 90d; None for never."""
+    """Return a duration above 0, such as 30m, 24h or 90d; None for "never"."""
     span = parse_span(text)
     if not span and text != "never":
         raise ArgumentTypeError(f"{text!r} is not a lifetime: use 30m, 24h, 90d or never")

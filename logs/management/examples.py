@@ -26,4 +26,4 @@ class CommandWithExamples(BaseCommand):
 
 
 class _Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Keep the line breaks of examples, and list the options that all commands share last."""
+    """Keep the line breaks in examples, and put the options that all commands share at the end."""

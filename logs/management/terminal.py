@@ -1,4 +1,4 @@
-"""Terminal output of commands."""
+"""Terminal output for commands."""
 
 import select
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ TONE_STYLES = {
 
 
 def printable(text: str) -> str:
-    """Return untrusted text with "?" in place of control characters, which could rewrite the terminal."""
+    """Return untrusted text with "?" in place of control characters, which could rewrite the screen."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -46,11 +46,11 @@ def event_line(event: WorkflowEvent) -> Text:
 
 
 def with_progress(items: Iterable[Item], total: int | None, description: str, *, notice: str = "") -> Iterable[Item]:
-    """Show the progress through ``total`` items on stderr.
+    """Pass items through, and show the progress on stderr.
 
     Args:
         items: the items to pass through.
-        total: the number of items; None shows nothing.
+        total: the number of items; None to show no progress.
         description: the label of the bar on a terminal.
         notice: a line printed instead of the bar if stderr is not a terminal; "" for none.
     """
@@ -65,7 +65,7 @@ def with_progress(items: Iterable[Item], total: int | None, description: str, *,
 
 
 def require_reader() -> None:
-    """Check that standard output still has a reader: a command that writes nothing would not notice its exit.
+    """Check that standard output still has a reader: a command that writes nothing would not notice the reader's exit.
 
     Raises:
         BrokenPipeError: the reader has exited, as `| head` does.

@@ -1,4 +1,4 @@
-"""Attempt: one verdict on a refused delivery, on arrival or by a replay."""
+"""Attempt: one verdict on a refused delivery, reached on arrival or by a replay."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from logs.models.deliveries import Delivery, Outcome
 
 
 class Attempt(models.Model):
-    """One verdict on a delivery; the first is given when the delivery arrives."""
+    """One verdict on a delivery; the first is reached when the delivery arrives."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     attempted_at = models.DateTimeField()

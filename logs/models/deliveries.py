@@ -40,23 +40,23 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Queries over deliveries."""
 
     def newest_first(self) -> Self:
-        """Order as they were stored, newest first."""
+        """Order by when they were stored, newest first."""
         return self.order_by("-pk")
 
     def for_lists(self) -> Self:
-        """Load the events too, but not the bodies: only a single delivery's page shows its body."""
+        """Load the events too, but not the bodies: a body is shown only on its delivery's own page."""
         return self.select_related("event").defer("body")
 
     def of_shown_version(self) -> "Delivery | None":
-        """Return the delivery that an event's columns were read from; None if it was deleted."""
+        """Return the delivery from which an event's columns were read; None if the delivery was deleted."""
         return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()
 
     def refused(self) -> Self:
-        """Keep deliveries that got an error response."""
+        """Keep deliveries that received an error response."""
         return self.filter(outcome__in=REFUSED)
 
     def count_refused_from(self, client_address: str | None, *, since: datetime) -> int:
-        """Count one client's refused deliveries since a time; an IPv6 /64 is one client."""
+        """Count one client's refused deliveries since a given time; an IPv6 /64 counts as one client."""
         recent = self.refused().filter(received_at__gte=since)
         client = network_address(client_address)
         if client is None or ":" not in client:
@@ -65,9 +65,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return sum(network_address(address) == client for address in nearby)
 
     def drop_surplus_duplicates(self, event: WorkflowEvent, *, count: int) -> None:
-        """Delete an event's duplicates, except the first and the newest; at most MAX_DELETED_AT_ONCE of them.
+        """Delete an event's duplicates, except the first and the newest, but at most MAX_DELETED_AT_ONCE.
 
-        `count` is the number that have arrived. Only every tenth deletes: a deletion per arrival would double the cost.
+        `count` duplicates have arrived. Only every tenth triggers a deletion: one per arrival would double the cost.
         """
         if count % NEWEST_DUPLICATES_KEPT:
             return
@@ -77,7 +77,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         self.filter(pk__in=surplus).delete_unlocked()
 
     def drop_oldest_without_event(self, outcome: Outcome) -> None:
-        """Delete the oldest deliveries of an outcome that has no event; at most MAX_DELETED_AT_ONCE of them."""
+        """Delete the oldest deliveries with an outcome that has no event, but at most MAX_DELETED_AT_ONCE."""
         newest_first = self.filter(outcome=outcome).order_by("-received_at", "-pk").values_list("pk", flat=True)
         surplus = list(newest_first[NEWEST_WITHOUT_EVENT_KEPT : NEWEST_WITHOUT_EVENT_KEPT + MAX_DELETED_AT_ONCE])
         self.filter(pk__in=surplus).delete_unlocked()
@@ -99,10 +99,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 def _range_around(network: str) -> tuple[str, str]:
-    """Return the lower and upper bound of `client_address` for all IP addresses in a /64.
+    """Return the lower and upper bounds of `client_address` for all IP addresses in a /64.
 
-    `network` is the first of these IP addresses. SQLite compares IP addresses as text, which agrees only up to the
-    first group that may be omitted (2001:db8::1). Other networks may therefore also lie between these bounds.
+    `network` is the first of these IP addresses. SQLite compares IP addresses as text, and these agree only up to the
+    first group that may be omitted (2001:db8::1). Other networks' addresses may therefore also lie in this range.
     """
     if connection.vendor != "sqlite":
         addresses = IPv6Network((network, 64))
@@ -199,15 +199,15 @@ class Delivery(models.Model):
 
     @property
     def secret_position(self) -> int | None:
-        """The position of the secret that signed it in its webhook's current list; 0 is the newest.
+        """The position, in the webhook's current list, of the secret that signed the delivery; 0 is the newest.
 
-        None if no secret signed it, or if the secret is unknown or no longer configured.
+        None if no secret signed the delivery, or if the secret is unknown or no longer configured.
         """
         return conf.secret_position(self.webhook, self.secret_fingerprint)
 
     @property
     def original_length(self) -> int | None:
-        """The body's length in bytes, as it arrived or else as Content-Length states it; None if unknown."""
+        """The length in bytes of the body that arrived, or else the one stated by Content-Length; None if unknown."""
         announced = self.headers.get("content-length", "")
         if self.body_length is None and announced.isdecimal():
             return int(announced)
@@ -215,6 +215,6 @@ class Delivery(models.Model):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the whole body is stored: an unverified delivery may have only its start, a rejected one nothing."""
+        """Whether the whole body is stored: unverified deliveries may have only its start, rejected ones none of it."""
         length = self.original_length
         return self.outcome != Outcome.REJECTED if length is None else len(self.body) >= length

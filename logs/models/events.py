@@ -25,7 +25,7 @@ _PROJECT_PAGE = re.compile(rf"https?://[^/]+/(?:[^?#]*?/)?((?:{_PROVIDER})/[^/?#
 
 
 class LeastIfMissing(Func):
-    """A column with a lowest value in place of NULL: a literal, because SQLite would not use the index otherwise."""
+    """A column with the lowest value in place of NULL, as a literal: otherwise, SQLite would not use the index."""
 
     def __init__(self, column: str, least: str, output_field: "models.Field[object, object]") -> None:
         super().__init__(F(column), template=f"COALESCE(%(expressions)s, {least})", output_field=output_field)
@@ -39,8 +39,8 @@ def project_named(text: str) -> tuple[str, str]:
     """Return the column that identifies a project, and the column's value.
 
     Args:
-        text: the project's name, its id (ignoring case), its slug with a full or abbreviated provider, or the URL of
-            one of its pages in CircleCI.
+        text: the project's name, its id (in any case), its slug with a full or abbreviated provider, or the URL of
+            one of its pages on CircleCI.
     """
     page = _PROJECT_PAGE.match(text)
     name = page[1] if page else text
@@ -51,7 +51,7 @@ def project_named(text: str) -> tuple[str, str]:
 
 
 def spellings_of_id(text: str) -> list[str]:
-    """Return an id as given and, if it is a UUID, also in lower case, as CircleCI writes it."""
+    """Return an id as given and, if it is a UUID, also in lower case, as CircleCI writes UUIDs."""
     lower = text.lower()
     return [text, lower] if text != lower and UUID.fullmatch(lower) else [text]
 
@@ -64,7 +64,7 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
         return self.order_by("-received_at", "-pk")
 
     def of_revision(self, prefix: str) -> Self:
-        """Keep events of commits whose hash starts with `prefix`, ignoring case."""
+        """Keep events for commits whose hash starts with `prefix`, in any case."""
         spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
         return self.filter(reduce(or_, map(_starts_with, sorted(spellings))))
 
@@ -84,7 +84,7 @@ def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.C
 class WorkflowEvent(models.Model):
     """A completed workflow or job, in the newest version that CircleCI sent.
 
-    `logs.circleci.payload.Event` describes the columns, except the last four. The columns are an index on the payload,
+    `logs.circleci.payload.Event` describes all columns except the last four. The columns are an index of the payload,
     whose bytes are stored in the deliveries.
     """
 
@@ -163,7 +163,7 @@ class WorkflowEvent(models.Model):
         return " · ".join(filter(None, [self.project, subject, self.status])) or self.event_id
 
     def of_same_pipeline(self) -> models.QuerySet["WorkflowEvent"]:
-        """Return the other events of its pipeline (workflows, reruns and jobs), oldest first."""
+        """Return the pipeline's other events (workflows, reruns and jobs), oldest first."""
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
         # Without the slug, another project's sender could claim the pipeline's id and appear in this project's run.

@@ -1,6 +1,6 @@
-"""Rollups: hourly totals of events, so that figures over days read hundreds of rows instead of millions.
+"""Rollups: hourly totals of events, so that figures for several days need hundreds of rows instead of millions.
 
-`logs.insights.counting` writes them. An event counts in the hour in which its first delivery arrived. That hour never
+`logs.insights.counting` writes them. An event counts towards the hour when its first delivery arrived. That hour never
 changes, so a newer version of the event changes only that hour's sums.
 """
 
@@ -10,7 +10,7 @@ from logs.models.events import WorkflowEvent, text
 
 
 class HourlyStatus(models.Model):
-    """The number of events with the same type and status in an hour."""
+    """The number of events in an hour that have the same type and status."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     event_type = text()
@@ -29,7 +29,7 @@ class HourlyStatus(models.Model):
 class Workflow(models.Model):
     """A workflow that has run, identified by its project's slug and its name; a renamed project keeps its slug.
 
-    Grouping sums by its key takes a third of the time that grouping by slug and name would take.
+    Grouping sums by the workflow's key takes a third of the time of grouping by slug and name.
     """
 
     project_slug = text()
@@ -44,12 +44,12 @@ class Workflow(models.Model):
 
     @property
     def can_be_listed(self) -> bool:
-        """Whether a list can show only its runs: an empty filter value would not filter."""
+        """Whether a list can show only this workflow's runs: a filter with an empty value has no effect."""
         return bool(self.project_slug and self.name)
 
 
 class HourlyWorkflow(models.Model):
-    """The number of a workflow's runs (not jobs) with the same status and about the same duration in an hour."""
+    """The number of a workflow's runs (not jobs) in an hour that have the same status and about the same duration."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="hours", db_index=False)
@@ -71,7 +71,7 @@ class HourlyWorkflow(models.Model):
 
 
 class HourlyLag(models.Model):
-    """The number of events that name the same webhook and arrived in an hour with about the same delay."""
+    """The number of events in an hour that name the same webhook and arrived with about the same delay."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     webhook = text()
@@ -87,7 +87,7 @@ class HourlyLag(models.Model):
 
 
 class Standing(models.Model):
-    """The state of a workflow on a default branch: its last finished run, by arrival, and since when it has failed."""
+    """The state of a workflow on a default branch: its last finished run, by arrival, and the start of its failures."""
 
     project_slug = text()
     project = text()

@@ -32,7 +32,7 @@ class ApiToken(AbstractAuthToken):
 
     @classmethod
     def issue(cls, user: AbstractBaseUser, *, name: str, lifetime: timedelta | None) -> tuple[Self, str]:
-        """Create a token and return it with its key, which is not stored; a lifetime of None means no expiry."""
+        """Create a token; return the token and its key, which is not stored; a lifetime of None means no expiry."""
         token, key = cls.objects.create(user, lifetime, name=name)  # type: ignore[no-untyped-call]
         return token, key
 
@@ -57,7 +57,7 @@ class ApiToken(AbstractAuthToken):
 
 @contextmanager
 def _without_waiting() -> Iterator[None]:
-    """Make a statement fail immediately, instead of after seconds, while another transaction writes to SQLite."""
+    """Make a statement fail immediately, not after several seconds, while another transaction writes to SQLite."""
     if connection.vendor != "sqlite":
         yield
         return

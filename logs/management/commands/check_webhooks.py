@@ -41,7 +41,7 @@ manage.py check_webhooks | grep "STILL IN USE"
     exit_codes = "0 whatever the state of the webhooks"
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a paragraph for each webhook, and one for the URL that all webhooks share."""
+        """Print a paragraph for each webhook, and another for the URL that all webhooks share."""
         configured = conf.webhooks()
         if not configured:
             self.stdout.write("No webhook is configured: set CIRCLECI_WEBHOOK_SECRETS.")

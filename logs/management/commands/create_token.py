@@ -17,7 +17,7 @@ from logs.models import ApiToken
 
 
 class Command(CommandWithExamples):
-    """Create a token, and write nothing else to stdout, so that it can be piped."""
+    """Create a token and write only its key to stdout, so that the key can be piped."""
 
     help = "Create an API token with a user's permissions. The token is shown once. The admin lists and revokes tokens."
     examples = """

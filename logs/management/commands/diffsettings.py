@@ -10,7 +10,7 @@ from logs.management.examples import CommandWithExamples
 
 
 class Command(CommandWithExamples, diffsettings.Command):
-    """Django's command without secrets, because its output often ends up in bug reports."""
+    """Django's command, but without secrets, because the output often ends up in bug reports."""
 
     help = "Show how the settings differ from Django's defaults, without secrets."
     examples = """
@@ -20,7 +20,7 @@ manage.py diffsettings --output unified
     exit_codes = "0 when the settings are shown, 1 when they cannot be read"
 
     def handle(self, **options: Any) -> str:
-        """Return the output, masking the settings that error pages mask."""
+        """Return the output, with the same settings masked as on error pages."""
         output: str = super().handle(**options)
         for name, value in SecretsFilter().get_safe_settings().items():
             output = output.replace(f"{name} = {getattr(settings, name)!r}", f"{name} = {value!r}")

@@ -1,4 +1,4 @@
-"""Write a delivery to files for tests: ``manage.py export_fixture``."""
+"""Write a delivery to files for use in tests: ``manage.py export_fixture``."""
 
 from argparse import ArgumentParser
 from pathlib import Path

@@ -48,7 +48,7 @@ NOTES = "keys in a terminal: r sends the last delivery again, o opens its workfl
 
 
 class Stopping:
-    """Handler for Ctrl-C and SIGTERM: the first signal does not interrupt a `held` block, but a second one does."""
+    """Handler for Ctrl-C and SIGTERM: the first signal does not interrupt a `held` block, but a second signal does."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None  # None: continue.
@@ -62,7 +62,7 @@ class Stopping:
             raise KeyboardInterrupt
 
     def quit(self) -> None:
-        """End the command successfully; called from a thread other than the main thread."""
+        """End the command successfully; to be called from a thread other than the main thread."""
         self.is_quit = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
@@ -97,7 +97,7 @@ class Command(CommandWithExamples):
     _count = 0
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add source, target, position and filters."""
+        """Add the source, target, position and filters."""
         parser.add_argument("--from", dest="site", type=http_url, metavar="URL", help="default: this installation")
         parser.add_argument("--to", required=True, type=http_url, metavar="URL", help="where to post deliveries")
         parser.add_argument("--token", type=nonempty_text, help=f"API token for that site (default: {TOKEN_VARIABLE})")
@@ -114,7 +114,7 @@ class Command(CommandWithExamples):
             parser.add_argument(f"--{name.replace('_', '-')}", type=nonempty_text, help=about)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Follow and post.
+        """Follow the deliveries and post each of them.
 
         Raises:
             CommandError: an argument, the token, the source or the target must be changed.

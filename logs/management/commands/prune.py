@@ -42,7 +42,7 @@ manage.py prune
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete or report the rows beyond each rule.
+        """Delete or report the rows beyond each rule's limit.
 
         Raises:
             CommandError: the batch size is too large.

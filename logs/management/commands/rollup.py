@@ -45,7 +45,7 @@ manage.py rollup --anew
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Count, and report the numbers of hours and events.
+        """Count events, and report the number of hours and events.
 
         Raises:
             SystemExit: with 130, after Ctrl-C.

@@ -121,7 +121,7 @@ def _reject_contradictions(options: dict[str, Any]) -> None:
 
 
 def _identity(options: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the name of the webhook to send as, and the secret to sign with; None for no signature."""
+    """Return the name of the webhook to send as, and the secret to sign with (None for no signature)."""
     name = options["webhook"]
     configured = [webhook for webhook in conf.webhooks() if name in (None, webhook.name)]
     if options["unsigned"] or options["secret"]:
@@ -183,5 +183,5 @@ def _expanded(word: str, every_word: Iterable[str]) -> list[str]:
 
 
 def _now(options: dict[str, Any]) -> datetime | None:
-    """Return the current time; None with a seed, because the clock would change the bytes."""
+    """Return the current time; None if there is a seed, because the clock would change the bytes."""
     return datetime.now(UTC) if options["seed"] is None else None

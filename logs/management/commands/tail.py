@@ -47,7 +47,7 @@ class Command(CommandWithExamples):
 
         Raises:
             CommandError: a filter is invalid, or the database fails.
-            BrokenPipeError: the output is no longer read.
+            BrokenPipeError: nothing reads the output any more.
         """
         console = Console(
             file=cast("IO[str]", self.stdout),

@@ -1,4 +1,4 @@
-"""Fixtures: deliveries as files, the body in ``<name>.json`` and the headers in ``<name>.headers.json``."""
+"""Fixtures: deliveries as files, with the body in ``<name>.json`` and the headers in ``<name>.headers.json``."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ DEFAULT_HEADERS = {"content-type": "application/json", "user-agent": USER_AGENT}
 
 
 def write(directory: Path, name: str, body: bytes, headers: Mapping[str, str]) -> list[Path]:
-    """Write a fixture and return its files; replace an existing fixture of the same name.
+    """Write a fixture and return its files; replace any existing fixture of the same name.
 
     Raises:
         CommandError: the directory or a file cannot be written.

@@ -1,4 +1,4 @@
-"""The hosts that may receive forwarded deliveries, and the position that forwarding has reached."""
+"""The hosts that may receive forwarded deliveries, and the position up to which deliveries have been forwarded."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ class CursorFile:
         """The stored cursor; None if the file does not exist.
 
         Raises:
-            Unrecoverable: the file is damaged; starting with new deliveries instead would skip earlier ones.
+            Unrecoverable: the file is damaged; starting from new deliveries instead would skip earlier deliveries.
         """
         try:
             return str(json.loads(self._path.read_text(encoding="utf-8"))["cursor"])
@@ -46,7 +46,7 @@ class CursorFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the file during the block: two processes could otherwise overwrite each other's cursor.
+        """Lock the file during the block: otherwise, two processes could overwrite each other's cursors.
 
         Raises:
             Unrecoverable: another process holds the lock.
@@ -61,13 +61,13 @@ class CursorFile:
 
 
 def default_cursor_path(folder: Path, source: str, target: str, filters: Mapping[str, str]) -> Path:
-    """Return the default path of the cursor file, one for each combination of source, target and filters."""
+    """Return the cursor file's default path, which differs for each combination of source, target and filters."""
     combination = json.dumps([source, target, sorted(filters.items())])
     return folder / f"listen-{hashlib.sha256(combination.encode()).hexdigest()[:12]}.json"
 
 
 def require_private(url: str) -> None:
-    """Check that a URL's host is this machine or in its private network: payloads hold people's e-mail addresses.
+    """Check that a URL's host is this machine or on its private network: payloads contain people's e-mail addresses.
 
     Raises:
         Unrecoverable: the host has a public IP address or is unknown.
@@ -77,7 +77,7 @@ def require_private(url: str) -> None:
 
 
 class NotPrivate(NewConnectionError):
-    """Not connected, because the host is public or unknown; `reason` says which."""
+    """No connection was made, because the host is public or unknown; `reason` says which."""
 
     def __init__(self, connection: HTTPConnection, reason: str) -> None:
         super().__init__(connection, reason)
@@ -85,10 +85,10 @@ class NotPrivate(NewConnectionError):
 
 
 class PrivatePoolManager(PoolManager):
-    """Connects to this machine and its private network only.
+    """Connects only to this machine and hosts on its private network.
 
-    Each connection resolves the host name once and uses an IP address that was checked. A second lookup could return
-    another address, which would let the owner of the name's DNS receive the payloads. Proxies from the environment are
+    Each connection resolves the host name once and uses a checked IP address. A second lookup could return
+    another address, so whoever controls the name's DNS could receive the payloads. Proxies from the environment are
     not used, because a proxy would resolve the name itself.
     """
 

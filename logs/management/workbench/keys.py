@@ -16,7 +16,7 @@ POLL_SECONDS = 0.2  # How often the thread checks whether to end.
 def key_actions(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
     """Call a key's action on another thread when the key is pressed during the block.
 
-    Do nothing without a terminal or in a background job.
+    Do nothing if there is no terminal or the command is a background job.
     """
     if not sys.stdin.isatty() or not _is_in_foreground(sys.stdin.fileno()):
         yield
@@ -37,7 +37,7 @@ def key_actions(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
 
 
 def _is_in_foreground(terminal: int) -> bool:
-    """Return whether this process may read and change the terminal; the system stops background processes that try."""
+    """Return whether this process may read and change the terminal; background processes that try to are stopped."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:  # Not the controlling terminal.

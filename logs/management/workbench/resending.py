@@ -9,20 +9,20 @@ from logs.models import Delivery
 
 
 def whole_deliveries(delivery_ids: Iterable[int]) -> Iterator[Delivery | None]:
-    """Yield each delivery; None if retention has since removed it, or only part of its body is stored."""
+    """Yield each delivery; None if retention has removed the delivery, or if only part of its body is stored."""
     for delivery_id in delivery_ids:
         delivery = Delivery.objects.filter(pk=delivery_id).first()
         yield delivery if delivery and delivery.is_whole else None
 
 
 def message(number: int, body: bytes, headers: Mapping[str, str]) -> Message:
-    """Return a delivery as CircleCI sent it: its bytes, and the headers that sign and describe them."""
+    """Return a delivery as CircleCI sent it: its body, and the headers that sign and describe the body."""
     sent = {name: headers[name] for name in SENT_HEADERS if headers.get(name)}
     return Message(label=f"delivery {number}", body=body, headers=sent)
 
 
 def save(delivery: Delivery, directory: Path, url: str) -> Path:
-    """Write a delivery's bytes and a script that posts them to the URL; return the script's path."""
+    """Write a delivery's body and a script that posts the body to the URL; return the script's path."""
     body, script = directory / f"{delivery.pk}.body", directory / f"{delivery.pk}.sh"
     body.write_bytes(bytes(delivery.body))
     lines = [

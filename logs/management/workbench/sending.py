@@ -45,7 +45,7 @@ class Message:
 
 
 class Failure(Enum):
-    """The reason why there is no complete response."""
+    """The reason that there is no complete response."""
 
     UNREACHABLE = auto()  # The message was not received.
     BROKEN_OFF = auto()  # The connection broke; the message may have been received.
@@ -63,7 +63,7 @@ class Answer:
     milliseconds: float  # Until the response was complete or the request failed.
 
     def __str__(self) -> str:
-        """Return a short text for a line in a list."""
+        """Return short text for a line in a list."""
         if self.http_status is None:
             return "no answer"
         return self.reason or f"{self.http_status} {self.outcome}".rstrip()
@@ -132,7 +132,7 @@ def local_url() -> str:
 
 
 def paced(items: Iterable[Item], rate_per_second: float | None) -> Iterator[Item]:
-    """Yield items at the given rate; without delay if the rate is None.
+    """Yield items at the given rate, or without delay if the rate is None.
 
     After a slow response, items follow faster until the average rate is reached again.
     """
@@ -144,12 +144,12 @@ def paced(items: Iterable[Item], rate_per_second: float | None) -> Iterator[Item
 
 
 def line(message: Message, answer: Answer) -> str:
-    """Return a line for a list of sent messages."""
+    """Return a message's line in a list of sent messages."""
     return f"{message.label:<34}{answer!s:<20}{answer.milliseconds:>8.1f} ms"
 
 
 def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
-    """Return lines with the rate, the number of responses for each status, and percentiles of response times."""
+    """Return lines with the rate, the number of responses with each status, and response time percentiles."""
     counts = Counter("no answer" if answer.http_status is None else str(answer.http_status) for answer in answers)
     rate = len(answers) / elapsed_seconds if elapsed_seconds > 0 else math.inf
     return [
@@ -160,7 +160,7 @@ def summary(answers: Sequence[Answer], elapsed_seconds: float) -> list[str]:
 
 
 def reasons(answers: Iterable[Answer]) -> list[str]:
-    """Return each reason why deliveries were not accepted, with its count, most frequent first."""
+    """Return the reasons that deliveries were not accepted, with their counts, most frequent first."""
     counts = Counter(answer.reason for answer in answers if not answer.accepted)
     return [f"{count} x {reason}" if count > 1 else reason for reason, count in counts.most_common()]
 
@@ -210,7 +210,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of a receiver's text, safe for a terminal."""
+    """Return the beginning of a receiver's text, made safe for a terminal."""
     text = value if isinstance(value, str) else ""
     return printable(text[:MAX_SHOWN_LENGTH])
 

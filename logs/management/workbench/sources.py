@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Outage(Exception):
-    """A temporary failure that is retried; the message describes it."""
+    """A temporary failure, after which to retry; the message describes the failure."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Outage(Exception):
 
 
 class Unrecoverable(Exception):
-    """A failure that lasts until the operator changes something; the message says what."""
+    """A failure that lasts until the operator changes something; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class SourceDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBatch:
-    """The deliveries from one poll, often none."""
+    """The deliveries from one poll; often there are none."""
 
     deliveries: list[SourceDelivery]
     cursor: str  # For the next poll.
@@ -72,10 +72,10 @@ class SourceBatch:
 
 
 class Source(Protocol):
-    """A log that deliveries are read from."""
+    """A log from which deliveries are read."""
 
     def poll(self, after: str) -> SourceBatch:
-        """Return the deliveries after a cursor; if there are none, wait for some.
+        """Return the deliveries after a cursor; if there are none yet, wait for new ones.
 
         Raises:
             Outage: the source is temporarily unavailable.
@@ -162,7 +162,7 @@ class LocalLog:
 
 
 def retrying(attempt: Callable[[], T], report: Callable[[str], None]) -> T:
-    """Call `attempt`, with growing pauses, until it raises no Outage; report the start and end of an outage once."""
+    """Call `attempt`, with growing pauses, until it raises no Outage; report an outage's start and end once each."""
     outage = None
     for seconds in chain(BACK_OFF_SECONDS, repeat(BACK_OFF_SECONDS[-1])):
         try:
