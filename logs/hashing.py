@@ -20,15 +20,15 @@ free_places = deque([None] * places_among(settings.WEB_THREADS))
 
 
 class TooManyPasswords(Exception):
-    """Too many passwords are being hashed at the same time; this one was not checked."""
+    """Too many passwords are being hashed at the same time; the given password was not checked."""
 
 
 class BoundedPasswordHasher(PBKDF2PasswordHasher):
     """Hashes a password as Django does, or raises immediately.
 
     A hash takes a third of a second of processor time. Without a limit, a few dozen connections that send passwords,
-    right or wrong, occupy all threads, and a delivery waits for a thread longer than CircleCI waits for a response.
-    For the same reason, no thread waits for a place here. All code that checks or sets a password calls `encode`. The
+    right or wrong, occupy all threads, so a delivery waits for a thread longer than CircleCI waits for a response.
+    For the same reason, no thread waits for a slot here. All code that checks or sets a password calls `encode`. The
     exception passes through Django's `authenticate` without a failed sign-in signal, so it does not count towards a
     lockout.
     """
@@ -50,7 +50,7 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
 
 
 class FreePlaceBackend:
-    """Raises if the hasher would, before the backends after it query the database."""
+    """Raises if the hasher would raise, before any later backend queries the database."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
         """Return None, which passes the credentials to the next backend.

@@ -1,4 +1,4 @@
-"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address that limits count."""
+"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address used for rate limits."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +17,7 @@ WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 def client_address(request: HttpRequest) -> str | None:
     """Return the client's IP address behind the proxies in TRUSTED_PROXIES; None on a Unix socket.
 
-    X-Forwarded-For is read from its end, which the trusted proxies wrote. The client may have invented everything
+    X-Forwarded-For is read from the end, which the trusted proxies wrote. The client may have invented everything
     before the first untrusted IP address. An empty or invalid part ends the search for the same reason: the proxy that
     wrote it did not name its client, which may have sent everything before it.
     """
@@ -30,12 +30,12 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def counted_address(request: HttpRequest) -> str | None:
-    """Return the IP address under which limits count the client; None on a Unix socket."""
+    """Return the IP address under which rate limits count the client; None on a Unix socket."""
     return network_address(client_address(request))
 
 
 def comes_from_proxy(request: HttpRequest) -> bool:
-    """Return whether a proxy in TRUSTED_PROXIES sent the request, so its headers can be trusted."""
+    """Return whether a proxy in TRUSTED_PROXIES sent the request, so the request's headers can be trusted."""
     return _is_trusted(_peer(request))
 
 

@@ -24,7 +24,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _explain(request: HttpRequest, reason: str) -> list[str]:
-    """Return the cause and the fix as sentences, with code between backticks."""
+    """Return the cause and the fix as sentences, with code in backticks."""
     if reason.startswith(("Origin checking", "Referer checking")):
         return _explain_origin(request)
     if reason == REASON_NO_CSRF_COOKIE:
@@ -53,7 +53,7 @@ def _explain_origin(request: HttpRequest) -> list[str]:
 
 
 def _origin_of_form(request: HttpRequest) -> tuple[str, str]:
-    """Return the scheme, and the host with its port, of the page that sent the form; both empty if unknown."""
+    """Return the scheme, and the host with its port, of the page that sent the form; two empty strings if unknown."""
     try:
         origin = urlsplit(request.headers.get("Origin") or request.headers.get("Referer", ""))
     except ValueError:
@@ -62,7 +62,7 @@ def _origin_of_form(request: HttpRequest) -> tuple[str, str]:
 
 
 def _page_of_form(request: HttpRequest) -> str:
-    """Return the URL of the form's page, or the dashboard's URL if the page is another site's or unknown."""
+    """Return the URL of the form's page, or the dashboard's URL if the page is on another site or unknown."""
     page = request.headers.get("Referer", "")
     is_own = url_has_allowed_host_and_scheme(page, {request.get_host()})
     return page if is_own else reverse("admin:index")

@@ -1,4 +1,4 @@
-"""Hide secrets on Django's exception page, which shows settings, the request and every variable under DEBUG."""
+"""Hide secrets on Django's exception page, which, under DEBUG, shows settings, the request and every variable."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
         return {name: value for name, value in meta.items() if name not in os.environ}
 
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
-        """Hide each variable whose name Django hides in the settings, or whose repr() contains a secret."""
+        """Hide each variable whose name Django would hide in the settings, or whose repr() contains a secret."""
         hidden = {form for secret in self._secrets(request) for form in _forms(secret)}
         variables = super().get_traceback_frame_variables(request, tb_frame)
         return {name: self._cleansed(name, value, hidden) for name, value in variables}.items()
@@ -56,5 +56,5 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the forms of a secret in a repr(): as it is, escaped, in JSON, in a URL, and as bytes."""
+    """Return the forms a secret can take in a repr(): as is, escaped, in JSON, in a URL, and as bytes."""
     return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), repr(secret.encode())[2:-1]}

@@ -30,7 +30,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def wrong_url(request: HttpRequest) -> JsonResponse:
-    """Return 404 for a POST that no path accepts, most likely from a webhook with a wrong URL."""
+    """Return 404 for a POST to a path that does not accept it, most likely from a webhook with a wrong URL."""
     detail = f"{request.path} does not accept webhooks. {where_webhooks_go()}"
     headers = {"X-Content-Type-Options": "nosniff"}  # Set here because this response may bypass all middleware.
     return JsonResponse({"detail": detail, "code": "not_found"}, status=404, headers=headers)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class HealthMiddleware:
     """Answers /healthz and /readyz ahead of all other middleware.
 
-    Probes use an IP address instead of a host name, without TLS. Other middleware would reject or redirect them.
+    Probes use an IP address instead of a host name, and no TLS. Other middleware would reject or redirect the probes.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -66,7 +66,7 @@ def _is_read_only() -> bool:
 def _reason(error: Error) -> str:
     """Return why a write failed, without naming a host or a user.
 
-    PostgreSQL's own error for a statement names tables at most. A broken connection has no such error.
+    PostgreSQL's own error for a statement names only tables, if anything. A broken connection causes no such error.
     """
     if connection.vendor == "sqlite":
         return str(error)
@@ -82,7 +82,7 @@ def _probe_write() -> None:
     the statement inserts no rows.
 
     Raises:
-        Error: the database cannot be written within a few seconds.
+        Error: the database cannot be written to within a few seconds.
     """
     with durable_transaction(patience_seconds=PROBE_PATIENCE_SECONDS), connection.cursor() as cursor:
         if connection.vendor == "sqlite":

@@ -20,7 +20,7 @@ current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class RequestIdMiddleware:
-    """Takes the request id from a trusted proxy or creates one, and adds it to the response."""
+    """Takes the request id from a trusted proxy or creates an id, and adds the id to the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -36,7 +36,7 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Adds the current request's id to every record; None outside requests."""
+    """Adds the current request's id to every log record; None outside requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True for every record."""

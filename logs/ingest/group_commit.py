@@ -28,8 +28,8 @@ class GroupCommit(Generic[Item, Result]):
     """Calls a function with the items of all waiting threads, in one thread at a time.
 
     Args:
-        write: writes items and returns one result for each. If it raises, it must have written none of them; each
-            of the items' threads then raises the same exception.
+        write: writes items and returns one result for each. If it raises, it must have written no items; each
+            item's thread then raises the same exception.
         most: the maximum number of items in one call.
         patience_seconds: how long a thread waits for others to write.
     """
@@ -47,10 +47,10 @@ class GroupCommit(Generic[Item, Result]):
         return len(self._waiting)
 
     def submit(self, item: Item) -> Result:
-        """Write an item, in this thread or another one, and return its result.
+        """Write an item, in this thread or in another, and return its result.
 
         Raises:
-            TimeoutError: other threads have been writing for too long; they may have written this item.
+            TimeoutError: other threads have been writing for too long, and may have written this item.
         """
         mine: _Entry[Item, Result] = _Entry(item)
         with self._guard:
@@ -77,7 +77,7 @@ class GroupCommit(Generic[Item, Result]):
         raise TimeoutError(f"other threads have been writing for {self._patience_seconds} seconds")
 
     def _lead(self) -> None:
-        """Write the first waiting items, this thread's among them, and wake the next thread to write."""
+        """Write the first waiting items, including this thread's, and wake the thread that writes next."""
         with self._guard:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:

@@ -1,6 +1,6 @@
 """Decide which event an id names, which events a bound webhook may change, and which version is the newest.
 
-ADR 11 has the reasons. A payload's project slug proves neither its event id nor its project id: a webhook that is
+ADR 11 gives the reasons. A payload's project slug proves neither its event id nor its project id: a webhook that is
 bound to `projects` could use another project's ids.
 """
 
@@ -65,7 +65,7 @@ def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
 def id_of_its_own(event: Event) -> str:
     """Return another id for an event whose id is taken; the new id is the same for all versions of the event.
 
-    The id is keyed: a sender that could compute it could claim it too.
+    The id is derived with a secret key: a sender that could compute the id could also claim it.
     """
     mac = salted_hmac("logs.ingest.identity", f"{event.project_slug}\0{event.event_id}", algorithm="sha256").hexdigest()
     return f"{event.event_id[: MAX_ID_LENGTH - MAC_LENGTH - 1]}~{mac[:MAC_LENGTH]}"
@@ -101,7 +101,7 @@ def is_newer_version(row: WorkflowEvent, known: WorkflowEvent) -> bool:
 
     Times are capped at one day after a version's arrival. Without this limit, a version from the year 9998 would be the
     newest forever. A capped time grows with each arrival, so a capped version must also be newer as sent:
-    otherwise two capped versions would replace each other endlessly.
+    otherwise, two capped versions would replace each other endlessly.
     """
     sent, capped = _as_sent(row), _capped(row, row.received_at)
     return capped > _capped(known, _arrival_of_shown_version(known)) and (capped == sent or sent > _as_sent(known))
@@ -123,10 +123,10 @@ def _capped(row: WorkflowEvent, arrived_at: datetime) -> Version:
 
 
 def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
-    """Return when the version that a row shows arrived.
+    """Return the arrival time of the version that a row shows.
 
-    If retention has removed that version's delivery, return when the row was last written. This may be later, because a
-    replay writes the row too.
+    If retention has removed that version's delivery, return the row's last write time. It may be later, because a
+    replay also writes the row.
     """
     if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
         return known.received_at  # The first version's arrival; a later version's would cap nothing either.

@@ -1,4 +1,4 @@
-"""Import events from another log: a few unverified texts per event."""
+"""Import events from another log: a few unverified strings per event."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ UNKNOWN_SENDER = Sender(webhook=conf.Webhook(name="", secrets=()), secret_finger
 
 
 def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:
-    """Yield a payload for each entry of an array; None for an entry without any known name.
+    """Yield a payload for each entry of an array; None for an entry that has none of the known names.
 
     The event's id is derived from the entry and, if several entries are equal, its position among them. Importing a
-    longer array later therefore logs only its new entries, wherever they are.
+    longer array later therefore logs only its new entries, wherever they are in the array.
     """
     seen: Counter[str] = Counter()
     for entry in entries:
@@ -37,7 +37,7 @@ def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:
 
 
 def log_import(payload: bytes) -> Verdict:
-    """Log a payload durably as unverified, with a delivery; logging it again gives a duplicate."""
+    """Log a payload durably as unverified, with a delivery; logging it again yields a duplicate verdict."""
     arrival = Arrival(received_at=timezone.now(), webhook_slug="", headers={}, client_address=None, body=payload)
     return record(arrival, UNKNOWN_SENDER)
 

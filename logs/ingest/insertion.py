@@ -82,7 +82,7 @@ def insert_with_delivery(pair: Pair) -> bool:
 
 
 def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
-    """Insert events with their deliveries; return the events' primary keys, None for each event not inserted."""
+    """Insert events with their deliveries; return the events' primary keys, with None for each event not inserted."""
     # If one event arrived twice at the same time, only the first is inserted; the caller handles the second.
     first = {pair.event["event_id"]: pair for pair in reversed(pairs)}
     insert = _insert_in_turn if connection.vendor == "sqlite" else _insert_at_once
@@ -94,7 +94,7 @@ def insert_pairs(pairs: Sequence[Pair]) -> list[int | None]:
 def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
     """Insert with one prepared statement, which is its own transaction: one round trip to PostgreSQL instead of five.
 
-    Django's cursor would test the connection first, and begin and end a transaction around two statements per event.
+    Django's cursor would first test the connection, then begin and end a transaction around two statements per event.
     """
     events = [[*_texts(WorkflowEvent, pair.event), pair.is_bound] for pair in pairs]
     deliveries = [[pair.event["event_id"], *_texts(Delivery, pair.delivery)] for pair in pairs]
@@ -129,7 +129,7 @@ together: GroupCommit[Pair, int | None] = GroupCommit(
 
 
 def _may_be_anothers(error: Exception) -> bool:
-    """Return whether another event in the same statement, rather than the database, may have caused an error."""
+    """Return whether an error may have been caused by another event in the same statement, not by the database."""
     if isinstance(error, OperationalError | InterfaceError | InternalError):
         return (getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ONE_EVENT)
     return True
@@ -150,7 +150,7 @@ def _drop_dead_connection() -> None:
 
 @cache
 def _fields(model: type[Model]) -> list["Field[Any, Any]"]:
-    """Return the fields that an insert writes, without the key of a delivery's event."""
+    """Return the fields that an insert writes, except a delivery's foreign key to its event."""
     return [field for field in model._meta.concrete_fields if not field.primary_key and not field.is_relation]
 
 
@@ -166,7 +166,7 @@ def _values(model: type[Model], columns: Columns) -> list[Any]:
 
 
 def _texts(model: type[Model], columns: Columns) -> list[str | bytes | bool | None]:
-    """Return a row's values as texts that PostgreSQL can parse, except bytes, booleans and None.
+    """Return a row's values as text that PostgreSQL can parse, except bytes, booleans and None.
 
     Each combination of types needs its own prepared statement. psycopg would use different types for short numbers,
     long numbers and None.

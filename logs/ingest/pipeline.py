@@ -44,7 +44,7 @@ def authenticate(arrival: Arrival) -> Sender:
     """Return the configured webhook that sent an arrival, without reading the body.
 
     Raises:
-        SignatureRefused: the signature matches no secret of the webhooks that the URL allows.
+        SignatureRefused: the signature matches no secret of any webhook that the URL allows.
     """
     candidates = _candidates(arrival.webhook_slug)
     if arrival.webhook_slug and not any(webhook.is_signed for webhook in candidates):
@@ -70,7 +70,7 @@ def _candidates(slug: str) -> list[conf.Webhook]:
 
 
 def record(arrival: Arrival, sender: Sender) -> Verdict:
-    """Log an authentic arrival durably; it is committed when this returns.
+    """Log an authentic arrival durably; it has been committed when this function returns.
 
     Recording an event again only adds a delivery to it. A newer version of an event replaces an older one,
     regardless of the order of arrival.
@@ -151,7 +151,7 @@ def log_event(event: Event, arrival: Arrival, sender: Sender, *, reread: bool = 
 
 
 def _verdict_without_row(event: Event, sender: Sender) -> Verdict | None:
-    """Return the verdict on an event that is acknowledged but not stored; None for any other."""
+    """Return the verdict on an event that is acknowledged but not stored; None for any other event."""
     oldest = oldest_kept_event()
     if event.event_type == EventType.PING:
         outcome, reason = Outcome.PING, ""
@@ -203,8 +203,8 @@ def _log_version(event: Event, arrival: Arrival, sender: Sender, *, reread: bool
 def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Sender | None = None) -> None:
     """Store a refused arrival for the operator, within bounds.
 
-    Unsigned arrivals are limited per IP address and minute, and their bodies are truncated. The number of stored
-    refused deliveries is limited separately for verified, plausible and other ones, so that no group displaces another.
+    Unsigned arrivals are limited per IP address per minute, and their bodies are truncated. The number of stored
+    refused deliveries is limited separately for verified, plausible and other arrivals: no group displaces another.
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
@@ -232,7 +232,7 @@ def _is_flooding(arrival: Arrival) -> bool:
 
 
 def _store(arrival: Arrival, verdict: Verdict) -> None:
-    """Save a verdict's delivery, and limit how many repetitions are stored."""
+    """Save the delivery for a verdict, and limit how many repetitions are stored."""
     _delivery(arrival, verdict).save(force_insert=True)
     if verdict.outcome == Outcome.DUPLICATE and verdict.event:
         count = (verdict.event.duplicates or 0) + 1  # The event's row is locked.

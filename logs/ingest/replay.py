@@ -33,11 +33,11 @@ def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:
 
     A refused delivery gets the new verdict; its event keeps the delivery's time of arrival. Any other delivery keeps
     its verdict, but if it holds the version that the log shows, the event's columns are read from it again. A second
-    replay changes nothing more. The delivery is locked during a replay.
+    replay changes nothing further. The delivery is locked during a replay.
 
     Args:
         delivery_id: the primary key.
-        actor: the user who replays; stored with the attempt.
+        actor: the user who requested the replay; stored with the attempt.
         dry_run: judge, but write nothing.
 
     Raises:

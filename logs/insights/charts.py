@@ -18,7 +18,7 @@ LEAST_HEIGHT = 2.0  # Keeps one failure among a thousand successes visible.
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The part of a bar that shows one tone."""
+    """The part of a bar that has one tone."""
 
     tone: Tone
     count: int
@@ -91,9 +91,9 @@ def chart_of(bars: Sequence[Bar], *, height: int, ceiling: int) -> Chart:
 
 
 def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone, str]]:
-    """Return one SVG path per tone that outlines all the tone's parts; the highest bar is as high as the chart.
+    """Return one SVG path per tone, outlining all parts of that tone; the tallest bar is as tall as the chart.
 
-    Separate rectangles in two dozen charts would make up most of the page.
+    Separate rectangles in two dozen charts would make up most of the page's HTML.
     """
     paths: defaultdict[Tone, list[str]] = defaultdict(list)
     step, pixels_each = width // len(bars), height / highest_of(bars)
@@ -104,7 +104,7 @@ def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone
 
 
 def highest_of(bars: Sequence[Bar]) -> int:
-    """Return the highest total of any bar; at least 1."""
+    """Return the highest total among the bars; at least 1."""
     return max(1, *(bar.total for bar in bars))
 
 

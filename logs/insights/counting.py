@@ -47,7 +47,7 @@ def is_stale(age: timedelta = MAX_AGE) -> bool:
 
 
 def refresh_if_stale() -> None:
-    """Count new events in at most MAX_HOURS_OF_A_PAGE hours before a page is shown; log database errors."""
+    """Before a page is shown, count new events in at most MAX_HOURS_OF_A_PAGE hours; log database errors."""
     try:
         if is_stale():
             for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
@@ -62,7 +62,7 @@ def refresh() -> Iterator[CountedHour]:
     """Recount each hour with an event written since the last count; yield each hour after its commit.
 
     Hours are ordered by their first uncounted write. When the caller stops, everything written before the next hour's
-    first write has been counted and does not have to be read again.
+    first uncounted write has been counted and does not have to be read again.
 
     Raises:
         CountedElsewhere: another process is counting.
@@ -97,9 +97,9 @@ def refresh() -> Iterator[CountedHour]:
 
 
 def _first_written(state: RollupState, since: datetime) -> datetime:
-    """Return the earliest time at which an uncounted event was written, or `since` if it is earlier.
+    """Return the earliest time at which an uncounted event was written, or `since` if that is earlier.
 
-    Events written after the last count can have times before `since` if a clock was set back or a host's clock is slow.
+    Events written after the last count can have times before `since` if a host's clock was set back or is behind.
     """
     if state.last_event is None or state.last_delivery is None or state.last_attempt is None:
         return since
@@ -141,7 +141,7 @@ def hours_to_count() -> int:
 
 
 def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
-    """Yield the steps; on SQLite, which has one writer at a time, pause regularly so that deliveries can be written."""
+    """Yield each step; on SQLite, which has one writer at a time, pause regularly so that deliveries can be written."""
     rested_at = time.monotonic()
     for counted in steps:
         yield counted

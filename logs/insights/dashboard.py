@@ -52,7 +52,7 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """A period's figures from the rollups; they change only with the next count."""
+    """A period's figures from the rollups, which change only with the next count."""
 
     totals: Totals
     chart: Chart
@@ -114,7 +114,7 @@ def read_figures(period: Period) -> Figures:
 
 
 def read_coverage(period: Period, state: RollupState) -> Coverage:
-    """Return how much of a period and the previous period the rollups cover, and whether they are current."""
+    """Return how much of a period and of the previous one the rollups cover, and whether the rollups are current."""
     # A page always counts the current hour; before `rollup` has run, no other hour is counted.
     counted_from = min(state.counted_from, period.until - HOUR)
     # A log younger than the period is complete.

@@ -1,6 +1,6 @@
 """The dashboard's periods: whole hours, divided into bars, compared with the same hours of the previous period.
 
-A period includes the current hour. Days begin in UTC.
+A period includes the current hour. Days begin at midnight UTC.
 """
 
 from dataclasses import dataclass

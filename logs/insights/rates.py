@@ -1,4 +1,4 @@
-"""Success rates, and figures compared with the previous period."""
+"""Success rates, and figures compared with those of the previous period."""
 
 from dataclasses import dataclass
 

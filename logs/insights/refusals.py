@@ -15,7 +15,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An outcome of refused deliveries and its most frequent reasons."""
+    """An outcome for refused deliveries, with its most frequent reasons."""
 
     outcome: Outcome
     count: int
@@ -25,7 +25,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusals:
-    """The refused deliveries of a period, the most frequent outcome first."""
+    """A period's refused deliveries, most frequent outcome first."""
 
     count: Compared
     is_cut: bool  # Whether there were more than MOST_READ refused deliveries.
@@ -35,7 +35,7 @@ class Refusals:
 
     @property
     def growth(self) -> float | None:
-        """The relative change since the previous period; None if it is unknown."""
+        """The relative change from the previous period; None if unknown."""
         return None if self.is_cut or self.was_cut else self.count.growth
 
 

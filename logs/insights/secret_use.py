@@ -92,7 +92,7 @@ class Behind:
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """The progress of a webhook's projects towards its newest secret."""
+    """The progress of a webhook's projects towards the webhook's newest secret."""
 
     projects: int
     on_newest: int

@@ -70,7 +70,7 @@ def _of_tone(runs: WorkflowEventQuerySet, *tones: Tone) -> WorkflowEventQuerySet
 
 
 def _first_failed(runs: WorkflowEventQuerySet) -> WorkflowEvent | None:
-    """Return the first failed run after the last successful one; the first failed run if none succeeded."""
+    """Return the first failed run after the last successful one, or the first failed run if no run succeeded."""
     failed = _of_tone(runs, Tone.BAD).order_by("received_at", "pk")
     good = _of_tone(runs, Tone.GOOD).newest_first().first()
     if good:

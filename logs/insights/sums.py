@@ -35,7 +35,7 @@ SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
 
 class Seconds(Func):
-    """A duration in seconds: SQLite computes with microseconds, PostgreSQL with intervals."""
+    """A duration in seconds: SQLite stores durations as microseconds, PostgreSQL as intervals."""
 
     output_field = FloatField()
 
@@ -93,7 +93,7 @@ def drop_idle_workflows() -> None:
 
 
 def _first_whole_hour() -> datetime:
-    """Return the earliest arrival time that retention keeps; hours from then on have all their events."""
+    """Return the earliest arrival time that retention keeps; hours from that time on still have all their events."""
     return oldest_kept_event() or datetime.min.replace(tzinfo=UTC)
 
 
