@@ -37,7 +37,7 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
         """Return the hash.
 
         Raises:
-            TooManyPasswords: no place is free.
+            TooManyPasswords: no slot is free.
         """
         try:
             free_places.pop()
@@ -56,7 +56,7 @@ class FreePlaceBackend:
         """Return None, which passes the credentials to the next backend.
 
         Raises:
-            TooManyPasswords: no place is free.
+            TooManyPasswords: no slot is free.
         """
         if not free_places:
             raise TooManyPasswords

@@ -1,4 +1,4 @@
-"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address used for rate limits."""
+"""Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address that limits apply to."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -30,7 +30,7 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def counted_address(request: HttpRequest) -> str | None:
-    """Return the IP address under which rate limits count the client; None on a Unix socket."""
+    """Return the IP address by which limits identify the client; None on a Unix socket."""
     return network_address(client_address(request))
 
 

@@ -200,7 +200,7 @@ def _event_statement(placeholder: str) -> str:
 
 @cache
 def _guarded_event_statement() -> str:
-    """Return the SQLite statement that inserts an event unless its id is known or its project id is not its own."""
+    """Return the SQLite statement that inserts an event unless its id is known or its project id is taken."""
     names = _names(WorkflowEvent)
     placeholders = ", ".join(f"?{number} AS {connection.ops.quote_name(name)}" for number, name in enumerate(names, 1))
     return (

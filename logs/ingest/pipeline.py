@@ -204,7 +204,7 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     """Store a refused arrival for the operator, within bounds.
 
     Unsigned arrivals are limited per IP address per minute, and their bodies are truncated. The number of stored
-    refused deliveries is limited separately for verified, plausible and other arrivals: no group displaces another.
+    refused deliveries is limited per group (verified, plausible, other), so that no group displaces another.
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible

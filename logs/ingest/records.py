@@ -23,7 +23,7 @@ class Arrival:
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it looks like a CircleCI request. Any client can forge this; it only separates out noise."""
+        """Whether the arrival looks like a CircleCI request. Any client can forge one; this only filters out noise."""
         return (
             self.headers.get("user-agent", "").startswith(USER_AGENT.partition("/")[0])
             and EVENT_TYPE_HEADER in self.headers

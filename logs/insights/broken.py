@@ -32,7 +32,7 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNow:
-    """The workflows failing on default branches, latest failure first; workflows without recent runs are omitted."""
+    """Workflows failing on default branches, latest failure first; workflows without recent runs are omitted."""
 
     branches: list[str]
     resting_days: int

@@ -1,4 +1,4 @@
-"""Duration buckets, each 5% wider than the previous one: counts add up across hours, and the sums yield quantiles."""
+"""Duration buckets, each 5% wider than the one before: counts add up across hours, and their sums yield quantiles."""
 
 from collections import Counter
 from collections.abc import Mapping

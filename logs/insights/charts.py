@@ -109,7 +109,7 @@ def highest_of(bars: Sequence[Bar]) -> int:
 
 
 def round_ceiling(highest: int) -> int:
-    """Return the lowest round number >= `highest` whose half is an integer: the half labels the middle of the scale."""
+    """Return the lowest round number >= `highest` with an integer half, which labels the middle of the scale."""
     greater: Iterator[int] = (step * 10**power for power in count() for step in (10, 12, 16, 20, 30, 40, 60, 80))
     return next(step for step in chain((2, 4, 6, 8), greater) if step >= highest)
 

@@ -36,7 +36,7 @@ class CountedElsewhere(Exception):
 
 
 def coverage() -> tuple[datetime, datetime] | None:
-    """Return the first counted hour, and the time up to which everything has been counted; None before any count."""
+    """Return the first counted hour and the time up to which all has been counted; None before the first count."""
     return RollupState.objects.values_list("counted_from", "counted_until").first()
 
 
@@ -151,7 +151,7 @@ def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
 
 
 def _begin(now: datetime) -> RollupState:
-    """Return the state, creating it without counted hours the first time; raise CountedElsewhere if it is locked."""
+    """Return the state, created without counted hours the first time; raise CountedElsewhere if it is locked."""
     with transaction.atomic(durable=True):
         known = RollupState.objects.select_for_update(skip_locked=True).first()
         if known is not None:

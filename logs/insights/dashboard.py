@@ -46,7 +46,7 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether figures can be compared with the previous period, and the list of broken workflows is complete."""
+        """Whether figures are comparable with the previous period's and the list of broken workflows is complete."""
         return self.has_past and self.is_current
 
 

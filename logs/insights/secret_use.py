@@ -187,9 +187,9 @@ def _by_project(webhook: conf.Webhook, uses: Sequence[Use]) -> dict[str, Uses]:
 
 
 def _unsettled(by_project: Mapping[str, Uses]) -> dict[str, Uses]:
-    """Return each project's uses of other secrets since it last used the newest one; omit projects without such uses.
+    """Return each project's uses of other secrets since its last use of the newest one; omit projects without any.
 
-    A delivery without a project may belong to any project. It is settled once all have since used the newest secret.
+    A delivery without a project may belong to any. It is settled once all projects have since used the newest secret.
     """
     newest = {slug: uses[0].key if 0 in uses else 0 for slug, uses in by_project.items()}
     if "" in newest:

@@ -41,8 +41,8 @@ def _count_good() -> Count:
 def _keeps_failing(known: Standing, row: dict[str, Any]) -> bool:
     """Return whether all changed runs arrived after the first failed run and none of them succeeded.
 
-    If so, the branch has been broken since the same run. Searching for the last successful run would read all failed
-    runs after it: the longer the branch is broken, the more.
+    If so, the branch has been broken since that run. Searching for the last successful run would read all failed
+    runs after it, and their number grows for as long as the branch stays broken.
     """
     first = known.broken_since  # Also None if retention deleted that run.
     return first is not None and first.received_at < row["first"] and not row["good"]

@@ -35,7 +35,7 @@ SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
 
 class Seconds(Func):
-    """A duration in seconds: SQLite stores durations as microseconds, PostgreSQL as intervals."""
+    """A duration in seconds: SQLite computes in microseconds, PostgreSQL in intervals."""
 
     output_field = FloatField()
 
