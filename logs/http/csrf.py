@@ -31,7 +31,7 @@ def _explain(request: HttpRequest, reason: str) -> list[str]:
         return [_("The browser sent the form without this site's cookie."), _("Allow cookies for this site.")]
     return [
         _("The form has expired: the page was open for too long, or you signed in or out in another tab."),
-        _("Open the page again and repeat your entries."),
+        _("Open the page again and re-enter your changes."),
     ]
 
 

@@ -82,7 +82,7 @@ class PagedFilterSet(filters.FilterSet):
         return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
 
     def absolute_times(self) -> dict[str, str]:
-        """Return the given times as absolute times, so that all pages of a reading have the same bounds."""
+        """Return the given times as absolute times, so that all pages of a result have the same bounds."""
         return {name: value.isoformat() for name, value in self.given.items() if isinstance(value, datetime)}
 
     def _apply(self, names: Iterable[str]) -> QuerySet[Any]:

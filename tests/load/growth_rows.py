@@ -65,7 +65,7 @@ OTHERS = {
     "events, as they happened, deep inside":           f"{EVENTS}?ordering=-happened_at&cursor={{deep_happened_at}}",
     "events, revision by its first four letters":      f"{EVENTS}?revision={{short_commit}}",
     "events, failed, of a project":                    f"{EVENTS}?status=failed&project=project-0",
-    "events, failed, of a project and main":           f"{EVENTS}?status=failed&project=project-0&branch=main",
+    "failed events of a project on main":              f"{EVENTS}?status=failed&project=project-0&branch=main",
     "events, failed, of a rare project":               f"{EVENTS}?status=failed&project=project-190",
     "events, of an author and a job":                  f"{EVENTS}?author=Author+0&job=job-3",
     "events, of a workflow, 90 days ago":              f"{EVENTS}?workflow=workflow-0&received_before=90d",
