@@ -40,5 +40,6 @@ def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
     try:
         return read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all()).qs
     except InvalidQuery as error:
+        # The message starts with the filter's name in the API: the option's, with underscores.
         name, colon, problem = str(error).partition(":")
         raise CommandError(f"--{name.replace('_', '-')}{colon}{problem}") from error

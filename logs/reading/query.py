@@ -16,7 +16,7 @@ NEWEST_FIRST = "-received_at"
 FilterSet = TypeVar("FilterSet", bound=PagedFilterSet)
 
 
-def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collection[str] = ()) -> None:
+def check_names(query: QueryDict, *, known: Collection[str], repeatable: Collection[str]) -> None:
     """Reject parameters that would otherwise be ignored: unknown names, and repeated names that do not accept a list.
 
     Raises:

@@ -70,7 +70,7 @@ class DeliveryReplayView(ReadingView):
     parameters = ["dry_run", "format"]
 
     def post(self, request: Request, pk: int) -> Response:
-        """Judge the delivery by its original bytes under the current settings, and log its event if required."""
+        """Judge the delivery by its original bytes under the current settings, and log its event if accepted."""
         try:
             result = replay(pk, actor=request.user.get_username(), dry_run=truth(request, "dry_run"))
         except Delivery.DoesNotExist as error:
