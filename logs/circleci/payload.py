@@ -97,23 +97,59 @@ def read_event(body: bytes) -> Event:
     document = parse_payload(body)
     event_id = _event_id(document)
     event_type = _storable(_required(document, "type"))[:MAX_TEXT_LENGTH]
-    subject, started = ("job", "started_at") if event_type == EventType.JOB_COMPLETED else ("workflow", "created_at")
-    stopped_at = time_at(document, f"{subject}.stopped_at")
+    project, workflow, job = _block(document, "project"), _block(document, "workflow"), _block(document, "job")
+    pipeline = _block(document, "pipeline")
+    subject, started = (job, "started_at") if event_type == EventType.JOB_COMPLETED else (workflow, "created_at")
+    stopped_at = _time(subject.get("stopped_at"))
     return Event(
         event_id=event_id,
         event_type=event_type,
-        happened_at=time_at(document, "happened_at"),
+        happened_at=_time(document.get("happened_at")),
         stopped_at=stopped_at,
-        status=_text(document, f"{subject}.status"),
-        duration_seconds=_duration_seconds(time_at(document, f"{subject}.{started}"), stopped_at),
-        branch=_ref_name(document, "refs/heads/", BRANCH_PATHS),
-        tag=_ref_name(document, "refs/tags/", TAG_PATHS),
-        commit_subject=_commit_subject(document),
-        url=_web_url(document, "workflow.url"),
-        job_number=_integer(document, "job.number"),
-        pipeline_number=_integer(document, "pipeline.number"),
-        **{column: _text(document, *paths) for column, paths in TEXT_PATHS.items()},
+        name=_text(_block(document, "webhook").get("name")),
+        project=_text(project.get("name")),
+        project_slug=_text(project.get("slug")),
+        project_id=_text(project.get("id")),
+        organization=_text(_block(document, "organization").get("name")),
+        workflow=_text(workflow.get("name")),
+        workflow_id=_text(workflow.get("id")),
+        job=_text(job.get("name")),
+        job_number=_integer(job.get("number")),
+        status=_text(subject.get("status")),
+        pipeline_id=_text(pipeline.get("id")),
+        pipeline_number=_integer(pipeline.get("number")),
+        trigger=_text(_block(pipeline, "trigger").get("type")),
+        duration_seconds=_duration_seconds(_time(subject.get(started)), stopped_at),
+        url=_web_url(workflow.get("url")),
+        **_commit_columns(pipeline),
     )
+
+
+def _commit_columns(pipeline: dict[str, object]) -> dict[str, str]:
+    """Return the columns for the pipeline's branch or tag, its commit and the commit's author.
+
+    GitHub OAuth and Bitbucket Cloud fill "vcs"; GitLab, GitHub App and Bitbucket Data Center fill "trigger_parameters".
+    """
+    vcs, parameters = _block(pipeline, "vcs"), _block(pipeline, "trigger_parameters")
+    commit = _block(vcs, "commit")
+    git, gitlab, app = _block(parameters, "git"), _block(parameters, "gitlab"), _block(parameters, "github_app")
+    refs = git.get("ref"), app.get("full_ref"), app.get("ref"), gitlab.get("ref")
+    branches = vcs.get("branch"), git.get("branch"), gitlab.get("branch"), app.get("branch")
+    return {
+        "branch": _ref_name("refs/heads/", branches, refs),
+        "tag": _ref_name("refs/tags/", (vcs.get("tag"), git.get("tag"), gitlab.get("tag")), refs),
+        "revision": _text(
+            vcs.get("revision"), git.get("checkout_sha"), gitlab.get("commit_sha"), app.get("commit_sha")
+        ),
+        # Some hosts send only the full message; its first line is the subject.
+        "commit_subject": _first_line(
+            commit.get("subject"), gitlab.get("commit_title"), app.get("commit_title"), git.get("commit_message")
+        ),
+        "author": _text(
+            _block(commit, "author").get("name"),
+            *(host.get("commit_author_name") for host in (gitlab, app, git)),
+        ),
+    }
 
 
 def time_at(document: dict[str, object], path: str) -> datetime | None:
@@ -121,7 +157,13 @@ def time_at(document: dict[str, object], path: str) -> datetime | None:
 
     Return None if the value is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
     """
-    value = _at(document, path)
+    *blocks, key = path.split(".")
+    for block in blocks:
+        document = _block(document, block)
+    return _time(document.get(key))
+
+
+def _time(value: object) -> datetime | None:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     time = read_timestamp(str(value))
@@ -129,73 +171,33 @@ def time_at(document: dict[str, object], path: str) -> datetime | None:
     return time if time and 1970 <= time.year < 9999 else None
 
 
-# The paths of each text column, in order of preference.
-# GitHub OAuth and Bitbucket Cloud fill "vcs"; GitLab, GitHub App and Bitbucket Data Center fill "trigger_parameters".
-# fmt: off
-_GIT        = "pipeline.trigger_parameters.git"
-_GITLAB     = "pipeline.trigger_parameters.gitlab"
-_GITHUB_APP = "pipeline.trigger_parameters.github_app"
-
-TEXT_PATHS = {
-    "name":         ("webhook.name",),
-    "project":      ("project.name",),
-    "project_slug": ("project.slug",),
-    "project_id":   ("project.id",),
-    "organization": ("organization.name",),
-    "workflow":     ("workflow.name",),
-    "workflow_id":  ("workflow.id",),
-    "job":          ("job.name",),
-    "revision":     ("pipeline.vcs.revision", f"{_GIT}.checkout_sha", f"{_GITLAB}.commit_sha",
-                     f"{_GITHUB_APP}.commit_sha"),
-    "author":       ("pipeline.vcs.commit.author.name", f"{_GITLAB}.commit_author_name",
-                     f"{_GITHUB_APP}.commit_author_name", f"{_GIT}.commit_author_name"),
-    "pipeline_id":  ("pipeline.id",),
-    "trigger":      ("pipeline.trigger.type",),
-}
-# Some hosts send only the full message; its first line is the subject.
-COMMIT_SUBJECT_PATHS = (
-    "pipeline.vcs.commit.subject", f"{_GITLAB}.commit_title", f"{_GITHUB_APP}.commit_title", f"{_GIT}.commit_message",
-)
-BRANCH_PATHS = ("pipeline.vcs.branch", f"{_GIT}.branch", f"{_GITLAB}.branch", f"{_GITHUB_APP}.branch")
-TAG_PATHS    = ("pipeline.vcs.tag", f"{_GIT}.tag", f"{_GITLAB}.tag")
-REF_PATHS    = (f"{_GIT}.ref", f"{_GITHUB_APP}.full_ref", f"{_GITHUB_APP}.ref", f"{_GITLAB}.ref")
-# fmt: on
-
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MISSING_BLOCK: dict[str, object] = {}
 
 
-def _at(document: dict[str, object], path: str) -> object:
-    """Return the value at a dotted path; None if any step is missing, null or not an object."""
-    node: object = document
-    for key in path.split("."):
-        if not isinstance(node, dict):
-            return None
-        node = node.get(key)
-    return node
+def _block(parent: dict[str, object], key: str) -> dict[str, object]:
+    """Return the object with this key; an empty one if it is missing, null or not an object."""
+    value = parent.get(key)
+    return value if isinstance(value, dict) else _MISSING_BLOCK
 
 
-def _text(document: dict[str, object], *paths: str) -> str:
-    """Return the first non-empty text at the paths, truncated to fit an index; ``""`` if there is none."""
-    return _indexable(_long_text(document, *paths, max_length=MAX_TEXT_LENGTH))
-
-
-def _indexable(text: str) -> str:
-    text = text[:MAX_TEXT_LENGTH]
-    return text if text.isascii() else text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
-
-
-def _long_text(document: dict[str, object], *paths: str, max_length: int) -> str:
-    for path in paths:
-        value = _at(document, path)
+def _text(*values: object) -> str:
+    """Return the first non-empty text, truncated to fit an index; ``""`` if there is none."""
+    for value in values:
         if isinstance(value, str) and value:
-            return _storable(value)[:max_length]
+            return _indexable(value)
     return ""
 
 
-def _commit_subject(document: dict[str, object]) -> str:
-    """Return the first non-blank line of the commit message, stripped; any Unicode line break ends a line."""
-    for path in COMMIT_SUBJECT_PATHS:
-        message = _at(document, path)
+def _indexable(text: str) -> str:
+    if text.isascii() and len(text) <= MAX_TEXT_LENGTH and "\0" not in text:  # The usual case.
+        return text
+    return _storable(text)[:MAX_TEXT_LENGTH].encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+
+
+def _first_line(*messages: object) -> str:
+    """Return the first non-blank line of a commit message, stripped; any Unicode line break ends a line."""
+    for message in messages:
         if isinstance(message, str) and message.strip():
             return _storable(message.lstrip()[:MAX_SUBJECT_LENGTH].splitlines()[0].rstrip())
     return ""
@@ -223,9 +225,8 @@ def _event_id(document: dict[str, object]) -> str:
     return event_id
 
 
-def _integer(document: dict[str, object], path: str) -> int | None:
+def _integer(value: object) -> int | None:
     """Return an integer from a number or a string of digits; None if the value is anything else or out of range."""
-    value = _at(document, path)
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER else None
@@ -237,21 +238,20 @@ def _duration_seconds(started_at: datetime | None, stopped_at: datetime | None) 
     return (stopped_at - started_at).total_seconds()
 
 
-def _ref_name(document: dict[str, object], prefix: str, paths: tuple[str, ...]) -> str:
-    """Return the first name at the paths, else the name in the first full ref with this prefix, else ``""``.
+def _ref_name(prefix: str, names: tuple[object, ...], refs: tuple[object, ...]) -> str:
+    """Return the first name, else the name in the first full ref with this prefix, else ``""``.
 
     Other refs, such as a pull request's (refs/pull/7/head), are neither branches nor tags.
     """
-    for path in (*paths, *REF_PATHS):
-        text = _long_text(document, path, max_length=len(prefix) + MAX_TEXT_LENGTH)
-        if (path in paths or text.startswith(prefix)) and (name := _indexable(text.removeprefix(prefix))):
+    for value in (*names, *(ref for ref in refs if isinstance(ref, str) and ref.startswith(prefix))):
+        if isinstance(value, str) and (name := _indexable(value.removeprefix(prefix))):
             return name
     return ""
 
 
-def _web_url(document: dict[str, object], path: str) -> str:
+def _web_url(value: object) -> str:
     """Return an http(s) URL, else ``""``: a link with another scheme could run a script when clicked."""
-    url = _long_text(document, path, max_length=MAX_URL_LENGTH)
+    url = _storable(value)[:MAX_URL_LENGTH] if isinstance(value, str) else ""
     return url if url.startswith(("https://", "http://")) else ""
 
 
