@@ -1,19 +1,18 @@
 """gunicorn's configuration, for the container, systemd and ``make run``.
 
-Run from the project's folder: ``gunicorn -c docker/gunicorn.conf.py webhooklog.wsgi``.
+Run from the project's folder: ``gunicorn -c docker/gunicorn.conf.py webhooklog.asgi:application``.
 """
 
 import gc
 import json
 import os
+import resource
 import signal
-import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import import_module
-from socket import SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,8 +21,10 @@ from gunicorn import glogging
 from webhooklog.env import BASE_DIR, Environment, read_environment
 from webhooklog.log_format import FORMATTERS
 
-# A client that neither sends nor receives for this long is disconnected. CircleCI gives up after 10 seconds.
-STALLED_CLIENT_SECONDS = 15
+# Per worker. A connection takes 7 KB, or up to 75 KB while it sends a body. Beyond this number, the worker closes the
+# connection that has waited longest for a request.
+MAX_CONNECTIONS = 4_000
+OTHER_FILES = 200  # Database connections, log files, static files.
 # Maximum lengths of client-supplied values in the access log, in characters. JSON takes up to 6 bytes for each, and
 # another worker that writes to the same pipe could split a line of more than 4,096 bytes.
 MAX_LOGGED_LENGTHS = {"remote_address": 50, "forwarded_for": 100, "method": 20, "path": 255, "user_agent": 150}
@@ -32,7 +33,13 @@ SHARED_LIBRARIES = [
     "django.contrib.admin",
     "django.core.handlers.wsgi",
     "django.db.backends.postgresql.base",
+    "django.test",  # drf-spectacular imports it.
+    "django_filters.rest_framework",
+    "gunicorn.asgi.protocol",
     "rest_framework.serializers",
+    "sqlite3",
+    "uvloop",
+    "whitenoise.middleware",
 ]
 
 
@@ -59,7 +66,7 @@ class Logger(glogging.Logger):
             # From cfg, because after a reload this logger is still an instance of the old class.
             handler.setFormatter(cfg.logger_class.make_formatter())
 
-    def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta) -> None:
+    def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: Any) -> None:
         """Log a completed request.
 
         Replaces gunicorn's method, which cannot produce JSON and first copies all of the request's headers and
@@ -68,15 +75,8 @@ class Logger(glogging.Logger):
         if self.access_log_enabled:
             self.access_log.info(access_line(resp, environ, request_time))
 
-    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log an exception; a stalled client is not an error, so it gets no traceback."""
-        if isinstance(sys.exc_info()[1], BlockingIOError):
-            self.info("disconnected a client that stalled for %d seconds", STALLED_CLIENT_SECONDS)
-        else:
-            super().exception(msg, *args, **kwargs)
 
-
-def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) -> str:
+def access_line(resp: Any, environ: Mapping[str, Any], request_time: Any) -> str:
     """Return the access log's line for a request: ASCII JSON, which no text in a request can end early or forge.
 
     The query is omitted, because more people can read the logs than the site's pages. ``forwarded_for`` comes from the
@@ -94,9 +94,10 @@ def access_line(resp: Any, environ: Mapping[str, Any], request_time: timedelta) 
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "request_id": next((value for name, value in resp.headers if name.lower() == "x-request-id"), None),
             **{name: text and text[: MAX_LOGGED_LENGTHS[name]] for name, text in from_client.items()},
-            "status": int(str(resp.status).split(maxsplit=1)[0]),
+            # gunicorn says 500 if the client left before it got a response.
+            "status": int(str(resp.status).split(maxsplit=1)[0]) if resp.headers else None,
             "bytes": resp.sent,
-            "milliseconds": round(request_time.total_seconds() * 1000, 1),
+            "milliseconds": round((request_time.seconds * 1000 + request_time.microseconds / 1000), 1),
         }
     )
 
@@ -125,23 +126,21 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Limit how long clients may stall, make Ctrl-C stop the server gracefully, and load shared libraries."""
-    limit_stalling(server.LISTENERS)
+    """Allow many connections, make Ctrl-C stop the server gracefully, and load shared libraries."""
+    allow_connections()
     signal.signal(signal.SIGINT, lambda *_: stop_gracefully(server))
     if environment.web_concurrency > 1:
         load_shared_libraries()
 
 
-def limit_stalling(listeners: Sequence[Any]) -> None:
-    """Set a timeout for each read and write of accepted sockets, which on Linux inherit the listener's options.
-
-    gunicorn's threads read and write without a timeout. Each client that disappears during a request, without closing
-    the connection, would occupy a thread forever.
-    """
-    timeout = struct.pack("@ll", STALLED_CLIENT_SECONDS, 0)
-    for listener in listeners:
-        listener.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
-        listener.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeout)
+def allow_connections() -> None:
+    """Raise the limit on open files as far as the system allows: each connection is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def load_shared_libraries() -> None:
@@ -155,8 +154,7 @@ def load_shared_libraries() -> None:
 def stop_gracefully(server: Any) -> None:
     """Turn the first Ctrl-C into SIGTERM; further ones stop gunicorn immediately.
 
-    gunicorn's immediate stop acquires a thread-pool lock in a signal handler. A worker that already holds the lock,
-    because it is accepting a request, deadlocks until it is killed.
+    gunicorn's immediate stop would cut off requests, including deliveries.
     """
     signal.signal(signal.SIGINT, server.signal)
     server.signal(signal.SIGTERM, None)
@@ -170,29 +168,20 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()
 
 
-def pre_request(worker: Any, req: Any) -> None:
-    """Accept paths with and without SCRIPT_NAME: probes do not send it, and a proxy may remove it.
-
-    gunicorn returns 500 for a path without this prefix.
-    """
-    path = req.path
-    if f"{path}/".startswith(f"{environment.script_name}/"):
-        path = path.removeprefix(environment.script_name) or "/"
-    req.path = os.environ.get("SCRIPT_NAME", "") + path
-
-
 proc_name = "webhooklog"
 host = f"[{environment.bind_address}]" if ":" in environment.bind_address else environment.bind_address
 bind = f"{host}:{environment.port}"
 
-worker_class = "gthread"
+worker_class = "webhooklog.worker.Worker"
+worker_connections = MAX_CONNECTIONS
+# The parser in C needs a compiler, and its versions differ in the requests that they accept.
+http_parser = "python"
 workers = environment.web_concurrency
-threads = environment.web_threads
 # Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection.
 # New versions of libraries need a restart: a worker would mix them with the versions loaded by the master.
 preload_app = False
 
-# Applies to a worker's main loop, which serves no requests: a worker silent for this long is broken and is replaced.
+# A worker reports from its event loop every second: if it is silent for this long, it is broken and is replaced.
 timeout = 30
 graceful_timeout = environment.graceful_timeout_seconds
 # Longer than a proxy keeps an idle connection open (docker/Caddyfile: 30 seconds). Otherwise a delivery could fail

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -50,7 +51,13 @@ def fingerprint(secret: str) -> str:
 
     After SECRET_KEY changes, stored fingerprints match no configured secret.
     """
-    return salted_hmac("logs.conf.fingerprint", secret, algorithm="sha256").hexdigest()[:FINGERPRINT_LENGTH]
+    return _fingerprint(secret, settings.SECRET_KEY)
+
+
+@lru_cache(maxsize=100)
+def _fingerprint(secret: str, key: str) -> str:
+    digest = salted_hmac("logs.conf.fingerprint", secret, secret=key, algorithm="sha256").hexdigest()
+    return digest[:FINGERPRINT_LENGTH]
 
 
 def secret_position(name: str, secret_fingerprint: str | None) -> int | None:

@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 2  # Longer than it takes to hash a password.
 
 
 def places_among(threads: int) -> int:
-    """Return how many of a process's threads may hash passwords at the same time; at least one."""
+    """Return how many of a process's reader threads may hash passwords at the same time; at least one."""
     return max(1, threads // 8)  # Each hash keeps a whole processor busy: more places would slow every hash down.
 
 
@@ -27,7 +27,7 @@ class BoundedPasswordHasher(PBKDF2PasswordHasher):
     """Hashes a password as Django does, or raises immediately.
 
     A hash takes a third of a second of processor time. Without a limit, a few dozen connections that send passwords,
-    right or wrong, occupy all threads, so a delivery waits for a thread longer than CircleCI waits for a response.
+    right or wrong, would occupy all reader threads and the processors, which would delay readers and deliveries.
     For the same reason, no thread waits for a slot here. All code that checks or sets a password calls `encode`. The
     exception passes through Django's `authenticate` without a failed sign-in signal, so it does not count towards a
     lockout.

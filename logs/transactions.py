@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
-# The waits for other threads (insertion.py), for a turn and for SQLite (settings.py) total less than 10 seconds.
+# The waits for other events (insertion.py), for a turn and for SQLite (settings.py) total less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
 PAUSE_SECONDS = 0.001
 # How long batch jobs pause for writers that wait inside SQLite, which polls for its lock at least every 100 ms. After a
@@ -20,6 +20,13 @@ LOCK_PAUSE_SECONDS = 0.12
 LATEST_SECOND_TRY_SECONDS = 3.5
 
 _turn = Lock()
+
+
+class _ThisThread(local):
+    has_turn = False
+
+
+_this_thread = _ThisThread()
 
 
 def is_outside_transactions() -> bool:
@@ -47,18 +54,21 @@ def durable_transaction(*, patience_seconds: float | None = None) -> Iterator[No
     Raises:
         OperationalError: the database is locked, unreachable, full or not writable; nothing is written.
     """
-    with _sqlite_turn(patience_seconds), transaction.atomic(durable=True):
+    with sqlite_turn(patience_seconds), transaction.atomic(durable=True):
         yield
 
 
 @contextmanager
-def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
-    """Wait for a turn to write to SQLite, which allows one writer at a time.
+def sqlite_turn(patience_seconds: float | None = None) -> Iterator[None]:
+    """Wait for a turn to write to SQLite, which allows one writer at a time; a thread in its turn does not wait again.
 
     A writer that waits inside SQLite polls at intervals of up to a tenth of a second, and other writers may overtake
     it repeatedly. Threads that queue here take turns, and processes poll every millisecond.
+
+    Raises:
+        OperationalError: others have been writing for `patience_seconds` (None: TURN_TIMEOUT_SECONDS).
     """
-    if connection.vendor != "sqlite":
+    if connection.vendor != "sqlite" or _this_thread.has_turn:
         yield
         return
     patience_seconds = patience_seconds or TURN_TIMEOUT_SECONDS
@@ -69,8 +79,10 @@ def _sqlite_turn(patience_seconds: float | None) -> Iterator[None]:
         with _open_lock_file() as file:
             if not _lock(file, deadline):
                 raise OperationalError(f"another process has been writing for {patience_seconds} seconds")
+            _this_thread.has_turn = True
             yield  # Closing the file releases the lock.
     finally:
+        _this_thread.has_turn = False
         _turn.release()
 
 

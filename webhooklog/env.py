@@ -90,7 +90,7 @@ class Environment:
     bind_address: str
     port: int
     web_concurrency: int  # Worker processes.
-    web_threads: int  # Per worker process.
+    web_threads: int  # For readers, per worker process. Webhooks have threads of their own.
     graceful_timeout_seconds: int
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(BASE_DIR / "docker" / "gunicorn.conf.py")]
     os.environ["WEB_CONCURRENCY"] = str(environment.web_concurrency)  # gunicorn fails on an empty value.
     os.chdir(BASE_DIR)
-    os.execv(sys.executable, [*gunicorn, "webhooklog.wsgi"])  # noqa: S606 - no outside input
+    os.execv(sys.executable, [*gunicorn, "webhooklog.asgi:application"])  # noqa: S606 - no outside input
 
 
 def generate_missing(reader: EnvironmentReader) -> None:

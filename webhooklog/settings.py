@@ -127,7 +127,7 @@ MIDDLEWARE = [
     "logs.http.request_id.RequestIdMiddleware",
     # Before the others, so that probes need neither an allowed host nor HTTPS.
     "logs.http.probes.HealthMiddleware",
-    "logs.api.middleware.WebhooksFirstMiddleware",
+    "logs.http.misdirected.MisdirectedWebhookMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     # Before every middleware that can respond: without CORS headers, other origins' pages could not read errors.

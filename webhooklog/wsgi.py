@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves."""
+"""The WSGI application: under gunicorn, asgi.py calls it for readers; other servers and tests call it directly."""
 
 import os
 from typing import Any

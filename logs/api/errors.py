@@ -151,9 +151,14 @@ class DatabaseErrorMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the response for a database error; None leaves any other exception to Django."""
-        meaning = _database_meaning(exception)
-        if meaning is None:
-            return None
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(meaning, DatabaseUnavailable) else None
-        body = {"detail": meaning.detail, "code": meaning.get_codes()}
-        return JsonResponse(body, status=meaning.status_code, headers=headers)
+        return database_error_response(exception)
+
+
+def database_error_response(error: Exception) -> HttpResponse | None:
+    """Return the response for a database error; None for any other exception."""
+    meaning = _database_meaning(error)
+    if meaning is None:
+        return None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(meaning, DatabaseUnavailable) else None
+    body = {"detail": meaning.detail, "code": meaning.get_codes()}
+    return JsonResponse(body, status=meaning.status_code, headers=headers)

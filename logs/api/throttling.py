@@ -25,6 +25,7 @@ from rest_framework.views import APIView
 
 from logs.api.authentication import TooManySignIns
 from logs.http.client import counted_address
+from logs.http.readers import WAITED
 
 WAIT_SECONDS = 0.1  # For other threads and processes; after that, a request is not counted.
 SILENT_SECONDS = 600  # Between two log lines about requests that were not counted.
@@ -48,6 +49,7 @@ SCHEMA = """
 """
 COUNT = "UPDATE answer SET minute = ?, client = ?"
 FORESEE = "UPDATE answer SET count = 1 + (SELECT count FROM requests WHERE minute = ? AND client = ?)"
+RECALL = "UPDATE answer SET count = (SELECT count FROM requests WHERE minute = ? AND client = ?)"
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +104,11 @@ class ThrottledView(APIView):
         try:
             super().initial(request, *args, **kwargs)
         finally:
-            self.usage = _usage(COUNT, self.client)
-            _reject_excess(self.usage)
+            if WAITED in request.META:  # The server calls the view again for a request that has been counted.
+                self.usage = _usage(RECALL, self.client)
+            else:
+                self.usage = _usage(COUNT, self.client)
+                _reject_excess(self.usage)
 
     def perform_authentication(self, request: Request) -> None:
         """Authenticate the request, unless its IP address has sent too many wrong credentials.
@@ -167,7 +172,7 @@ class Counts:
         self._silence = Lock()
 
     def execute(self, statement: str, minute: int, client: str) -> int | None:
-        """Return the count after COUNT, or the count that FORESEE predicts.
+        """Return the count after COUNT or RECALL, or the count that FORESEE predicts.
 
         None if the file is unusable; no request is then rejected: access to the log matters more than the limit.
         """

@@ -15,7 +15,8 @@ app_name = "logs"
 # fmt: off
 receiving = [
     re_path(r"^log-circleci-webhook/?\Z",                        ReceiveWebhookView.as_view(), name="receive"),
-    re_path(r"^log-circleci-webhook/(?P<webhook>[-\w]+)/?\Z",    ReceiveWebhookView.as_view(), name="receive-webhook"),
+    re_path(r"^log-circleci-webhook/(?P<webhook>[-a-zA-Z0-9_]+)/?\Z",
+                                                                 ReceiveWebhookView.as_view(), name="receive-webhook"),
 ]
 urlpatterns = [
     *receiving,

@@ -5,7 +5,6 @@ Source: https://circleci.com/docs/guides/integration/outbound-webhooks/ (read 20
 is the HMAC-SHA256 of the raw body in lower-case hex; the key is the secret in UTF-8.
 """
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -50,7 +49,7 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
 
 
 def _digest(body: bytes, secret: str) -> bytes:
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
+    return hmac.digest(secret.encode(), body, "sha256").hex().encode()
 
 
 def _claimed_digests(header: str | None) -> list[bytes]:

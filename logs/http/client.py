@@ -1,6 +1,7 @@
 """Find the client's IP address behind the proxies in TRUSTED_PROXIES, and the IP address that limits apply to."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
@@ -22,7 +23,8 @@ def client_address(request: HttpRequest) -> str | None:
     wrote it did not name its client, which may have sent everything before it.
     """
     address = _peer(request)
-    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
+    for hop in reversed(forwarded.split(",")) if forwarded else ():
         if not _is_trusted(address) or _address(hop) is None:
             break
         address = _address(hop)
@@ -47,6 +49,7 @@ def _is_trusted(address: IPv4Address | IPv6Address | None) -> bool:
     return address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
 
 
+@lru_cache(maxsize=1000)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     text = text.strip().strip('"')
     if found := WITH_PORT.fullmatch(text):

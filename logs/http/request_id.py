@@ -27,12 +27,18 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass the request on."""
-        # The id is not secret. The system's random source would release Python's lock to another thread.
-        request_id = _given_id(request) or f"{getrandbits(128):032x}"
-        current.set(request_id)
+        request_id = assign_id(request)
         response = self.get_response(request)
         response.headers[HEADER] = request_id
         return response
+
+
+def assign_id(request: HttpRequest) -> str:
+    """Set and return the id of a request that has just arrived; its log lines include the id from then on."""
+    # The id is not secret. The system's random source would release Python's lock to another thread.
+    request_id = _given_id(request) or f"{getrandbits(128):032x}"
+    current.set(request_id)
+    return request_id
 
 
 class RequestIdFilter(logging.Filter):

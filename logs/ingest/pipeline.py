@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -17,8 +17,8 @@ from logs import conf, exceptions
 from logs.circleci import signature
 from logs.circleci.payload import Event, read_event
 from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
-from logs.ingest import identity
-from logs.ingest.insertion import Pair, insert_event, insert_with_delivery
+from logs.ingest import identity, threads
+from logs.ingest.insertion import Pair, insert_event, insert_on_loop, insert_pairs
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.retention import oldest_kept_event
@@ -38,6 +38,14 @@ OUTCOMES: dict[type[exceptions.WebhookLogError], Outcome] = {
     exceptions.BodyUnreadable:     Outcome.REJECTED,
 }
 # fmt: on
+REFUSED = (exceptions.PayloadMalformed, exceptions.ProjectRefused)
+
+
+class New(NamedTuple):
+    """The rows for an event that is probably new, and the verdict if it is."""
+
+    pair: Pair
+    verdict: Verdict
 
 
 def authenticate(arrival: Arrival) -> Sender:
@@ -83,13 +91,37 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
     started = time.monotonic()
     try:
         event = read_trusted(arrival, sender)
-        verdict = _log_if_new(event, arrival, sender) if is_outside_transactions() else None
-        if verdict is None:
-            require_time_left(started)
-            with durable_transaction():
-                verdict = log_event(event, arrival, sender)
-                _store(arrival, verdict)
-    except (exceptions.PayloadMalformed, exceptions.ProjectRefused) as error:
+    except REFUSED as error:
+        keep_refused(arrival, error, sender)
+        raise
+    new = _as_new(event, arrival, sender)
+    if new and is_outside_transactions() and insert_pairs([new.pair]) != [None]:
+        return new.verdict
+    return _record_known(event, arrival, sender, started)
+
+
+async def record_on_loop(arrival: Arrival, sender: Sender) -> Verdict:
+    """Log an authentic arrival as `record` does, on the event loop: new events that arrive together share a commit."""
+    started = time.monotonic()
+    try:
+        event = read_trusted(arrival, sender)
+    except REFUSED as error:
+        await threads.authentic.run(keep_refused, arrival, error, sender)
+        raise
+    new = _as_new(event, arrival, sender)
+    if new and await insert_on_loop(new.pair):
+        return new.verdict
+    return await threads.authentic.run(_record_known, event, arrival, sender, started)
+
+
+def _record_known(event: Event, arrival: Arrival, sender: Sender, started: float) -> Verdict:
+    """Log an event that needs `log_event`, or that was not inserted as new."""
+    require_time_left(started)
+    try:
+        with durable_transaction():
+            verdict = log_event(event, arrival, sender)
+            _store(arrival, verdict)
+    except exceptions.ProjectRefused as error:
         keep_refused(arrival, error, sender)
         raise
     return verdict
@@ -110,8 +142,8 @@ def read_trusted(arrival: Arrival, sender: Sender) -> Event:
     return event
 
 
-def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | None:
-    """Log a new event with its delivery; return None and write nothing if the event needs `log_event`."""
+def _as_new(event: Event, arrival: Arrival, sender: Sender) -> New | None:
+    """Return the rows for a new event and the verdict on it; None if the event needs `log_event`."""
     if _verdict_without_row(event, sender):
         return None
     verdict = Verdict(outcome=Outcome.LOGGED, sender=sender, event_id=event.event_id, project_slug=event.project_slug)
@@ -120,7 +152,7 @@ def _log_if_new(event: Event, arrival: Arrival, sender: Sender) -> Verdict | Non
         delivery=delivery_columns(arrival, verdict),
         is_bound=bool(sender.webhook.projects),
     )
-    return verdict if insert_with_delivery(pair) else None
+    return New(pair, verdict)
 
 
 def log_event(event: Event, arrival: Arrival, sender: Sender, *, reread: bool = False) -> Verdict:

@@ -12,10 +12,14 @@ from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.test import Client
 
+from logs.api.asgi import Application
 from logs.circleci import samples
 from logs.ingest import insertion, pipeline
 from logs.models import Delivery, RollupState
-from tests.integration import dashboard_log, rollup_history
+from tests.conftest import SECRET
+from tests.integration import dashboard_log, on_loop, rollup_history
+from tests.integration.on_loop import Exchange, answers
+from webhooklog.wsgi import application as wsgi_application
 
 PATH = "/log-circleci-webhook"
 CREATED = json.dumps({"message": "Webhook Event successfully logged", "outcome": "logged"})
@@ -150,3 +154,27 @@ def break_database(monkeypatch):
         monkeypatch.setattr(insertion, "_insert_in_turn", fail)
 
     return fail_with
+
+
+@pytest.fixture
+def build_application(monkeypatch):
+    """Send the loop's requests to a new application, which reads the settings again."""
+    return lambda: monkeypatch.setattr(on_loop, "application", Application(wsgi_application))
+
+
+@pytest.fixture
+def deliver_on_loop(webhook_secrets):
+    """Post a payload as `deliver` does, to the ASGI application; several payloads arrive at once."""
+
+    def post(*payloads, path="/log-circleci-webhook", secret=SECRET, headers=None, **options):
+        exchanges = []
+        for payload in payloads:
+            body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+            document = payload if isinstance(payload, dict) else {"type": "workflow-completed"}
+            sent = samples.headers(body, document, secret) | {"content-length": str(len(body))} | (headers or {})
+            sent = {name: value for name, value in sent.items() if value is not None}
+            exchanges.append(Exchange("POST", path, chunks=[body], headers=sent, **options))
+        found = answers(*exchanges)
+        return found if len(payloads) > 1 else found[0]
+
+    return post

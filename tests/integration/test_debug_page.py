@@ -15,6 +15,8 @@ from django.db import connection
 from django.test import Client
 
 from logs.circleci.signature import sign
+from logs.conf import _fingerprint
+from tests.integration.on_loop import INSERT, Exchange, answers
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +30,10 @@ SECRETS = {
 PASSWORD = "open sesame"
 
 
-# Not a function of this file, whose lines the page would show.
-fail = Mock(side_effect=RuntimeError("a defect"))
+@pytest.fixture
+def fail():
+    """Make a function that fails; not one of this file, whose lines the page would show."""
+    return Mock(side_effect=RuntimeError("a defect"))
 
 
 @pytest.fixture
@@ -46,44 +50,70 @@ def credentials_in(page):
     return [text for text in texts if text in page]
 
 
-@pytest.mark.parametrize(
-    "defect",
-    [
-        "hashlib.sha256",
-        "hmac.compare_digest",
-        "hmac.new",
-        "logs.circleci.signature._is_claimed",
-        "logs.conf._texts",
-        "logs.conf.Webhook",
-        "logs.api.receiving.keep_refused",
-        "logs.api.receiving.http_error",
-    ],
-)
+DEFECTS = [
+    "hmac.compare_digest",
+    "hmac.digest",
+    "logs.circleci.signature._is_claimed",
+    "logs.conf._texts",
+    "logs.conf.Webhook",
+    "logs.api.receiving.keep_refused",
+    "logs.api.receiving.http_error",
+]
+BEHIND_THE_SIGNATURE = ["logs.conf.salted_hmac", "logs.ingest.pipeline.read_event", "logs.api.receiving.receipt"]
+
+
+@pytest.fixture
+def assert_hides_secrets(fail, workflow_document, monkeypatch, caplog):
+    """Post a webhook while a function fails, and look for secrets on the page and in the log."""
+
+    def post_and_look(post, defect, accept, secret):
+        _fingerprint.cache_clear()
+        body = json.dumps(workflow_document()).encode()
+        expected = [hmac.digest(secret.encode(), body, hashlib.sha256).hex() for secret in SECRETS["payments"]]
+        headers = {"circleci-signature": sign(body, secret), "accept": accept}
+        with monkeypatch.context() as patch:
+            patch.setattr(defect, fail)
+            answer = post(body, headers)
+        page = answer.content.decode()
+        assert answer.status_code == 500
+        assert "a defect" in page
+        for text in (page, caplog.text):
+            assert credentials_in(text) == []
+            assert headers["circleci-signature"][3:] not in text
+            assert not [digest for digest in expected if digest in text]
+
+    return post_and_look
+
+
+@pytest.mark.parametrize("defect", [*DEFECTS, *BEHIND_THE_SIGNATURE])
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_a_failing_delivery_shows_no_secret(debug, workflow_document, monkeypatch, caplog, defect, accept):
-    body = json.dumps(workflow_document()).encode()
-    expected = [hmac.digest(secret.encode(), body, hashlib.sha256).hex() for secret in SECRETS["payments"]]
-    headers = {"circleci-signature": sign(body, "another secret"), "accept": accept}
-    with monkeypatch.context() as patch:
-        patch.setattr(defect, fail)
-        answer = debug.post(PATH, body, content_type="application/json", headers=headers)
-    page = answer.content.decode()
-    assert answer.status_code == 500
-    assert "a defect" in page
-    for text in (page, caplog.text):
-        assert credentials_in(text) == []
-        assert headers["circleci-signature"][3:] not in text
-        assert not [digest for digest in expected if digest in text]
+def test_a_failing_delivery_shows_no_secret(debug, assert_hides_secrets, defect, accept):
+    def post(body, headers):
+        return debug.post(PATH, body, content_type="application/json", headers=headers)
+
+    secret = SECRETS["payments"][1] if defect in BEHIND_THE_SIGNATURE else "another secret"
+    assert_hides_secrets(post, defect, accept, secret)
 
 
-def test_the_page_still_shows_what_is_not_secret(debug, workflow_document, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("defect", [*DEFECTS, *BEHIND_THE_SIGNATURE, INSERT])
+def test_a_failing_delivery_on_the_loop_shows_no_secret(debug, assert_hides_secrets, defect):
+    def post(body, headers):
+        sent = headers | {"content-type": "application/json", "content-length": str(len(body))}
+        return answers(Exchange("POST", PATH, chunks=[body], headers=sent))[0]
+
+    secret = "another secret" if defect in DEFECTS else SECRETS["payments"][1]
+    assert_hides_secrets(post, defect, "text/html", secret)
+
+
+def test_the_page_still_shows_what_is_not_secret(debug, fail, workflow_document, monkeypatch):
     monkeypatch.setattr("logs.api.receiving.keep_refused", fail)
     page = debug.post(PATH, b"{}", content_type="application/json", headers={"accept": "text/html"}).content.decode()
     assert "the circleci-signature header is missing" in page
     assert "DELIVERY_RETENTION_DAYS" in page
 
 
-def test_a_failing_sign_in_shows_no_password(debug, monkeypatch):
+def test_a_failing_sign_in_shows_no_password(debug, fail, monkeypatch):
     monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", fail)
     form = {"username": "operator", "password": PASSWORD}
     page = debug.post("/admin/login/", form, headers={"accept": "text/html"}).content.decode()
@@ -92,7 +122,7 @@ def test_a_failing_sign_in_shows_no_password(debug, monkeypatch):
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
-def test_a_failing_request_shows_no_credentials(debug, monkeypatch, scheme):
+def test_a_failing_request_shows_no_credentials(debug, fail, monkeypatch, scheme):
     token = base64.b64encode(f"operator:{PASSWORD}".encode()).decode()
     monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", fail)
     monkeypatch.setattr("logs.api.authentication.hash_token", fail)
@@ -103,7 +133,7 @@ def test_a_failing_request_shows_no_credentials(debug, monkeypatch, scheme):
     assert credentials_in(page) == []
 
 
-def test_the_page_leaves_the_environment_out(debug, monkeypatch):
+def test_the_page_leaves_the_environment_out(debug, fail, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:hunter2@cache")
     monkeypatch.setattr("logs.api.receiving.read_body", fail)
     # As runserver does.

@@ -157,7 +157,7 @@ def test_an_event_that_retention_removes_while_it_arrives_again_is_logged_after_
     # The insert meets a row that is gone when the pipeline looks for it.
     answers = iter([False])
     monkeypatch.setattr(pipeline, "insert_event", lambda row: next(answers, None) is None and insert_event(row))
-    monkeypatch.setattr(pipeline, "insert_with_delivery", lambda *_: False)
+    monkeypatch.setattr(pipeline, "insert_pairs", lambda _: [None])
     assert deliver(workflow_document()).json()["outcome"] == "logged"
     assert WorkflowEvent.objects.count() == 1
 

@@ -1,24 +1,28 @@
 """Waiting for deliveries by REST: in order, none left out, none twice, and never at the receiver's expense."""
 
+import asyncio
 import base64
 import threading
 import time
 from datetime import timedelta
 from random import Random
-from threading import BoundedSemaphore
+from unittest.mock import Mock
+from urllib.parse import urlencode
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from logs.api.serializers import StreamedDeliverySerializer, WorkflowEventSerializer
 from logs.api.views import stream as stream_view
 from logs.circleci import samples
 from logs.circleci.signature import verify
+from logs.http import readers
 from logs.models import Delivery, Outcome
 from logs.reading.stream import cursors as places_of_stream
 from logs.reading.stream import deliveries as stream
 from tests.conftest import SECRET
+from tests.integration.on_loop import Exchange, answers
 
 pytestmark = pytest.mark.django_db
 
@@ -317,112 +321,194 @@ def test_the_present_is_not_told_while_somebody_writes_for_too_long(open_transac
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
 
 
-# Waiting.
+# Waiting, which happens on the event loop.
+
+
+def waiting(client, kind=Exchange, **parameters):
+    """A signed-in client's request to the event loop."""
+    headers = {"cookie": f"sessionid={client.cookies['sessionid'].value}"}
+    return kind("GET", URL, headers=headers, query=urlencode(parameters))
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """The looks that a waiting request takes, which takes no time here; before the third, a delivery is kept."""
-    looks = []
+def polls(transactional_db, monkeypatch):
+    """The polls of a waiting request, which follow one another quickly; before the second, a delivery arrives."""
+    monkeypatch.setattr(readers, "POLL_SECONDS", 0.05)
+    poll, polls = stream_view.Wait.poll, []
 
-    def sleep(seconds):
-        looks.append(seconds)
-        if len(looks) == 2:
+    def count(self):
+        polls.append(self)
+        if len(polls) == 2:
             keep(1)
+        return poll(self)
 
-    monkeypatch.setattr(stream.time, "sleep", sleep)
-    return looks
-
-
-def test_waits_until_there_is_something(follower, counted):
-    answer = follower.get(URL)
-    assert len(ids_of(answer.json())) == 1
-    assert counted == [0.5, 0.5]
-    assert "Retry-After" not in answer.headers
-
-
-def test_waits_for_what_the_filters_want(follower, counted, monkeypatch):
-    monkeypatch.setattr(stream_view, "MAX_WAIT_SECONDS", 1)
-    batch = follower.get(URL, {"outcome": "ping", "wait": 1}).json()
-    assert batch["deliveries"] == []
-    assert batch["cursor"] == places_of_stream.encode_cursor(places_of_stream.newest_key())
-
-
-def test_answers_with_nothing_when_nothing_has_come(follower):
-    started = time.monotonic()
-    assert follower.get(URL, {"wait": 1}).json()["deliveries"] == []
-    assert 1 <= time.monotonic() - started < 3
-
-
-def test_ends_when_the_server_does(follower, monkeypatch):
-    class Worker:
-        alive = True
-
-        def handle_exit(self, *_):
-            self.alive = False
-
-    worker = Worker()
-    monkeypatch.setattr(stream_view.signal, "getsignal", lambda _: worker.handle_exit)
-    monkeypatch.setattr(stream.time, "sleep", worker.handle_exit)
-    started = time.monotonic()
-    assert follower.get(URL).json()["deliveries"] == []
-    assert time.monotonic() - started < 5
-    assert not worker.alive
+    monkeypatch.setattr(stream_view.Wait, "poll", count)
+    return polls
 
 
 @pytest.fixture
-def places(monkeypatch):
-    """Give so many places to wait in."""
-    return lambda count: monkeypatch.setattr(stream_view, "waiting_places", BoundedSemaphore(count))
+def places(transactional_db, build_application, monkeypatch):
+    """Let this many clients wait."""
+
+    def let_wait(count):
+        monkeypatch.setattr(readers, "MAX_WAITING", count)
+        build_application()
+
+    return let_wait
+
+
+class Timed:
+    """A request that is sent after some seconds; `seconds` is how long its response takes."""
+
+    def __init__(self, exchange, *, after=0.0):
+        self.exchange, self.after = exchange, after
+
+    async def answer(self):
+        await asyncio.sleep(self.after)
+        started = time.monotonic()
+        answer = await self.exchange.answer()
+        self.seconds = time.monotonic() - started
+        return answer
+
+
+def test_waits_until_there_is_something(follower, polls):
+    (answer,) = answers(waiting(follower))
+    assert len(ids_of(answer.json())) == 1
+    assert len(polls) == 2
+    assert "retry-after" not in answer.headers
+
+
+def test_waits_for_what_the_filters_want_and_moves_on_past_the_rest(follower, polls):
+    (answer,) = answers(waiting(follower, outcome="ping", wait=1))
+    assert answer.json() == {"deliveries": [], "cursor": places_of_stream.encode_cursor(places_of_stream.newest_key())}
+    assert len(polls) > 2
+    assert "retry-after" not in answer.headers
+
+
+def test_moves_on_past_what_the_filters_leave_out_while_it_waits(follower, polls, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_SCANNED", 2)
+    poll = stream_view.Wait.poll
+
+    def keep_before_the_first(self):
+        if not polls:
+            keep(5, outcome=Outcome.PING)
+        return poll(self)
+
+    monkeypatch.setattr(stream_view.Wait, "poll", keep_before_the_first)
+    (answer,) = answers(waiting(follower, outcome="logged", wait=2))
+    assert len(ids_of(answer.json())) == 1
+    assert len(polls) >= 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_with_nothing_when_nothing_has_come(follower):
+    (answer,) = answers(request := Timed(waiting(follower, wait=1)))
+    assert answer.json()["deliveries"] == []
+    assert "retry-after" not in answer.headers
+    assert 1 <= request.seconds < 3
+
+
+def test_ends_when_the_server_does(follower, polls, monkeypatch):
+    monkeypatch.setattr(readers, "stopping", threading.Event())
+    threading.Timer(0.2, readers.stopping.set).start()
+    (answer,) = answers(request := Timed(waiting(follower, outcome="ping")))
+    assert answer.json()["deliveries"] == []
+    assert 0.1 <= request.seconds < 3
 
 
 def test_who_finds_no_place_is_asked_to_come_again(follower, places):
-    places(0)
+    places(1)
+    first, second = Timed(waiting(follower, wait=1)), Timed(waiting(follower), after=0.3)
+    patient, hurried = answers(first, second)
+    assert second.seconds < 3
+    assert "retry-after" not in patient.headers
+    assert (hurried.status_code, hurried.json()["deliveries"]) == (200, [])
+    assert 3 <= int(hurried.headers["retry-after"]) <= 10
+
+
+def test_a_server_that_cannot_wait_asks_everybody_to_come_again(follower):
     started = time.monotonic()
     answer = follower.get(URL)
     assert time.monotonic() - started < 1
     assert (answer.status_code, answer.json()["deliveries"]) == (200, [])
     assert 3 <= int(answer.headers["Retry-After"]) <= 10
+    assert "Retry-After" not in follower.get(URL, {"wait": 0}).headers
 
 
-def test_a_quarter_of_the_threads_may_wait(settings):
-    assert settings.WEB_THREADS == 8
-    taken = [stream_view.waiting_places.acquire(blocking=False) for _ in range(3)]
-    stream_view.waiting_places.release(2)
-    assert taken == [True, True, False]
+@pytest.mark.django_db(transaction=True)
+def test_waiting_takes_no_thread(follower, settings, build_application):
+    settings.WEB_THREADS = 2
+    build_application()
+    crowd = [Timed(waiting(follower, wait=3)) for _ in range(30)]
+    reader = Timed(waiting(follower, wait=0), after=0.7)
+    *patient, quick = answers(*crowd, reader)
+    assert (quick.status_code, reader.seconds < 1.5) == (200, True)
+    assert all(request.seconds >= 3 for request in crowd)
+    assert not [answer for answer in patient if "retry-after" in answer.headers]
 
 
-def test_a_place_is_given_back(follower, places, monkeypatch):
+def failing_second(error):
+    """A poll that succeeds for the request itself and fails while it waits."""
+    nothing = stream.Batch(deliveries=[], end=0, is_last=True)
+    return Mock(side_effect=[nothing, error])
+
+
+class Leaving(Exchange):
+    """A client that leaves once it has sent its request."""
+
+    async def receive(self):
+        return self._messages.pop(0) if self._messages else {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("end", ["a response", "an error", "no client"])
+def test_a_place_is_given_back(follower, places, polls, monkeypatch, end):
     places(1)
-    with monkeypatch.context() as broken:
-        broken.setattr(stream, "wait", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            follower.get(URL)
-    assert "Retry-After" not in follower.get(URL, {"wait": 1}).headers
+    if end == "an error":
+        with monkeypatch.context() as broken:
+            broken.setattr(stream, "poll", failing_second(ZeroDivisionError()))
+            (answer,) = answers(waiting(follower))
+        assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    elif end == "no client":
+        answers(request := Timed(waiting(follower, kind=Leaving, outcome="ping")))
+        assert request.seconds < 3
+    else:
+        answers(waiting(follower))
+    (answer,) = answers(request := Timed(waiting(follower, outcome="ping", wait=1)))
+    assert "retry-after" not in answer.headers
+    assert request.seconds >= 1
 
 
-def test_who_has_something_to_read_takes_a_place_for_a_moment_too(follower, places, monkeypatch):
+def test_a_database_that_fails_during_the_wait_is_no_error_of_the_request(follower, polls, monkeypatch):
+    monkeypatch.setattr(stream, "poll", failing_second(OperationalError("the database is away")))
+    (answer,) = answers(waiting(follower))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_something_to_read_waits_half_a_second_for_more(follower):
     """Otherwise all of a crowd would come back at once while deliveries come quickly."""
-    first = keep(1)
-    places(1)
-    seen = []
-
-    def sleep(_seconds):
-        seen.append(follower.get(URL, {"after": "start"}))
-        keep(1)
-
-    monkeypatch.setattr(stream_view.time, "sleep", sleep)
-    answer = follower.get(URL, {"after": "start"})
-    assert "Retry-After" not in answer.headers
+    keep(1)
+    thread = threading.Timer(0.2, keep_elsewhere)
+    thread.start()
+    (answer,) = answers(request := Timed(waiting(follower, after="start")))
+    thread.join()
     assert len(ids_of(answer.json())) == 2
-    assert [ids_of(other.json()) for other in seen] == [first]
-    assert "Retry-After" in seen[0].headers
+    assert 0.5 <= request.seconds < 3
+    assert "retry-after" not in answer.headers
+
+
+def keep_elsewhere():
+    """Keep a delivery in another thread."""
+    try:
+        keep(1)
+    finally:
+        connection.close()
 
 
 def test_who_has_something_to_read_needs_no_place_but_would_find_none_for_the_next(follower, places):
     keep(2)
     for count, limit, told in ((1, 50, False), (0, 50, True), (0, 1, False)):
         places(count)
-        answer = follower.get(URL, {"after": "start", "limit": limit})
+        (answer,) = answers(waiting(follower, after="start", limit=limit))
         assert ids_of(answer.json())
-        assert ("Retry-After" in answer.headers) is told
+        assert ("retry-after" in answer.headers) is told

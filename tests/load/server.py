@@ -34,7 +34,7 @@ class Server:
 
     def command(self):
         """Return what starts the server."""
-        return [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.wsgi"]
+        return [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.asgi:application"]
 
     def start(self):
         """Start the server; it serves a moment later."""

@@ -117,8 +117,8 @@ OPERATIONS: dict[str, Operation] = {
         summary="Wait for deliveries",
         details=(
             "The deliveries after a cursor, with their bytes, in the order they were stored, each exactly once. If "
-            "there are none, the request waits for new ones. A response with `Retry-After` did not wait, because too "
-            "many clients are waiting: retry after that time."
+            "there are none, the request waits for new ones. A response with `Retry-After` did not wait to the end, "
+            "for example because too many clients are waiting: retry after that time."
         ),
         answers={
             (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),

@@ -1,7 +1,6 @@
 """Follow deliveries in the order they were stored, each exactly once."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -80,9 +79,7 @@ def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     return Batch(deliveries=list(found), end=end, is_last=end == keys[-1] and len(keys) < MAX_SCANNED)
 
 
-def wait(
-    filterset: StreamFilterSet, *, after: int, limit: int, seconds: float, is_over: Callable[[], bool] = lambda: False
-) -> Batch:
+def wait(filterset: StreamFilterSet, *, after: int, limit: int, seconds: float) -> Batch:
     """Return the next deliveries, or an empty batch if none arrive in time. No transaction is open between polls.
 
     Args:
@@ -90,11 +87,10 @@ def wait(
         after: the key after which to start.
         limit: the maximum number of deliveries.
         seconds: how long to wait.
-        is_over: called between polls; True ends the wait.
     """
     deadline = time.monotonic() + seconds
     batch = poll(filterset, after=after, limit=limit)
-    while batch.is_last and not batch.deliveries and (left := deadline - time.monotonic()) > 0 and not is_over():
+    while batch.is_last and not batch.deliveries and (left := deadline - time.monotonic()) > 0:
         time.sleep(min(POLL_SECONDS, left))
         batch = poll(filterset, after=batch.end, limit=limit)
     return batch

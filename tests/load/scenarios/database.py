@@ -7,13 +7,9 @@ from contextlib import closing, contextmanager, suppress
 from tests.load.account import audit, require_statuses
 from tests.load.engines import PostgreSQLEngine
 from tests.load.senders import Load
-from tests.load.server import THREADS
 from tests.load.wire import Broken, Connection, wait_until
 
 CONNECTIONS = 32
-# No more than one worker has threads, for the kernel may give them all to it: a request that waited for a thread first
-# would be answered later than the database alone explains.
-CONNECTIONS_ON_SQLITE = THREADS
 AWAY_SECONDS = 2
 FULL_DISK_BYTES = 2**20  # No file grows beyond this while the disk is "full".
 CIRCLECI_WAITS_SECONDS = 10.0
@@ -22,9 +18,8 @@ CIRCLECI_WAITS_SECONDS = 10.0
 def run(stage):
     """Play, under one load, all that can befall this kind of database, and audit the log afterwards."""
     report, on_postgresql = stage.report, isinstance(stage.engine, PostgreSQLEngine)
-    connections = CONNECTIONS if on_postgresql else CONNECTIONS_ON_SQLITE
     with stage.site() as site:
-        with Load(site.server.port, connections=connections, seed=stage.seed) as load:
+        with Load(site.server.port, connections=CONNECTIONS, seed=stage.seed) as load:
             time.sleep(1)
             if on_postgresql:
                 _stop_and_start(stage, site, load.account)
@@ -84,7 +79,7 @@ def _hold_lock(stage, site, account, name, *, hold_seconds):
     answers = [attempt for attempt in account.attempts if attempt.ended >= began]
     refused = sum(attempt.status == 503 for attempt in answers)
     # After 3 seconds all have waited long enough, not only the one that stands first in a queue.
-    bound = {"equal": 0} if hold_seconds < 3 else {"at_least": CONNECTIONS_ON_SQLITE}
+    bound = {"equal": 0} if hold_seconds < 3 else {"at_least": CONNECTIONS}
     report, slowest = stage.report, max(attempt.seconds for attempt in answers)
     report.require(f"{name}: answered 503", refused, **bound)
     report.require(f"{name}: slowest answer, s", slowest, at_most=CIRCLECI_WAITS_SECONDS)

@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Address
 
+from logs.ingest.threads import refused
 from tests.load.account import audit, require_statuses
 from tests.load.engines import DELIVERIES
 from tests.load.senders import Load, signed_event
-from tests.load.server import THREADS, WORKERS
+from tests.load.server import WORKERS
 from tests.load.wire import Broken, Connection
 
 FLOODERS = 12
@@ -79,8 +80,9 @@ def _require_bounds(report, database, kept_max):
     sql = f"SELECT COUNT(*), SUM(LENGTH(body)), MAX(LENGTH(body)) FROM {DELIVERIES} WHERE outcome = 'unverified'"
     ((count, total_bytes, longest_bytes),) = database.query(sql)
     report.require("unverified deliveries kept, at least", count, at_least=kept_max)
-    # Transactions that end at the same moment do not see each other's rows: each thread may add one beyond the bound.
-    at_most = 2 * (kept_max + WORKERS * THREADS)
+    # Transactions that end at the same moment do not see each other's rows: each thread that writes them
+    # may add one beyond the bound.
+    at_most = 2 * (kept_max + WORKERS * refused.number)
     report.require("unverified deliveries kept, at most", count, at_most=at_most)
     report.require("the longest body kept, bytes", longest_bytes or 0, at_most=REFUSED_BODY_MAX_BYTES)
     report.note("all bodies kept, bytes", int(total_bytes or 0))

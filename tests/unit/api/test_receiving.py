@@ -6,7 +6,7 @@ import pytest
 from django.http import UnreadablePostError
 from django.test import RequestFactory
 
-from logs.api.receiving import arrival_without_body, read_body
+from logs.api.receiving import arrival_of, read_body
 from logs.exceptions import BodyTooLarge, BodyUnreadable
 
 
@@ -57,11 +57,11 @@ def test_notices_a_body_that_is_shorter_than_promised():
 
 
 def test_keeps_no_nul_which_postgresql_refuses():
-    arrival = arrival_without_body(RequestFactory().post("/", headers={"user-agent": "a\0b"}), None)
+    arrival = arrival_of(RequestFactory().post("/", headers={"user-agent": "a\0b"}), None)
     assert arrival.headers["user-agent"] == "a\ufffdb"
 
 
 def test_takes_its_time_in_utc():
-    arrival = arrival_without_body(RequestFactory().post("/"), "payments")
+    arrival = arrival_of(RequestFactory().post("/"), "payments")
     assert arrival.received_at.utcoffset().total_seconds() == 0
     assert arrival.webhook_slug == "payments"

@@ -1,18 +1,21 @@
 """Events that come at the same time are written by one transaction: each once, with its own delivery."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Event as Flag
 from types import SimpleNamespace
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, connections, transaction
 
 from logs import transactions
 from logs.ingest import insertion
-from logs.ingest.group_commit import GroupCommit
-from logs.ingest.insertion import Pair, insert_event, insert_pairs, insert_with_delivery
+from logs.ingest.insertion import Pair, insert_event, insert_on_loop, insert_pairs
+from logs.ingest.threads import authentic, with_usable_connection
+from logs.ingest.writer import Writer
 from logs.models import Delivery, Outcome, WorkflowEvent
+from tests.integration.on_loop import run_on_loop
 from tests.load.wire import wait_until
 from tests.plans import analyze
 
@@ -48,17 +51,29 @@ def columns_of(row):
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
+def insert(row):
+    return run_on_loop(insert_on_loop(row))
+
+
 def bodies():
     return {row.event.event_id: bytes(row.body) for row in Delivery.objects.select_related("event")}
 
 
 @pytest.fixture
-def always_beside(monkeypatch):
+def replace_writer(monkeypatch):
+    """Let a coroutine function take the writer's place."""
+    return lambda submit: monkeypatch.setattr(insertion, "writer", SimpleNamespace(submit=submit))
+
+
+@pytest.fixture
+def always_beside(replace_writer):
     """Let each event be written together with this one."""
 
     def write_beside(other):
-        beside = SimpleNamespace(submit=lambda mine: insert_pairs([mine, other])[0])
-        monkeypatch.setattr(insertion, "together", beside)
+        async def submit(mine):
+            return (await authentic.run(insert_pairs, [mine, other]))[0]
+
+        replace_writer(submit)
 
     return write_beside
 
@@ -99,7 +114,7 @@ def test_a_new_project_id_is_looked_up_in_its_index_however_few_projects_the_log
 
 
 def test_what_is_known_is_left_alone():
-    insert_with_delivery(pair("known", body=b"first"))
+    insert(pair("known", body=b"first"))
     keys = insert_pairs([pair("new"), pair("known", body=b"second")])
     assert [key is None for key in keys] == [False, True]
     assert bodies() == {"known": b"first", "new": b"{}"}
@@ -144,28 +159,27 @@ def waiting_for_a_lock():
 def test_an_event_that_cannot_be_held_fails_alone(always_beside):
     too_long = pair("bad", branch="x" * 300)
     always_beside(too_long)
-    assert insert_with_delivery(pair("good"))
+    assert insert(pair("good"))
     with pytest.raises(DataError):
-        insert_with_delivery(too_long)
+        insert(too_long)
     assert bodies() == {"good": b"{}"}
 
 
 @pytest.mark.usefixtures("of_postgresql")
-def test_an_event_that_is_locked_fails_alone(always_beside):
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '100ms'")
+def test_an_event_that_is_locked_fails_alone(always_beside, monkeypatch):
+    options = connections.settings["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options.get('options', '')} -c lock_timeout=100ms")
     locked = pair("locked")
     with ThreadPoolExecutor(1) as other:
         is_held, go_on = Flag(), Flag()
         done = other.submit(hold, event("locked"), is_held, go_on)
         assert is_held.wait(timeout=10)
         always_beside(locked)
-        assert insert_with_delivery(pair("good"))
+        assert insert(pair("good"))
         with pytest.raises(OperationalError, match="lock timeout"):
-            insert_with_delivery(locked)
+            insert(locked)
         go_on.set()
         done.result()
-    connection.close()
     assert bodies() == {"good": b"{}"}
 
 
@@ -181,17 +195,15 @@ def hold(row, is_held, go_on):
         connection.close()
 
 
-@pytest.mark.usefixtures("of_sqlite")
-def test_an_event_that_breaks_a_rule_of_sqlites_fails_alone(always_beside):
+def test_an_event_that_breaks_a_rule_fails_alone(always_beside):
     without_time = pair("bad", received_at=None)
     always_beside(without_time)
-    assert insert_with_delivery(pair("good"))
+    assert insert(pair("good"))
     with pytest.raises(IntegrityError):
-        insert_with_delivery(without_time)
+        insert(without_time)
     assert bodies() == {"good": b"{}"}
 
 
-@pytest.mark.usefixtures("of_sqlite")
 def test_without_its_delivery_no_event_of_the_group_is_written():
     alone = pair("alone")
     alone[1]["received_at"] = None
@@ -204,30 +216,34 @@ def test_nothing_is_tried_alone_when_it_has_waited_too_long(always_beside, monke
     always_beside(pair("bad", received_at=None))
     monkeypatch.setattr(transactions, "LATEST_SECOND_TRY_SECONDS", 0)
     with pytest.raises(OperationalError, match="first try took"):
-        insert_with_delivery(pair("good"))
+        insert(pair("good"))
 
 
 @pytest.mark.usefixtures("of_sqlite")
 def test_events_that_come_while_sqlite_is_busy_share_a_transaction(monkeypatch):
-    sizes = []
-    together = GroupCommit(lambda pairs: sizes.append(len(pairs)) or insert_pairs(pairs), most=8, patience_seconds=3)
-    monkeypatch.setattr(insertion, "together", together)
-    with ThreadPoolExecutor(4) as threads:
+    groups, is_started, others_wait = [], Flag(), Flag()
+
+    def write(pairs):
+        groups.append([pair.event["event_id"] for pair in pairs])
+        is_started.set()
+        return with_usable_connection(insert_pairs, pairs)
+
+    async def insert_one_and_then_others():
+        tasks = [asyncio.create_task(insert_on_loop(pair("first")))]
+        await asyncio.to_thread(is_started.wait, 10)
+        tasks += [asyncio.create_task(insert_on_loop(pair(event_id))) for event_id in "abc"]
+        await asyncio.sleep(0)
+        others_wait.set()
+        return await asyncio.gather(*tasks)
+
+    monkeypatch.setattr(insertion, "writer", Writer(write, most=8, patience_seconds=3))
+    with ThreadPoolExecutor(1) as loop:
         with transactions.durable_transaction():
-            done = [threads.submit(log_and_close, "first")]
-            wait_until(lambda: sizes == [1], "the first waits for its turn")
-            done += [threads.submit(log_and_close, event_id) for event_id in "abc"]
-            wait_until(lambda: len(together) == 3, "the others wait for the first")
-        assert [one.result() for one in done] == [True] * 4
-    assert sizes == [1, 3]
+            done = loop.submit(run_on_loop, insert_one_and_then_others())
+            assert others_wait.wait(timeout=10)
+        assert done.result() == [True] * 4
+    assert groups == [["first"], ["a", "b", "c"]]
     assert sorted(bodies()) == ["a", "b", "c", "first"]
-
-
-def log_and_close(event_id):
-    try:
-        return insert_with_delivery(pair(event_id))
-    finally:
-        connection.close()
 
 
 def test_events_with_and_without_values_are_written_together():
@@ -248,26 +264,26 @@ def test_events_with_and_without_values_are_written_together():
 @pytest.mark.usefixtures("of_postgresql")
 def test_a_value_that_no_column_holds_is_an_error():
     with pytest.raises(TypeError, match="memoryview"):
-        insert_with_delivery(pair("event", body=memoryview(b"{}")))
+        insert(pair("event", body=memoryview(b"{}")))
 
 
-def test_who_waits_too_long_is_told_that_the_database_is_too_slow(monkeypatch):
-    def too_long(_):
-        raise TimeoutError("others have been writing for 3 seconds")
+def test_if_others_are_written_for_too_long_the_database_is_too_slow(replace_writer):
+    async def too_long(_):
+        raise TimeoutError("others have been written for 3 seconds")
 
-    monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=too_long))
+    replace_writer(too_long)
     with pytest.raises(OperationalError, match="for 3 seconds"):
-        insert_with_delivery(pair("event"))
+        insert(pair("event"))
 
 
-def test_while_the_database_is_away_nobody_tries_again(monkeypatch):
-    def away(_):
+def test_while_the_database_is_away_nobody_tries_again(replace_writer, monkeypatch):
+    async def away(_):
         raise OperationalError("away")
 
-    monkeypatch.setattr(insertion, "together", SimpleNamespace(submit=away))
+    replace_writer(away)
     monkeypatch.setattr(insertion, "insert_pairs", lambda _: pytest.fail("it was tried again"))
     with pytest.raises(OperationalError, match="away"):
-        insert_with_delivery(pair("event"))
+        insert(pair("event"))
 
 
 def test_times_and_texts_are_kept_as_they_are():
@@ -277,7 +293,7 @@ def test_times_and_texts_are_kept_as_they_are():
         "duration_seconds": 0.1 + 0.2,
         "commit_subject": "100 % 'ü' $1 \\ \"\U0001f33f",
     }
-    insert_with_delivery(pair("event", body=bytes(range(256)), **columns))
+    insert(pair("event", body=bytes(range(256)), **columns))
     kept = WorkflowEvent.objects.get()
     assert {name: getattr(kept, name) for name in columns} == columns
     assert bodies() == {"event": bytes(range(256))}
