@@ -21,8 +21,8 @@ from gunicorn import glogging
 from webhooklog.env import BASE_DIR, Environment, read_environment
 from webhooklog.log_format import FORMATTERS
 
-# Per worker. A connection takes 7 KB, or up to 75 KB while it sends a body. Beyond this number, the worker closes the
-# connection that has waited longest for a request.
+# Per worker. An idle connection takes 7 KB, one that sends a large body up to half a MB. Beyond this number, the worker
+# closes the connection that has waited longest for a request.
 MAX_CONNECTIONS = 4_000
 OTHER_FILES = 200  # Database connections, log files, static files.
 # Maximum lengths of client-supplied values in the access log, in characters. JSON takes up to 6 bytes for each, and
