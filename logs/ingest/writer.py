@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +24,7 @@ class _Entry(Generic[Item, Result]):
 
     item: Item
     future: "asyncio.Future[Result]"  # The request that waits for the item's result.
-    submitted_at: float  # By the loop's clock.
+    submitted_at: float  # By `monotonic`.
     is_taken: bool = False  # The item is being written, or has been.
 
 
@@ -64,7 +65,7 @@ class Writer(Generic[Item, Result]):
             self._thread = Thread(target=self._run, name="writer", daemon=True)
             self._thread.start()
         future: asyncio.Future[Result] = loop.create_future()
-        self._arrived.append(_Entry(item, future, loop.time()))
+        self._arrived.append(_Entry(item, future, monotonic()))
         if len(self._arrived) == 1:
             loop.call_soon(self._pass_on)
         try:
@@ -89,12 +90,14 @@ class Writer(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         self._forget_taken()
         for entry in self._waiting:
-            if loop.time() - entry.submitted_at > self._patience_seconds and not entry.future.done():
-                error = TimeoutError(f"other events have been written for {self._patience_seconds} seconds")
-                entry.future.set_exception(error)
+            if monotonic() - entry.submitted_at > self._patience_seconds and not entry.future.done():
+                entry.future.set_exception(self._too_late())
         self._is_watching = bool(self._waiting)
         if self._is_watching:
             loop.call_later(self._patience_seconds / 4, self._expire)
+
+    def _too_late(self) -> TimeoutError:
+        return TimeoutError(f"other events have been written for {self._patience_seconds} seconds")
 
     def _forget_taken(self) -> None:
         while self._waiting and self._waiting[0].is_taken:
@@ -112,6 +115,9 @@ class Writer(Generic[Item, Result]):
         outcomes: list[Result | BaseException]
         try:
             with self._turn():
+                # The wait for the turn may follow a wait in the queue, and a wait for a lock may follow both.
+                if monotonic() - entries[0].submitted_at > 2 * self._patience_seconds:
+                    raise self._too_late()
                 self._take_followers(entries)
                 outcomes = [*self._write([entry.item for entry in entries])]
         except BaseException as error:  # noqa: BLE001 - each request raises it; otherwise they would wait forever

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 import weakref
+from contextlib import contextmanager
 from threading import Event as Flag
 
 import pytest
@@ -182,3 +183,18 @@ def test_an_error_does_not_keep_its_items_in_memory(write):
             wait_until(lambda: is_there() is None, "the item is gone")
         finally:
             gc.enable()
+
+
+def test_an_item_that_has_waited_in_the_queue_and_for_the_turn_is_not_written():
+    @contextmanager
+    def turn():
+        time.sleep(0.3)
+        yield
+
+    async def submit():
+        return await Writer(written.append, turn=turn, most=8, patience_seconds=0.1).submit(1)
+
+    written = []
+    with pytest.raises(TimeoutError, match=r"for 0\.1 seconds"):
+        run(submit())
+    assert written == []
