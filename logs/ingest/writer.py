@@ -115,9 +115,7 @@ class Writer(Generic[Item, Result]):
         outcomes: list[Result | BaseException]
         try:
             with self._turn():
-                # The wait for the turn may follow a wait in the queue, and a wait for a lock may follow both.
-                if monotonic() - entries[0].submitted_at > 2 * self._patience_seconds:
-                    raise self._too_late()
+                self._require_time(entries[0])
                 self._take_followers(entries)
                 outcomes = [*self._write([entry.item for entry in entries])]
         except BaseException as error:  # noqa: BLE001 - each request raises it; otherwise they would wait forever
@@ -125,6 +123,11 @@ class Writer(Generic[Item, Result]):
         futures = [entry.future for entry in entries]
         futures[0].get_loop().call_soon_threadsafe(self._wake, futures, outcomes)
         del entries, futures, outcomes  # As in `submit`.
+
+    def _require_time(self, entry: _Entry[Item, Result]) -> None:
+        """Raise TimeoutError if an entry has waited long in the queue and for the turn: it may also wait for a lock."""
+        if monotonic() - entry.submitted_at > 2 * self._patience_seconds:
+            raise self._too_late()
 
     def _take_followers(self, entries: list[_Entry[Item, Result]]) -> None:
         with suppress(Empty):
