@@ -129,7 +129,7 @@ def when_ready(server: Any) -> None:
     """Allow many connections, make Ctrl-C stop the server gracefully, and load shared libraries."""
     allow_connections()
     signal.signal(signal.SIGINT, lambda *_: stop_gracefully(server))
-    if environment.web_concurrency > 1:
+    if workers > 1:
         load_shared_libraries()
 
 
@@ -160,6 +160,13 @@ def stop_gracefully(server: Any) -> None:
     server.signal(signal.SIGTERM, None)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Let one worker run the watch: the last one of its generation, which a reload (SIGHUP) replaces by a new one."""
+    generation = [each for each in server.WORKERS.values() if each.cfg is server.cfg]
+    is_complete = len(generation) >= environment.web_concurrency
+    worker.is_watch = has_watch and is_complete and not any(each.is_watch for each in generation)
+
+
 def post_worker_init(worker: Any) -> None:
     """Ignore Ctrl-C, which the terminal sends to the master too, and keep the application out of garbage collection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -176,7 +183,8 @@ worker_class = "webhooklog.worker.Worker"
 worker_connections = MAX_CONNECTIONS
 # The parser in C needs a compiler, and its versions differ in the requests that they accept.
 http_parser = "python"
-workers = environment.web_concurrency
+has_watch = environment.watch == "embedded"
+workers = environment.web_concurrency + has_watch
 # Each worker loads the application itself, so that a reload (SIGHUP) reads new settings without refusing a connection.
 # New versions of libraries need a restart: a worker would mix them with the versions loaded by the master.
 preload_app = False

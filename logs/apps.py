@@ -9,6 +9,7 @@ from logs.checks import (
     check_database,
     check_debug,
     check_debug_is_local,
+    check_default_branches,
     check_hosts,
     check_postgresql,
     check_proxies,
@@ -32,6 +33,7 @@ class LogsConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, and rename other applications' sections, models and fields."""
         register(check_webhooks)
+        register(check_default_branches)
         register(check_debug)
         register(check_debug_is_local)
         register(check_proxies)

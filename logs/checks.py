@@ -99,6 +99,20 @@ def _may_match_a_slug(pattern: str) -> bool:
     return parts[0] in PROVIDERS or (start != parts[0] and any(provider.startswith(start) for provider in PROVIDERS))
 
 
+def check_default_branches(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the projects in DEFAULT_BRANCHES can exist."""
+    pairs = [(entry, entry.rpartition(":")) for entry in settings.DEFAULT_BRANCHES]
+    return [
+        CheckWarning(
+            f"The entry {entry!r} in DEFAULT_BRANCHES matches no project.",
+            hint="Write slugs before the colon as in payloads: github/acme/legacy-*:develop (not gh/).",
+            id="logs.W010",
+        )
+        for entry, (projects, colon, _) in pairs
+        if colon and not _may_match_a_slug(projects)
+    ]
+
+
 def _check_shared_urls(configured: Sequence[Webhook]) -> Iterator[CheckMessage]:
     names = defaultdict(list)
     for webhook in configured:

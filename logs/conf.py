@@ -1,4 +1,4 @@
-"""The configured webhooks, read from the settings on each call so that no caller keeps an old secret."""
+"""The configured webhooks and default branches, read from the settings on each call: no caller keeps an old secret."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -66,6 +66,36 @@ def secret_position(name: str, secret_fingerprint: str | None) -> int | None:
         if webhook.name == name and secret_fingerprint in webhook.fingerprints:
             return webhook.fingerprints.index(secret_fingerprint)
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultBranches:
+    """An entry of DEFAULT_BRANCHES: ``branches``, or ``projects:branches``."""
+
+    projects: str  # A pattern of project slugs; "" for the projects that no other entry names.
+    branches: str  # A pattern of branches.
+
+
+def default_branches() -> tuple[DefaultBranches, ...]:
+    """Return the entries of DEFAULT_BRANCHES, in the order listed there."""
+    return _default_branches(tuple(settings.DEFAULT_BRANCHES))
+
+
+@lru_cache(maxsize=10)
+def _default_branches(entries: tuple[str, ...]) -> tuple[DefaultBranches, ...]:
+    parts = (entry.rpartition(":") for entry in entries)
+    return tuple(DefaultBranches(projects=projects, branches=branches) for projects, _, branches in parts)
+
+
+def is_default_branch(project_slug: str, branch: str) -> bool:
+    """Return whether a branch is one of its project's default branches.
+
+    If an entry of DEFAULT_BRANCHES names the project, the entries without projects do not apply to it.
+    """
+    entries = default_branches()
+    own = [entry for entry in entries if entry.projects and fnmatchcase(project_slug, entry.projects)]
+    applying = own or [entry for entry in entries if not entry.projects]
+    return any(fnmatchcase(branch, entry.branches) for entry in applying)
 
 
 def _webhook(name: str, value: Any) -> Webhook:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
-from logs.models import Delivery, WorkflowEvent
+from logs.models import Delivery, StateChange, WorkflowEvent
 from logs.transactions import LOCK_PAUSE_SECONDS
 
 Rows = models.QuerySet[Delivery] | models.QuerySet[WorkflowEvent]
@@ -80,7 +80,7 @@ def _oldest_by_number() -> datetime | None:
 
 
 def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
-    """Delete rows, oldest first, and yield the number of rows deleted by each batch.
+    """Delete rows, oldest first, and yield the number of rows deleted by each batch, which may be 0.
 
     Each batch is committed before the next begins, so the caller may stop at any time. Waiting writers get the lock
     between batches. Rows that another process has locked are skipped.
@@ -97,7 +97,8 @@ def delete_in_batches(rows: Rows, *, size: int) -> Iterator[int]:
         batch = list(remaining.values_list("pk", "received_at")[:size])
         keys = [key for key, _ in batch]
         if rows.model is WorkflowEvent:
-            _detach_deliveries(keys, size=size)
+            for _ in _detach_deliveries(keys, size=size):
+                yield 0
         yield _delete(rows.model, keys)
         if len(batch) < size:
             return
@@ -111,12 +112,18 @@ def _delete(model: type[Delivery] | type[WorkflowEvent], keys: list[int]) -> int
         # Waiting for another run, or for a delivery, that waits for this run would be a deadlock.
         unlocked = model._default_manager.filter(pk__in=keys).select_for_update(skip_locked=True)
         # Without only(), Django would load whole rows, bodies included, to find dependent rows.
-        deletable = model._default_manager.filter(pk__in=list(unlocked.values_list("pk", flat=True))).only("pk")
+        locked = list(unlocked.values_list("pk", flat=True))
+        if model is WorkflowEvent:
+            StateChange.objects.filter(event__in=locked).delete()
+        deletable = model._default_manager.filter(pk__in=locked).only("pk")
         return deletable.delete()[1].get(model._meta.label, 0)
 
 
-def _detach_deliveries(event_keys: list[int], *, size: int) -> None:
-    """Detach deliveries from events about to be deleted, in batches: an event can have too many for one transaction."""
+def _detach_deliveries(event_keys: list[int], *, size: int) -> Iterator[None]:
+    """Detach deliveries from events about to be deleted, in batches: an event can have too many for one transaction.
+
+    Yield between two batches.
+    """
     while True:
         with transaction.atomic(durable=True):
             attached = Delivery.objects.filter(event__in=event_keys).select_for_update(skip_locked=True)
@@ -124,4 +131,5 @@ def _detach_deliveries(event_keys: list[int], *, size: int) -> None:
             Delivery.objects.filter(pk__in=keys).update(event=None)
         if len(keys) < size:
             return
+        yield
         time.sleep(LOCK_PAUSE_SECONDS)

@@ -41,6 +41,7 @@ LONGEST_MODULES = {
     "test_restore",
     "test_rollups",
     "test_server",
+    "test_watch_worker",
 }
 
 WEBHOOK = "My CircleCI Webhook"

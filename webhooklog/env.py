@@ -6,6 +6,7 @@ file. An empty variable counts as not set. A test checks that ``docs/configurati
 
 import os
 from dataclasses import dataclass, field
+from datetime import time
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from webhooklog.parsers import (
     UNUSABLE,
     parse_bind_address,
     parse_branches,
+    parse_clock_time,
     parse_database_url,
     parse_hosts,
     parse_networks,
@@ -33,6 +35,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("line", "json")
+WATCHES = ("embedded", "off")
 
 # The lowest and highest value of each number. Above the highest, a date, a database column or memory would overflow.
 # Below the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
@@ -45,6 +48,7 @@ BOUNDS = {
     "REFUSED_BODY_MAX_BYTES": (0, 100_000_000),
     "REFUSED_DELIVERIES_MAX": (0, 1_000_000),
     "REFUSED_DELIVERIES_PER_MINUTE": (0, 1_000_000),
+    "NOTIFICATION_MAX_AGE_MINUTES": (1, 10_080),
     "API_REQUESTS_PER_MINUTE": (0, 1_000_000),
     "PORT": (1, 65_535),
     "WEB_CONCURRENCY": (1, 128),
@@ -72,7 +76,7 @@ class Environment:
     public_read: bool  # The list of events is readable without signing in.
     cors_allowed_origins: list[str]  # Origins whose pages may read the API in a browser.
     circleci_webhook_secrets: dict[str, Any] = field(repr=False)
-    default_branches: list[str]  # The dashboard shows these branches' failing workflows as broken.
+    default_branches: list[str]  # Patterns ("release/*"), if needed after a project ("github/acme/old-*:develop").
     data_dir: Path
     static_root: Path | None  # The target of `collectstatic`; None serves static files from the installed packages.
     database_url: dict[str, Any] = field(repr=False)  # An entry of Django's DATABASES.
@@ -81,9 +85,11 @@ class Environment:
     delivery_retention_days: int  # 0: forever.
     delivery_retention_count: int  # 0: any number.
     event_retention_days: int  # 0: forever.
+    prune_at: time | None  # When, in UTC, the watch applies retention each day; None leaves it to `manage.py prune`.
     refused_body_max_bytes: int
     refused_deliveries_max: int
     refused_deliveries_per_minute: int  # Per client IP address.
+    notification_max_age_minutes: int  # A state change that is found later after the end of its run is not reported.
     api_requests_per_minute: int  # Per token, user or IP address; 0: any number.
     log_level: str
     log_format: str
@@ -92,6 +98,7 @@ class Environment:
     web_concurrency: int  # Worker processes.
     web_threads: int  # For readers, per worker process. Webhooks have threads of their own.
     graceful_timeout_seconds: int
+    watch: str  # "embedded" in an additional worker process, or "off" if `manage.py watch` runs elsewhere.
 
 
 class EnvironmentReader(Env):
@@ -102,6 +109,7 @@ class EnvironmentReader(Env):
         self.add_parser("bind_address", parse_bind_address)
         self.add_parser("bounded_number", parse_number)
         self.add_parser("branches", parse_branches)
+        self.add_parser("clock_time", parse_clock_time)
         self.add_parser("database_url", parse_database_url)
         self.add_parser("hosts", parse_hosts)
         self.add_parser("networks", parse_networks)
@@ -240,9 +248,11 @@ def read_environment() -> Environment:
         delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90),
         delivery_retention_count=env.number("DELIVERY_RETENTION_COUNT", 0),
         event_retention_days=env.number("EVENT_RETENTION_DAYS", 0),
+        prune_at=env.clock_time("PRUNE_AT", ""),
         refused_body_max_bytes=env.number("REFUSED_BODY_MAX_BYTES", 65_536),
         refused_deliveries_max=env.number("REFUSED_DELIVERIES_MAX", 1_000),
         refused_deliveries_per_minute=env.number("REFUSED_DELIVERIES_PER_MINUTE", 60),
+        notification_max_age_minutes=env.number("NOTIFICATION_MAX_AGE_MINUTES", 60),
         api_requests_per_minute=env.number("API_REQUESTS_PER_MINUTE", 600),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         log_format=env.str("LOG_FORMAT", "line", validate=validate.OneOf(LOG_FORMATS)),
@@ -251,6 +261,7 @@ def read_environment() -> Environment:
         web_concurrency=env.number("WEB_CONCURRENCY", 2),
         web_threads=env.number("WEB_THREADS", 8),
         graceful_timeout_seconds=env.number("GRACEFUL_TIMEOUT_SECONDS", 30),
+        watch=env.str("WATCH", "embedded", validate=validate.OneOf(WATCHES)),
     )
     if environment.database_url and environment.database_url["ENGINE"] == SQLITE:
         env.create_data_dir()

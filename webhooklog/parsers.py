@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import time
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
 # Text that git rejects in a branch name (git-check-ref-format), and the quotes and brackets of a JSON list.
 _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
+_CLOCK_TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+_BRANCH_WILDCARD = re.compile("[*?]")
+_PROJECTS = re.compile(r"[^\s:\[\]\"']+")
 _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
 MAX_PORT = 65_535
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database columns and keys cannot hold these.
@@ -164,16 +168,34 @@ def parse_origins(value: str) -> list[str]:
 
 
 def parse_branches(text: str) -> list[str]:
-    """Read a comma-separated list of branches.
+    """Read a comma-separated list of patterns of branches, each with or without a pattern of project slugs before it.
 
     Raises:
-        EnvError: an entry is a pattern or anything else that git rejects as a branch name.
+        EnvError: an entry has neither form, or cannot match a branch because git rejects such names.
     """
-    branches = _entries(text)
-    for branch in branches:
-        if _NO_BRANCH.search(branch):
-            raise EnvError(f"{branch!r} is not a branch name. Write full names, separated by commas: main,release/2.")
-    return branches
+    entries = _entries(text)
+    for entry in entries:
+        projects, colon, branches = entry.rpartition(":")
+        is_branch = branches and not _NO_BRANCH.search(_BRANCH_WILDCARD.sub("x", branches))
+        if not is_branch or (colon and not _PROJECTS.fullmatch(projects)):
+            raise EnvError(
+                f"{entry!r} is not a branch name. Write names or patterns, separated by commas: main,release/*. "
+                "For some projects only, write github/acme/legacy-*:develop."
+            )
+    return entries
+
+
+def parse_clock_time(text: str) -> time | None:
+    """Read a time of day such as 03:30, in UTC; return None for "".
+
+    Raises:
+        EnvError: the text is not a time of day.
+    """
+    if not text:
+        return None
+    if not _CLOCK_TIME.fullmatch(text):
+        raise EnvError(f"{text!r} is not a time of day. Write hours and minutes in UTC: 03:30.")
+    return time.fromisoformat(text)
 
 
 def parse_database_url(url: str) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """gunicorn's worker for the event loop, with limits on what its clients can occupy."""
 
 import asyncio
+import os
 import signal
+from threading import Event, Thread
 from typing import Any
 
+import django
 from django.utils.module_loading import import_string
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
@@ -129,11 +132,48 @@ gasgi.ASGIProtocol = Connection
 
 
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
-    """Closes the connections of slow clients and, when it stops, all those that are waiting for a request."""
+    """Closes the connections of slow clients and, when it stops, all those that are waiting for a request.
+
+    One worker runs the watch instead of serving requests (`docker/gunicorn.conf.py`).
+    """
+
+    is_watch = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: dict[Connection, None] = {}  # In the order of their last requests.
+
+    def load_wsgi(self) -> None:
+        """Load the application, which the watch does not need."""
+        if self.is_watch:
+            os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooklog.settings")
+            django.setup()
+        else:
+            super().load_wsgi()
+
+    def run(self) -> None:
+        """Serve requests, or run the watch."""
+        if self.is_watch:
+            self._watch()
+        else:
+            super().run()
+
+    def _watch(self) -> None:
+        for listener in self.sockets:
+            listener.sock.close()  # Otherwise connections could wait here that no process accepts.
+        stopping = Event()
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            # In a thread: `set` would wait forever if the signal has interrupted a call of the event's own.
+            signal.signal(number, lambda *_: Thread(target=stopping.set).start())
+        if not self.alive:
+            return
+
+        def beat() -> None:
+            self.tmp.notify()
+            if self.ppid != os.getppid():  # The master was killed.
+                stopping.set()
+
+        import_string("logs.watch.loop.run")(beat=beat, stopping=stopping)
 
     def init_signals(self) -> None:
         """Also handle signals that arrive before the loop runs, which uvloop would lose."""

@@ -22,7 +22,7 @@ from logs.reading.choices import about_how_many, values_of
 from logs.reading.cursors import Direction, Reading
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import MAX_SCANNED, Order, Page, Position
-from logs.reading.query import NEWEST_FIRST, check_names, read_filters, read_list
+from logs.reading.query import check_names, read_filters, read_list
 
 PAGE_SIZE = 50
 NEWER_SIZE = 200  # More rows than arrive in SETTLED_AFTER, because each poll returns all of them again.
@@ -140,7 +140,7 @@ class ListAdmin(InspectorAdmin):
             for direction, cursor in reading.neighbours(page).items()
         }
         is_start = not reading.cursor
-        is_live = is_start and reading.ordering == NEWEST_FIRST
+        is_live = is_start and reading.is_newest_first
         is_whole = is_start and not query.keys() - OWN_PARAMETERS
         return {
             "rows": page.rows,

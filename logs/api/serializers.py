@@ -2,16 +2,12 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
-from django.utils.functional import cached_property
-from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from logs.api.flat import Flat, FlatSerializer, described
 from logs.api.permissions import may
 from logs.circleci.payload import parse_payload
 from logs.exceptions import PayloadMalformed
@@ -79,44 +75,6 @@ ATTEMPT_FIELDS = {
 }
 
 
-def _described(fields: dict[str, str]) -> dict[str, dict[str, str]]:
-    return {name: {"help_text": text} for name, text in fields.items()}
-
-
-class Flat(serializers.Serializer[Any]):
-    """An object whose fields are attributes of one row; empty text is shown as null."""
-
-    computed: Sequence[str] = ()  # Fields that are not attributes; a subclass's `to_representation` adds them.
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Return the object."""
-        return {name: _plain(_value(instance, source)) for name, source in self._sources}
-
-    @cached_property
-    def _sources(self) -> list[tuple[str, str]]:
-        return [(name, field.source or name) for name, field in self.fields.items() if name not in self.computed]
-
-
-class FlatSerializer(Flat, serializers.ModelSerializer[Any]):
-    """A row of a model as a flat object."""
-
-
-class FlatSchema(OpenApiSerializerExtension):
-    """Describes which text fields of a flat object may be null."""
-
-    target_class = FlatSerializer
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
-        """Return the object's schema."""
-        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - its way
-        for name, field in self.target.fields.items():
-            described = schema["properties"][name]
-            if described.get("type") == "string" and _may_be_empty(self.target.Meta.model, field.source):
-                described["type"] = ["string", "null"]
-        return schema
-
-
 class WorkflowEventSerializer(FlatSerializer):
     """An event."""
 
@@ -126,7 +84,7 @@ class WorkflowEventSerializer(FlatSerializer):
         model = WorkflowEvent
         fields = list(EVENT_FIELDS)
         read_only_fields = fields
-        extra_kwargs = _described(EVENT_FIELDS)
+        extra_kwargs = described(EVENT_FIELDS)
 
 
 class DeliverySerializer(FlatSerializer):
@@ -140,7 +98,7 @@ class DeliverySerializer(FlatSerializer):
         model = Delivery
         fields = list(DELIVERY_FIELDS)
         read_only_fields = fields
-        extra_kwargs = _described(DELIVERY_FIELDS)
+        extra_kwargs = described(DELIVERY_FIELDS)
 
 
 class AttemptSerializer(FlatSerializer):
@@ -150,7 +108,7 @@ class AttemptSerializer(FlatSerializer):
         model = Attempt
         fields = list(ATTEMPT_FIELDS)
         read_only_fields = fields
-        extra_kwargs = _described(ATTEMPT_FIELDS)
+        extra_kwargs = described(ATTEMPT_FIELDS)
 
 
 class EventDetailSerializer(WorkflowEventSerializer):
@@ -268,22 +226,6 @@ class ReplaySerializer(Flat):
     reason = serializers.CharField(source="verdict.reason", allow_null=True, help_text=REASON)
     mended = serializers.BooleanField(help_text="Whether it was refused before and is accepted now.")
     event = serializers.CharField(source="verdict.event_id", allow_null=True, help_text="The id of its event.")
-
-
-def _value(row: Any, source: str) -> Any:
-    for attribute in source.split("."):
-        row = getattr(row, attribute) if row is not None else None
-    return row
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return None if value == "" else value
-
-
-def _may_be_empty(model: type[Model], source: str) -> bool:
-    return any(column.blank for column in model._meta.fields if column.name == source)
 
 
 def _payload(event: WorkflowEvent) -> Any:

@@ -7,6 +7,7 @@ from logs.api.schema.views import DocsView, SchemaView
 from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
 from logs.api.views.events import EventDetailView, EventListView
 from logs.api.views.home import HomeView
+from logs.api.views.standings import ChangeListView, StandingListView
 from logs.api.views.stream import DeliveryStreamView
 
 app_name = "logs"
@@ -28,6 +29,8 @@ urlpatterns = [
     re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/?\Z",              DeliveryDetailView.as_view(), name="delivery"),
     re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/body/?\Z",         DeliveryBodyView.as_view(),   name="delivery-body"),
     re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/replay/?\Z",       DeliveryReplayView.as_view(), name="delivery-replay"),
+    re_path(r"^api/changes/?\Z",                                 ChangeListView.as_view(),     name="changes"),
+    re_path(r"^api/standings/?\Z",                               StandingListView.as_view(),   name="standings"),
     re_path(r"^api/schema/?\Z",                                  SchemaView.as_view(),         name="schema"),
     re_path(r"^api/docs/?\Z",                                    DocsView.as_view(),           name="docs"),
 ]

@@ -157,10 +157,19 @@ def time_at(document: dict[str, object], path: str) -> datetime | None:
 
     Return None if the value is missing, is not a timestamp, has no offset, or is outside the years 1970 to 9998.
     """
+    return _time(_value_at(document, path))
+
+
+def web_url_at(document: dict[str, object], path: str) -> str:
+    """Return the URL at a dotted path; "" if the value is missing or is not an http(s) URL."""
+    return _web_url(_value_at(document, path))
+
+
+def _value_at(document: dict[str, object], path: str) -> object:
     *blocks, key = path.split(".")
     for block in blocks:
         document = _block(document, block)
-    return _time(document.get(key))
+    return document.get(key)
 
 
 def _time(value: object) -> datetime | None:

@@ -7,6 +7,7 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from logs.insights.watching import WatchState, read_watch
 from logs.models import Delivery, WorkflowEvent
 from logs.transactions import durable_transaction
 
@@ -36,7 +37,10 @@ def healthz() -> HttpResponse:
 
 
 def readyz() -> HttpResponse:
-    """Return 200 if the database is reachable, migrated and writable, otherwise 503 with the reason."""
+    """Return 200 if the database is reachable, migrated and writable, otherwise 503 with the reason.
+
+    The body also reports the watch. It does not decide the status: the site receives webhooks without it.
+    """
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -50,10 +54,17 @@ def readyz() -> HttpResponse:
         return _unready(f"{len(pending)} migrations are not applied; run `manage.py migrate`")
     try:
         _probe_write()
+        watch = read_watch()
     except Error as error:
         logger.warning("not ready: %s", error)
         return _unready(f"the database cannot be written: {_reason(error)}")
-    return JsonResponse({"status": "ready"})
+    return JsonResponse({"status": "ready", "watch": _watch_status(watch)})
+
+
+def _watch_status(watch: WatchState) -> str:
+    if not watch.is_running:
+        return "not running"
+    return f"failing: {', '.join(watch.errors)}" if watch.errors else "running"
 
 
 def _is_read_only() -> bool:

@@ -12,10 +12,11 @@ from logs import conf
 from logs.circleci.vocabulary import EventType
 from logs.ingest.pipeline import record
 from logs.ingest.records import Arrival, Sender, Verdict
+from logs.models import Origin
 
 NAMES = ("name", "project", "workflow", "status")  # In the tutorial's array and in this log's.
 TIMES = ("happened_at", "created_at", "createdAt")
-UNKNOWN_SENDER = Sender(webhook=conf.Webhook(name="", secrets=()), secret_fingerprint="")
+UNKNOWN_SENDER = Sender(webhook=conf.Webhook(name="", secrets=()), secret_fingerprint="", origin=Origin.IMPORT)
 
 
 def payloads(entries: Iterable[object]) -> Iterator[bytes | None]:

@@ -202,6 +202,7 @@ def _event_columns(event: Event, arrival: Arrival, sender: Sender) -> dict[str, 
         "verified": sender.verified,
         "changed_at": timezone.now(),
         "duplicates": None,
+        "origin": sender.origin,
     }
 
 

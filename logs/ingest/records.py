@@ -7,7 +7,7 @@ from typing import Any
 
 from logs import conf
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, USER_AGENT
-from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.models import Delivery, Origin, Outcome, WorkflowEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Sender:
 
     webhook: conf.Webhook
     secret_fingerprint: str  # Identifies the secret that signed (logs.conf); "" for an unsigned webhook.
+    origin: Origin = Origin.WEBHOOK
 
     @property
     def verified(self) -> bool:

@@ -1,15 +1,21 @@
-"""Workflows that are broken now: their last finished run on a default branch failed.
+"""Workflows that are broken now: the newest pipeline in which they finished on a default branch failed."""
 
-Runs are ordered by arrival, because no index orders them by when they stopped.
-"""
-
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import islice
 
-from django.conf import settings
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from logs.models import Standing, WorkflowEvent
+from logs.circleci.repositories import compare_url
+from logs.circleci.vocabulary import EventType, Tone, tone_of
+from logs.conf import DefaultBranches, default_branches, is_default_branch
+from logs.models import Delivery, Standing, WorkflowEvent
+from logs.models.deliveries import BRINGING_VERSIONS
 
 SHOWN = 10
 # A renamed or removed workflow never succeeds again; it must not stay red forever.
@@ -20,39 +26,81 @@ RESTING_AFTER = timedelta(days=30)
 class Broken:
     """A workflow that is failing on a branch."""
 
-    standing: Standing
-    first: WorkflowEvent | None  # The first failed run after the last successful one; None if retention deleted it.
-    last: WorkflowEvent
-
-    @property
-    def since(self) -> datetime | None:
-        """When the workflow broke."""
-        return None if self.first is None else self.first.happened_at or self.first.received_at
+    standing: Standing  # Its `last`, `last_good` and `broken_since` are loaded, and None if retention deleted the run.
+    failed_jobs: list[str]  # In the last run; empty if no job events were received.
+    compare_url: str  # The code host's page with the commits since the last good one; "" if unknown.
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNow:
     """Workflows failing on default branches, latest failure first; workflows without recent runs are omitted."""
 
-    branches: list[str]
+    default_branches: list[str]  # The entries of DEFAULT_BRANCHES, in words.
     resting_days: int
     shown: list[Broken]
     has_more: bool
 
 
 def read_broken() -> BrokenNow:
-    """Return the workflows that are broken now, in two queries."""
-    failing = Standing.objects.filter(
-        broken_since__isnull=False,
-        branch__in=settings.DEFAULT_BRANCHES,
-        last__received_at__gte=timezone.now() - RESTING_AFTER,  # The join drops standings whose last run was deleted.
-    )
-    # No join for the first failed runs: a join would drop standings whose first failed run was deleted.
-    standings = failing.select_related("last").prefetch_related("broken_since").order_by("-last_id")[: SHOWN + 1]
-    broken = [Broken(standing=each, first=each.broken_since, last=each.last) for each in standings]
+    """Return the workflows that are broken now, in at most four queries, whatever their number."""
+    failing = Standing.objects.filter(tone=Tone.BAD, last_run_at__gte=timezone.now() - RESTING_AFTER)
+    rows = failing.order_by("-last_run_at", "-pk").values_list("pk", "project_slug", "branch")
+    on_default = (pk for pk, slug, branch in rows.iterator() if is_default_branch(slug, branch))
+    keys = list(islice(on_default, SHOWN + 1))
+    # Left joins, because retention may have deleted any of these runs.
+    standings = Standing.objects.select_related("last", "last_good", "broken_since").in_bulk(keys)
+    shown = [standings[key] for key in keys[:SHOWN] if key in standings]
+    jobs = _failed_jobs([standing.last for standing in shown if standing.last])
+    bodies = _bodies([standing.last.pk for standing in shown if standing.last and standing.last_good])
     return BrokenNow(
-        branches=settings.DEFAULT_BRANCHES,
+        default_branches=[_in_words(entry) for entry in default_branches()],
         resting_days=RESTING_AFTER.days,
-        shown=broken[:SHOWN],
-        has_more=len(broken) > SHOWN,
+        shown=[
+            Broken(
+                standing=standing,
+                failed_jobs=sorted(jobs[standing.project_slug, standing.last.workflow_id]) if standing.last else [],
+                compare_url=_compare_url(standing, bodies),
+            )
+            for standing in shown
+        ],
+        has_more=len(keys) > SHOWN,
     )
+
+
+def _in_words(entry: DefaultBranches) -> str:
+    if not entry.projects:
+        return entry.branches
+    return _("%(branches)s in %(projects)s") % {"branches": entry.branches, "projects": entry.projects}
+
+
+def _failed_jobs(runs: Iterable[WorkflowEvent]) -> defaultdict[tuple[str, str], set[str]]:
+    """Return the names of the failed jobs by project slug and workflow id.
+
+    The slug matters: another project's sender could claim the workflow's id.
+    """
+    found = defaultdict(set)
+    # The status is compared here: SQLite might use its index, which covers all projects.
+    jobs = WorkflowEvent.objects.filter(workflow_id__in={run.workflow_id for run in runs} - {""})
+    columns = jobs.order_by().values_list("project_slug", "workflow_id", "event_type", "status", "job")
+    for slug, workflow_id, event_type, status, job in columns:
+        if event_type == EventType.JOB_COMPLETED and tone_of(status) is Tone.BAD:
+            found[slug, workflow_id].add(job)
+    return found
+
+
+def _bodies(events: Collection[int]) -> dict[int, bytes]:
+    """Return the body of each event's shown version, unless retention has deleted it."""
+    # Avoids the index on `outcome`, in which SQLite would read every event in the log.
+    deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
+    versions = deliveries.filter(event=OuterRef("pk"), outcome_without_index__in=BRINGING_VERSIONS)
+    # The newest version only: a client of an unsigned webhook could send any number of large ones.
+    newest = Subquery(versions.order_by("-judged_at", "-pk").values("pk")[:1])
+    shown = Delivery.objects.filter(pk__in=WorkflowEvent.objects.filter(pk__in=events).order_by().values_list(newest))
+    return {event: bytes(body) for event, body in shown.order_by().values_list("event_id", "body")}
+
+
+def _compare_url(standing: Standing, bodies: Mapping[int, bytes]) -> str:
+    # Any client can send an unsigned payload, and name any page in it.
+    if not (standing.last and standing.last.verified and standing.last_good and standing.last.pk in bodies):
+        return ""
+    return compare_url(bodies[standing.last.pk], good=standing.last_good.revision, bad=standing.last.revision)

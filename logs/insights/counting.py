@@ -16,9 +16,8 @@ from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from logs.insights.standings import add_standings, update_standings
-from logs.insights.sums import HOUR, CountedHour, arrived_in, drop_idle_workflows, drop_sums, hour_of, recount
-from logs.models import HourlyStatus, RollupState, Standing, WorkflowEvent
+from logs.insights.sums import HOUR, CountedHour, drop_idle_workflows, drop_sums, hour_of, recount
+from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
 from logs.transactions import LOCK_PAUSE_SECONDS
@@ -81,7 +80,6 @@ def refresh() -> Iterator[CountedHour]:
     for number, ((hour, *_), (_, next_written_at, _)) in enumerate(pairwise([*due, (now, now, now)]), 1):
         with _locked_state() as state:
             counted = recount(hour)
-            update_standings(arrived_in(hour).filter(changed_at__gte=since))
             _set_counted(state, min(next_written_at + SETTLED_AFTER, now), end)
             # Hours written to within SETTLED_AFTER were counted before; they are recounted in case of late commits.
             counted_before = state.complete_until if is_in_order else since
@@ -128,9 +126,7 @@ def backfill() -> Iterator[CountedHour]:
 
 def forget() -> None:
     """Mark all hours as not counted; each hour's sums stay until `backfill` recounts the hour."""
-    with transaction.atomic(durable=True):
-        RollupState.objects.all().delete()
-        Standing.objects.all().delete()
+    RollupState.objects.all().delete()
 
 
 def hours_to_count() -> int:
@@ -190,7 +186,6 @@ def _count_older() -> CountedHour | None:
         hour = hour_of(newest)
         drop_sums(since=hour + HOUR, until=state.counted_from)
         counted = recount(hour)
-        add_standings(arrived_in(hour))
         state.counted_from = hour
         state.save()
     return counted

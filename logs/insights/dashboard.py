@@ -17,6 +17,7 @@ from logs.insights.periods import Period
 from logs.insights.refusals import Refusals, read_refusals
 from logs.insights.sums import HOUR
 from logs.insights.totals import Totals, read_bars, read_totals
+from logs.insights.watching import WatchState, read_watch
 from logs.insights.webhooks import WebhookFigures, read_webhooks
 from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
 from logs.models import RollupState, WorkflowEvent
@@ -46,7 +47,7 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether figures are comparable with the previous period's and the list of broken workflows is complete."""
+        """Whether figures are comparable with the previous period's."""
         return self.has_past and self.is_current
 
 
@@ -66,6 +67,7 @@ class Dashboard:
     """The parts of the page."""
 
     period: Period
+    watch: WatchState
     coverage: Coverage | None  # None: nothing has been counted yet.
     broken: BrokenNow
     figures: Figures
@@ -79,6 +81,7 @@ def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
     state = RollupState.objects.first()
     return Dashboard(
         period=period,
+        watch=read_watch(),
         coverage=read_coverage(period, state) if state else None,
         broken=read_broken(),
         figures=_remembered_figures(period, state) if state else read_figures(period),

@@ -112,6 +112,7 @@ def _count(hour: datetime) -> None:
             hour=hour, workflow=known[slug, name], status=status, duration_bucket=bucket, count=count, seconds=seconds
         )
         for slug, name, status, bucket, count, seconds in workflows
+        if (slug, name) in known  # Otherwise it has just arrived, and the next count will include it.
     )
     HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
 

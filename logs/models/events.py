@@ -81,10 +81,18 @@ def text(verbose_name: str = "", max_length: int = MAX_TEXT_LENGTH) -> "models.C
     return models.CharField(verbose_name or None, max_length=max_length, blank=True)
 
 
+class Origin(models.TextChoices):
+    """The sources of events."""
+
+    WEBHOOK = "webhook", "webhook"
+    API = "api", "API"
+    IMPORT = "import", "import"
+
+
 class WorkflowEvent(models.Model):
     """A completed workflow or job, in the newest version that CircleCI sent.
 
-    `logs.circleci.payload.Event` describes all columns except the last four. The columns are an index of the payload,
+    `logs.circleci.payload.Event` describes all columns except the last five. The columns are an index of the payload,
     whose bytes are stored in the deliveries.
     """
 
@@ -124,6 +132,14 @@ class WorkflowEvent(models.Model):
         null=True,
         blank=True,
         help_text="Number of deliveries that repeated this event or an older version of it; empty if none.",
+    )
+
+    origin = models.CharField(
+        max_length=10,
+        choices=Origin.choices,
+        null=True,
+        blank=True,
+        help_text="Where its newest version comes from; empty means a webhook: older releases did not record it.",
     )
 
     objects = WorkflowEventQuerySet.as_manager()

@@ -6,7 +6,7 @@ changes, so a newer version of the event changes only that hour's sums.
 
 from django.db import models
 
-from logs.models.events import WorkflowEvent, text
+from logs.models.events import text
 
 
 class HourlyStatus(models.Model):
@@ -84,40 +84,6 @@ class HourlyLag(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} × {self.webhook} at {self.hour:%Y-%m-%d %H:00}"
-
-
-class Standing(models.Model):
-    """The state of a workflow on a default branch: its last finished run, by arrival, and the start of its failures."""
-
-    project_slug = text()
-    project = text()
-    workflow = text()
-    branch = text()
-    # Without constraints in the database: retention deletes events without checking references to them.
-    last = models.ForeignKey(
-        WorkflowEvent,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        related_name="+",
-        db_index=False,
-        help_text="The last run that succeeded or failed.",
-    )
-    broken_since = models.ForeignKey(
-        WorkflowEvent,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        related_name="+",
-        null=True,
-        help_text="The first failed run after the last successful one; null if the last run succeeded.",
-    )
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project_slug", "workflow", "branch"], name="standing_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.project} · {self.workflow} · {self.branch}"
 
 
 class RollupState(models.Model):

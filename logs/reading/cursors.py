@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from logs.exceptions import InvalidQuery
 from logs.reading.filters import PagedFilterSet
-from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Position
+from logs.reading.pages import MAX_PRIMARY_KEY, Listing, Order, Page, Position, default_ordering
 
 STREAM_PAGE_SIZE = 2_000
 RECENT = timedelta(minutes=10)
@@ -83,7 +83,7 @@ class Reading:
 
     Args:
         filterset: a valid filter set.
-        orders: the available orders, by name.
+        orders: the available orders, by name; the first is the default.
         ordering: an order's name, prefixed with a minus sign for descending order.
         cursor: an encoded cursor; ``""`` reads from the start.
 
@@ -100,13 +100,14 @@ class Reading:
         order = orders[ordering.removeprefix("-")]
         self.filterset = filterset
         self.ordering = ordering
+        self.is_newest_first = ordering == default_ordering(orders)
         self.cursor = Cursor.decode(cursor, ordering) if cursor else None
         filterset.reads_few = self._reads_recent_rows()
         self.listing = Listing(
             rows=filterset.qs,
             order=order,
             descending=ordering.startswith("-"),
-            scan=filterset.scan(order.column),
+            scan=filterset.scan(in_default_order=order is next(iter(orders.values()))),
         )
 
     @property
@@ -141,7 +142,7 @@ class Reading:
 
     def _reads_recent_rows(self) -> bool:
         """Return whether only rows from the last few minutes can be read."""
-        if self.ordering != "-received_at" or self.cursor is None or not self.backwards:
+        if not self.is_newest_first or self.cursor is None or not self.backwards:
             return False
         return bool(self.cursor.position.key >= timezone.now() - RECENT)
 

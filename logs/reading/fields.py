@@ -1,6 +1,6 @@
 """The types of filter; each error message gives the accepted values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django_filters.fields import BaseCSVField
 from django_filters.widgets import BaseCSVWidget
 
-from logs.models import Outcome
 from logs.models.events import spellings_of_id
 from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.reading.search import words_of
@@ -178,9 +177,15 @@ class TruthFilter(filters.TypedChoiceFilter):
         super().__init__(choices=TRUTHS, coerce="true".__eq__, empty_value=None, error_messages=messages, **kwargs)
 
 
-class OutcomesFilter(ListFilter, filters.ChoiceFilter):
-    """Compares a column with several outcomes, separated by commas."""
+class ChoiceFilter(filters.ChoiceFilter):
+    """Compares a column with one of a few values; `noun` is what an error calls a value, such as ``an outcome``."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        messages = {"invalid_choice": f"%(value)s is not an outcome; use {', '.join(Outcome.values)}."}
-        super().__init__(choices=Outcome.choices, error_messages=messages, **kwargs)
+    def __init__(self, *, values: Sequence[str], noun: str, **kwargs: Any) -> None:
+        self.values = [str(value) for value in values]
+        messages = {"invalid_choice": f"%(value)s is not {noun}; use {', '.join(self.values)}."}
+        choices = [(value, value) for value in self.values]
+        super().__init__(choices=choices, error_messages=messages, **{"empty_label": "any"} | kwargs)
+
+
+class ChoicesFilter(ListFilter, ChoiceFilter):
+    """Compares a column with several of these values, separated by commas."""

@@ -10,19 +10,22 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import django_filters as filters
+from django import forms
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
 
-from logs.models import Delivery, WorkflowEvent
+from logs.circleci.vocabulary import Tone
+from logs.models import ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import WorkflowEventQuerySet, project_named
 from logs.reading.fields import (
+    ChoiceFilter,
+    ChoicesFilter,
     IdFilter,
     IntegerFilter,
     ListFilter,
-    OutcomesFilter,
     PrefixFilter,
     SecondsFilter,
     TextFilter,
@@ -33,7 +36,6 @@ from logs.reading.fields import (
 )
 from logs.reading.search import HoldsWords, few_holding
 
-RANGE = {"received_after", "received_before"}
 MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and relative times.
 
 
@@ -42,12 +44,14 @@ class PagedFilterSet(filters.FilterSet):
 
     Attributes:
         SELECTIVE: the names of filters that match few rows.
-        ORDERED: the names of filters with an index in order of arrival, starting with the most selective filter.
+        ORDERED: the names of filters with an index in the list's default order, the most selective filter first.
+        RANGE: the names of the filters for the first and last key of the default order, if the list has them.
         reads_few: whether so few rows are read that each can be tested without estimating their number first.
     """
 
     SELECTIVE: ClassVar[set[str]] = set()
     ORDERED: ClassVar[tuple[str, ...]] = ()
+    RANGE: ClassVar[tuple[str, str]] = ("received_after", "received_before")
 
     data: QueryDict
     queryset: QuerySet[Any]
@@ -68,18 +72,22 @@ class PagedFilterSet(filters.FilterSet):
         """Whether few enough rows match that sorting and testing them costs almost nothing."""
         return self.reads_few or bool(self.SELECTIVE & self.given.keys())
 
-    def scan(self, column: str) -> QuerySet[Any] | None:
-        """Return the rows that a page sorted by a column must scan; None if the matching rows suffice."""
+    def scan(self, *, in_default_order: bool) -> QuerySet[Any] | None:
+        """Return the rows that a page must scan; None if the matching rows suffice.
+
+        Args:
+            in_default_order: whether the page is sorted by the list's default order, in either direction.
+        """
         given = self.given
         if self.is_selective:
             return None
-        if column != "received_at":
+        if not in_default_order:
             return None if not given or self._is_short() else self.queryset
-        rest = given.keys() - RANGE
-        served = next((name for name in self.ORDERED if name in rest and self._is_one(given[name])), None)
+        rest = given.keys() - self.RANGE
+        served = next((name for name in self.ORDERED if name in rest and self._is_served(given[name])), None)
         if rest <= {served}:
             return None
-        return self._apply([*(RANGE & given.keys()), *([served] if served else [])])
+        return self._apply([*(given.keys() & self.RANGE), *([served] if served else [])])
 
     def absolute_times(self) -> dict[str, str]:
         """Return the given times as absolute times, so that all pages of a result have the same bounds."""
@@ -92,13 +100,13 @@ class PagedFilterSet(filters.FilterSet):
         return rows
 
     def _is_short(self) -> bool:
-        """Return whether the requested arrival period is short enough for all its rows to be sorted."""
-        given = self.given
-        until = given.get("received_before") or timezone.now()
-        return "received_after" in given and until - given["received_after"] <= MAX_SORTED
+        """Return whether the requested period is short enough for all its rows to be sorted."""
+        given, (after, before) = self.given, self.RANGE
+        until = given.get(before) or timezone.now()
+        return after in given and until - given[after] <= MAX_SORTED
 
-    @staticmethod
-    def _is_one(value: Any) -> bool:
+    def _is_served(self, value: Any) -> bool:
+        """Return whether the index for a filter in ORDERED holds the rows with this value in order."""
         return not isinstance(value, list) or len(value) == 1
 
 
@@ -168,7 +176,8 @@ class DeliveryFilterSet(PagedFilterSet):
     ORDERED = ("outcome",)
 
     # fmt: off
-    outcome         = OutcomesFilter(help_text="One or more outcomes, separated by commas or repeated.")
+    outcome         = ChoicesFilter(values=Outcome.values, noun="an outcome",
+                                    help_text="One or more outcomes, separated by commas or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
     verified        = TruthFilter(help_text="Whether the signature proves that CircleCI sent it.")
     event           = IdFilter("event__event_id", help_text="The id of its event.")
@@ -183,6 +192,70 @@ class DeliveryFilterSet(PagedFilterSet):
     def of_webhook(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         """Keep a webhook's deliveries."""
         return rows.alias(webhook_without_index=unindexed("webhook")).filter(webhook_without_index=value)
+
+
+def of_branch(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    """Keep the rows of a project, a workflow or a branch; `name` says which of them `value` identifies."""
+    column, wanted = project_named(value) if name == "project" else (name, value)
+    # The index on slug, workflow and branch is not in the list's order: SQLite would read all rows of a project.
+    alias = f"{name}_without_index"
+    found: QuerySet[Any] = rows.alias(**{alias: unindexed(column)}).filter(**{alias: wanted})
+    return found
+
+
+def require_name_or_slug(project: str) -> None:
+    """Reject a project's id.
+
+    Raises:
+        forms.ValidationError: the text is an id.
+    """
+    if project_named(project)[0] == "project_id":
+        raise forms.ValidationError("Changes have no project id: use the project's name or slug.")
+
+
+class ChangeFilterSet(PagedFilterSet):
+    """Selects state changes."""
+
+    RANGE = ("happened_after", "happened_before")
+
+    # fmt: off
+    project         = TextFilter(method=of_branch, validators=[require_name_or_slug],
+                                 help_text="The project's name or slug (github/acme/press).")
+    workflow        = TextFilter(method=of_branch, help_text="The workflow's name.")
+    branch          = TextFilter(method=of_branch, help_text="The branch.")
+    kind            = ChoiceFilter(values=ChangeKind.values, noun="a kind", help_text="broke or fixed.")
+    loud            = TruthFilter(method="of_loudness", help_text="Whether it has no reason to be quiet.")
+    happened_after  = TimeFilter("happened_at", "gte", help_text="The run ended at this time or later.")
+    happened_before = TimeFilter("happened_at", "lt", help_text="The run ended before this time.")
+    # fmt: on
+
+    class Meta:
+        model = StateChange
+        fields: list[str] = []
+
+    def of_loudness(self, rows: QuerySet[StateChange], name: str, value: Any) -> QuerySet[StateChange]:
+        """Keep loud or quiet changes."""
+        return rows.filter(quiet_reason="") if value else rows.exclude(quiet_reason="")
+
+
+class StandingFilterSet(PagedFilterSet):
+    """Selects standings."""
+
+    ORDERED = ("tone",)
+
+    # fmt: off
+    project  = TextFilter(method=of_branch, help_text="The project's name, id or slug (github/acme/press).")
+    workflow = TextFilter(method=of_branch, help_text="The workflow's name.")
+    branch   = TextFilter(method=of_branch, help_text="The branch.")
+    tone     = ChoiceFilter(values=[Tone.GOOD, Tone.BAD], noun="a tone", help_text="good or bad.")
+    # fmt: on
+
+    class Meta:
+        model = Standing
+        fields: list[str] = []
+
+    def _is_served(self, value: Any) -> bool:
+        return bool(value == Tone.BAD)  # The index standing_bad holds no other rows.
 
 
 def unindexed(column: str) -> Coalesce:

@@ -5,7 +5,7 @@ leads to the wanted rows, a page scans at most `MAX_SCANNED` rows and ends there
 continues after them (ADR 4).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,14 @@ EVENT_ORDERS = {
     "happened_at": Order(column="happened_at",      key=HAPPENED_AT, missing=datetime.min.replace(tzinfo=UTC)),
     "duration":    Order(column="duration_seconds", key=DURATION,    missing=-1.0),
 }
+CHANGE_ORDERS =   {"happened_at": Order(column="happened_at", key=F("happened_at"))}
+STANDING_ORDERS = {"last_run_at": Order(column="last_run_at", key=F("last_run_at"))}
 # fmt: on
+
+
+def default_ordering(orders: Mapping[str, Order]) -> str:
+    """Return a list's default ordering: the first of its orders, descending."""
+    return f"-{next(iter(orders))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

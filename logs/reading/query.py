@@ -9,9 +9,7 @@ from django.http import QueryDict
 from logs.exceptions import InvalidQuery
 from logs.reading.cursors import Reading
 from logs.reading.filters import PagedFilterSet
-from logs.reading.pages import Order
-
-NEWEST_FIRST = "-received_at"
+from logs.reading.pages import Order, default_ordering
 
 FilterSet = TypeVar("FilterSet", bound=PagedFilterSet)
 
@@ -49,13 +47,13 @@ def read_list(filterset: PagedFilterSet, orders: Mapping[str, Order]) -> Reading
 
     Args:
         filterset: the result of `read_filters` for the whole query.
-        orders: the available orders, by name.
+        orders: the available orders, by name; the first is the default.
 
     Raises:
         InvalidQuery: the ordering or the cursor is invalid.
     """
     query = filterset.data
-    ordering, cursor = query.get("ordering", NEWEST_FIRST), query.get("cursor", "")
+    ordering, cursor = query.get("ordering", default_ordering(orders)), query.get("cursor", "")
     return Reading(filterset, orders=orders, ordering=ordering, cursor=cursor)
 
 

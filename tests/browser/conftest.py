@@ -44,6 +44,7 @@ def site(engine):
         site.send_refused()
         site.act()
         site.manage("rollup")
+        site.wait_until_judged("failing_workflow")
         site.make_token()
         yield site
         assert site.server.tracebacks() == []

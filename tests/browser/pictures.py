@@ -32,6 +32,7 @@ def main():
             site.send_events()
             site.send_refused()
             site.manage("rollup")
+            site.wait_until_judged("failing_workflow")
             take_pictures(browser, site)
 
 

@@ -1,4 +1,7 @@
-"""A running site with a log to look at: history, what arrives while it runs, and what it refuses."""
+"""A running site with a log to look at: history, what arrives while it runs, and what it refuses.
+
+Its watch runs, because the dashboard shows what it finds.
+"""
 
 import json
 from contextlib import contextmanager
@@ -11,7 +14,7 @@ from tests.browser.runs import MARKUP, endless, failing_run, hostile, random_run
 from tests.load.engines import manage
 from tests.load.senders import SECRET
 from tests.load.stage import Stage
-from tests.load.wire import HOST, RECEIVING_PATH, Connection
+from tests.load.wire import HOST, RECEIVING_PATH, Connection, wait_until
 
 UNSIGNED_PATH, BOUND_PATH = f"{RECEIVING_PATH}/from-a-fork", f"{RECEIVING_PATH}/payments"
 SECRETS = {
@@ -96,7 +99,7 @@ class Site:
         return self.database.query(sql)[0][0]
 
     def send_events(self):
-        """Send events of each kind."""
+        """Send events of each kind, and wait until the watch has judged the failing workflow."""
         for _ in range(12):
             for document in random_run(self.random, datetime.now(UTC)):
                 assert self.post(document) == 201
@@ -108,6 +111,8 @@ class Site:
         assert self.post(samples.ping(random=self.random, happened_at=datetime.now(UTC))) == 200
         self._send_canceled()
         self._send_unsigned()
+        judged = f"SELECT count(*) FROM logs_standing WHERE last_id = {self.keys['failing_workflow']}"
+        wait_until(lambda: self._number(judged), "the watch has judged the failing workflow")
 
     def _send_canceled(self):
         """Send what cancelling a workflow of two jobs sends: its event three times, each a later version."""
@@ -128,6 +133,12 @@ class Site:
         document = samples.workflow_completed(random=self.random, project="lighthouse", happened_at=datetime.now(UTC))
         assert self.post(document, secret=None, path=UNSIGNED_PATH) == 201
         self.keys["unsigned"] = self.key_of(document)
+
+    def wait_until_judged(self, name):
+        """Wait until the watch has found that a run, by its name in `keys`, decides how its branch stands."""
+        followed = "EXISTS (SELECT 1 FROM logs_watchtask WHERE name = 'follow' AND cursor IS NOT NULL)"
+        sql = f"SELECT count(*) FROM logs_standing WHERE last_id = {self.keys[name]} AND {followed}"
+        wait_until(lambda: self._number(sql), f"the watch has judged the run {name}")
 
     def send_refused(self, strange="something else"):
         """Send deliveries that are refused, one of each kind; `strange` is a text that pages show."""

@@ -5,6 +5,8 @@ import pytest
 FETCH = """<script>
 fetch("{target}", {{method: "POST", mode: "no-cors", credentials: "include"}}).finally(() => document.title = "sent")
 </script>"""
+# Otherwise Chromium asks the other host for an icon, at any time.
+NO_ICON = '<link rel="icon" href="data:,">'
 FORM = """<form method="post" action="{target}"><button>Win a prize</button></form>"""
 
 
@@ -32,7 +34,7 @@ def count_replays(site):
 def test_a_foreign_page_replays_nothing(victim, site, httpserver, count_replays, page, host):
     before = count_replays()
     target = f"{site.url}/deliveries/{site.keys['logged']}/replay"
-    httpserver.expect_request("/").respond_with_data(page.format(target=target), content_type="text/html")
+    httpserver.expect_request("/").respond_with_data(NO_ICON + page.format(target=target), content_type="text/html")
     victim.driver.get(f"http://{host}:{httpserver.port}/")
     if page == FETCH:
         victim.wait(lambda: victim.driver.title == "sent", "the answer")

@@ -1,5 +1,7 @@
 """Something is red: two clicks lead from there to its cause."""
 
+import re
+
 from tests.browser.pages import EVENTS
 from tests.browser.runs import BAD_AUTHOR, BAD_COMMIT, FAILING_JOB, FAILING_PROJECT, FAILING_WORKFLOW
 
@@ -9,6 +11,12 @@ def test_two_clicks_lead_from_a_broken_workflow_to_its_failing_jobs_payload(brow
     broken = browser.wait_for(".broken li", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}")
     assert BAD_COMMIT in broken.text
     assert BAD_AUTHOR in broken.text
+    assert FAILING_JOB in broken.text
+    assert "3 failed runs in a row" in broken.text
+    compared = broken.find_element("partial link text", "Compare commits").get_attribute("href")
+    assert re.fullmatch(
+        rf"https://github.com/acme/{FAILING_PROJECT}/compare/[0-9a-f]{{40}}\.\.\.[0-9a-f]{{40}}", compared
+    )
     broken.find_element("partial link text", "Last run").click()
     browser.click("main a", FAILING_JOB)
     browser.wait(lambda: browser.path == f"{EVENTS}{browser.site.keys['failing_job']}/change/", "the failing job")

@@ -23,10 +23,11 @@ HOLDERS = """[...document.querySelectorAll("main *")].filter(
 
 @pytest.fixture(scope="module")
 def site(engine):
-    """A site that has nothing but what a stranger has sent."""
-    with running_site(engine) as site:
+    """A site that has nothing but what a stranger has sent, which its dashboard shows as broken."""
+    with running_site(engine, DEFAULT_BRANCHES="*") as site:
         site.send_hostile()
         site.manage("rollup")
+        site.wait_until_judged("hostile")
         yield site
         assert site.server.tracebacks() == []
 
@@ -43,7 +44,9 @@ def test_markup_is_shown_as_it_was_sent(browser):
     assert MARKUP in browser.find(".tree").text
 
 
-@pytest.mark.parametrize("path", [EVENTS, f"{EVENTS}{{hostile}}/change/", f"{DELIVERIES}{{hostile_delivery}}/change/"])
+@pytest.mark.parametrize(
+    "path", ["/admin/", EVENTS, f"{EVENTS}{{hostile}}/change/", f"{DELIVERIES}{{hostile_delivery}}/change/"]
+)
 def test_text_from_right_to_left_turns_nothing_around_it(browser, path):
     browser.sign_in("administrator", path.format(**browser.site.keys))
     holders = browser.evaluate(HOLDERS, RIGHT_TO_LEFT[0])

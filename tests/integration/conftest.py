@@ -109,8 +109,14 @@ def counted():
 
 
 @pytest.fixture
-def ops(counted, staff_with):
-    """A client whose user may view events and deliveries, on a counted log."""
+def watched():
+    """A log whose branches the watch has judged, and judges."""
+    return dashboard_log.make_watch()
+
+
+@pytest.fixture
+def ops(counted, watched, staff_with):
+    """A client whose user may view events and deliveries, on a log that is counted and watched."""
     return staff_with("view_workflowevent", "view_delivery")
 
 

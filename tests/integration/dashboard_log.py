@@ -8,9 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.urls import reverse
 
+from logs.circleci import samples
 from logs.conf import fingerprint
 from logs.insights.buckets import GROWTH
-from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
+from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, WatchTask, Workflow, WorkflowEvent
 
 DASHBOARD = reverse("admin:index")
 EVENTS = reverse("admin:logs_workflowevent_changelist")
@@ -41,9 +42,38 @@ def make_event(**overrides):
     return WorkflowEvent.objects.create(**values | overrides)
 
 
-def make_standing(last, broken_since, **overrides):
-    values = {"project_slug": SLUG, "project": "press", "workflow": "deploy", "branch": "main"} | overrides
-    return Standing.objects.create(last=last, broken_since=broken_since, **values)
+def make_standing(last, broken_since, last_good=None, **overrides):
+    """Make a branch that has been broken since a run, or is good if that is None."""
+    last_good = last_good if broken_since else last
+    values = {
+        "project_slug": SLUG,
+        "project": "press",
+        "workflow": "deploy",
+        "branch": "main",
+        "tone": "bad" if broken_since else "good",
+        "failures": (1 if broken_since == last else 2) if broken_since else 0,
+        "broken_at": broken_since and broken_since.happened_at,
+        "last_good_at": last_good and last_good.happened_at,
+        "last_run_at": last.received_at,
+    }
+    return Standing.objects.create(last=last, broken_since=broken_since, last_good=last_good, **values | overrides)
+
+
+def make_body(event, repository="https://github.com/orchard/press"):
+    """Make the delivery of an event's payload, which names its repository."""
+    body = {"pipeline": {"vcs": {"provider_name": "github", "target_repository_url": repository}}}
+    return make_delivery("logged", event=event, verified=True, reason="", body=samples.encode(body))
+
+
+def make_watch(**overrides):
+    """Make the task that judges branches, as a running watch has it."""
+    values = {
+        "claimed_until": NOW + timedelta(minutes=1),
+        "last_started_at": NOW,
+        "last_finished_at": NOW,
+        "cursor": NOW.isoformat(),
+    }
+    return WatchTask.objects.create(name="follow", **values | overrides)
 
 
 def make_statuses(count, status="success", hours_ago=0, event_type="workflow-completed"):

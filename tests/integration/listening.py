@@ -27,7 +27,8 @@ class Place:
 
     def __init__(self, folder, database):
         self.database = database
-        self.environment = site_environment(folder) | database.environment | {"API_REQUESTS_PER_MINUTE": "0"}
+        self.environment = site_environment(folder) | database.environment
+        self.environment |= {"API_REQUESTS_PER_MINUTE": "0", "WATCH": "off"}
         migrate(self.environment)
         self.server = Server(folder, self.environment)
 

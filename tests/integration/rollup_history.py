@@ -7,20 +7,19 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from logs.circleci import samples
-from logs.circleci.vocabulary import STATUS_TONES, Tone
 from logs.exceptions import SignatureRefused
 from logs.ingest.pipeline import Arrival, authenticate, keep_refused, record
 from logs.ingest.replay import replay
 from logs.insights.buckets import GROWTH
 from logs.insights.counting import backfill, forget, refresh, refresh_if_stale
-from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Standing, Workflow, WorkflowEvent
+from logs.models import Delivery, HourlyLag, HourlyStatus, HourlyWorkflow, Workflow, WorkflowEvent
 
 SECRET = "a-secret-of-the-tests"
 NOW = datetime(2026, 5, 4, 10, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
-ROLLUPS = (HourlyStatus, HourlyWorkflow, Workflow, HourlyLag, Standing)
+ROLLUPS = (HourlyStatus, HourlyWorkflow, Workflow, HourlyLag)
 STATUSES = ["success", "success", "failed", "failed", "error", "unauthorized", "canceled", "nonsense"]
 
 
@@ -40,28 +39,22 @@ def lag_of(event):
 
 
 def counted_in_python():
-    """Return the sums of all events, how the default branches stand, and what each workflow's project is called."""
+    """Return the sums of all events, and the name of each workflow's project."""
     events = list(WorkflowEvent.objects.order_by("received_at", "pk"))
     runs = [event for event in events if event.event_type == "workflow-completed"]
     statuses = Counter((hour_of(one.received_at), one.event_type, one.status) for one in events)
     lags = Counter((hour_of(one.received_at), one.name, one.verified, bucket_of(lag_of(one))) for one in events)
-    workflows, seconds, standings = Counter(), Counter(), {}
+    workflows, seconds = Counter(), Counter()
     for run in runs:
         key = (hour_of(run.received_at), run.project_slug, run.workflow, run.status)
         key += (bucket_of(run.duration_seconds),)
         workflows[key] += 1
         seconds[key] += run.duration_seconds or 0
-        tone = STATUS_TONES.get(run.status)
-        if run.branch in ("main", "master") and tone in (Tone.GOOD, Tone.BAD):
-            branch = (run.project_slug, run.workflow, run.branch)
-            _, _, broken_since = standings.get(branch, (None, None, None))
-            standings[branch] = (run.project, run.pk, None if tone is Tone.GOOD else broken_since or run.pk)
     return (
         dict(statuses),
         dict(workflows),
         {key: round(each, 3) for key, each in seconds.items()},
         dict(lags),
-        standings,
         # Of names that arrived in one moment, one has to be taken.
         {
             (run.project_slug, run.workflow): run.project
@@ -79,12 +72,8 @@ def kept():
         workflows.append((key, one.count))
         seconds.append((key, round(one.seconds, 3)))
     lags = [((one.hour, one.webhook, one.verified, one.lag_bucket), one.count) for one in HourlyLag.objects.all()]
-    standings = [
-        ((one.project_slug, one.workflow, one.branch), (one.project, one.last_id, one.broken_since_id))
-        for one in Standing.objects.all()
-    ]
     projects = [((one.project_slug, one.name), one.project) for one in Workflow.objects.all()]
-    tables = (statuses, workflows, seconds, lags, standings, projects)
+    tables = (statuses, workflows, seconds, lags, projects)
     assert all(len(dict(table)) == len(table) for table in tables)
     return tuple(map(dict, tables))
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import time_machine
@@ -23,11 +24,13 @@ from rest_framework import exceptions
 from logs.api.errors import MEANINGS, BadRequest
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
 from logs.api.serializers import DeliverySerializer
+from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.exceptions import InvalidQuery
 from logs.models import WorkflowEvent
 from logs.reading import pages
-from logs.reading.filters import RANGE, DeliveryFilterSet, EventFilterSet
+from logs.reading.filters import ChangeFilterSet, DeliveryFilterSet, EventFilterSet, StandingFilterSet
+from logs.standings.following import Follower
 from tests.documented_log import SECRET, arrivals
 
 ROOT = Path(__file__).parents[2]
@@ -66,11 +69,15 @@ def clock():
 @pytest.fixture
 def log(django_db_reset_sequences, clock, deliver, webhook_secrets):
     """The log of the examples; when the nightly workflow arrived, the settings held another secret than CircleCI."""
+    follower, lease = Follower(), SimpleNamespace(cursor=None, renew=lambda: None)
     for moment, document in arrivals().items():
         clock.move_to(moment)
+        list(follower.check(lease))
         is_nightly = document["workflow"]["name"] == "nightly"
         webhook_secrets["My CircleCI Webhook"] = "ABCD123" if is_nightly else SECRET
         deliver(samples.encode(document), secret=SECRET, REMOTE_ADDR="192.0.2.17")
+        clock.shift(timedelta(seconds=1))
+        list(follower.check(lease))
     clock.move_to(NOW)
 
 
@@ -200,6 +207,8 @@ def test_the_script_for_airtable_adds_each_event_once(signed_in, live_server):
 LISTS = {
     "Filters": ("/fetch-webhooks-logs", EventFilterSet),
     "Deliveries: `GET /deliveries`": ("/deliveries", DeliveryFilterSet),
+    "Changes: `GET /api/changes`": ("/api/changes", ChangeFilterSet),
+    "Standings: `GET /api/standings`": ("/api/standings", StandingFilterSet),
 }
 
 
@@ -215,7 +224,9 @@ def test_a_table_holds_every_filter_with_an_example_that_is_understood(admin_cli
 
 def test_it_tells_which_filters_fill_a_page():
     (sentence,) = re.findall(r"^A client that reads only one page(.*?)\n\n", section("Pages"), re.MULTILINE | re.DOTALL)
-    assert set(re.findall(r"`(\w+)`", sentence)) == RANGE | EventFilterSet.SELECTIVE | set(EventFilterSet.ORDERED)
+    assert set(re.findall(r"`(\w+)`", sentence)) == {*EventFilterSet.RANGE} | EventFilterSet.SELECTIVE | set(
+        EventFilterSet.ORDERED
+    )
 
 
 def test_it_tells_every_name_of_a_delivery():
@@ -223,6 +234,19 @@ def test_it_tells_every_name_of_a_delivery():
     assert [list(delivery) for delivery in shown] == [DeliverySerializer.Meta.fields]
     explained = set(re.findall(r"`(\w+)`", section("Deliveries: `GET /deliveries`")))
     assert set(DeliverySerializer.Meta.fields) <= explained | {"id"}
+
+
+@pytest.mark.parametrize(
+    ("title", "path", "serializer"),
+    [
+        ("Changes: `GET /api/changes`", "api/changes?", ChangeSerializer),
+        ("Standings: `GET /api/standings`", "api/standings?", StandingSerializer),
+    ],
+)
+def test_it_tells_every_name_of_a_change_and_of_a_standing(title, path, serializer):
+    for shown in json.loads(behind(only("sh", path))[1]):
+        assert list(shown) == serializer.Meta.fields
+    assert set(serializer.Meta.fields) <= set(re.findall(r"`(\w+)`", section(title)))
 
 
 # What REST framework raises where it reads bodies, which no endpoint for readers does.

@@ -37,6 +37,8 @@ NEEDED = {
     "GET /deliveries/<id>":                             ["logs.view_delivery"],
     "GET /deliveries/<id>/body":                        ["logs.view_delivery", "logs.view_delivery_body"],
     "POST /deliveries/<id>/replay":                     ["logs.view_delivery", "logs.replay_delivery"],
+    "GET /api/changes":                                 ["logs.view_workflowevent"],
+    "GET /api/standings":                               ["logs.view_workflowevent"],
 }
 STATUSES = {
     #                                      nobody reader deliveries body operator
@@ -47,6 +49,8 @@ STATUSES = {
     "GET /deliveries/<id>":                [403,  403,   200,       200, 200],
     "GET /deliveries/<id>/body":           [403,  403,   403,       200, 200],
     "POST /deliveries/<id>/replay":        [403,  403,   403,       403, 200],
+    "GET /api/changes":                    [403,  200,   200,       200, 200],
+    "GET /api/standings":                  [403,  200,   200,       200, 200],
 }
 # fmt: on
 CELLS = [

@@ -141,6 +141,8 @@ def test_every_page_points_below_the_path_and_its_styles_and_scripts_are_there(s
     pages += [
         "/fetch-webhooks-logs",
         "/deliveries",
+        "/api/changes",
+        "/api/standings",
         "/api/docs",
         "/admin/auth/user/",
         "/admin/password_change/",

@@ -9,7 +9,8 @@ pytestmark = pytest.mark.django_db
 
 ORIGIN = "https://grafana.example.com"
 LIST = "/fetch-webhooks-logs"
-READABLE = [LIST, f"{LIST}/an-id", "/deliveries", "/deliveries/1", "/deliveries/1/body", "/api/schema", "/api"]
+API = ["/api", "/api/schema", "/api/changes", "/api/standings"]
+READABLE = [LIST, f"{LIST}/an-id", "/deliveries", "/deliveries/1", "/deliveries/1/body", *API]
 CLOSED = [
     "/",
     "/admin/",

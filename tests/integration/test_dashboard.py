@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from logs.insights.counting import refresh
-from logs.models import RollupState
+from logs.models import RollupState, WatchTask, WorkflowEvent
 from tests.integration.dashboard_log import (
     DASHBOARD,
     DELIVERIES,
@@ -22,12 +22,14 @@ from tests.integration.dashboard_log import (
     NOW,
     SLUG,
     THIS_HOUR,
+    make_body,
     make_delivery,
     make_event,
     make_lags,
     make_runs,
     make_standing,
     make_statuses,
+    make_watch,
     query_of,
     read,
     section,
@@ -37,23 +39,54 @@ from tests.integration.dashboard_log import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("half_past_two")]
 
 
+GOOD, BAD, WORSE = "a" * 40, "b" * 40, "c" * 40
+CIRCLECI = "https://app.circleci.com/pipelines/github/orchard/press/7/workflows/7"
+
+
+def page_of(event):
+    return reverse("admin:logs_workflowevent_change", args=[event.pk])
+
+
 def test_says_that_nothing_is_broken_and_where_it_looked(ops):
     good = make_event(status="success")
     make_standing(good, None)
-    assert "Nothing is broken on main, master." in section(read(ops), "broken")[0]
+    assert "Nothing is broken on the default branches (main, master)." in section(read(ops), "broken")[0]
+
+
+def test_names_patterns_and_the_projects_that_they_are_for(ops, settings):
+    settings.DEFAULT_BRANCHES = ["main", "release/*", "github/acme/legacy-*:develop"]
+    text, _ = section(read(ops), "broken")
+    assert "on the default branches (main, release/*, develop in github/acme/legacy-*)." in text
+
+
+def test_says_so_where_no_branch_is_a_default_branch(ops, settings):
+    settings.DEFAULT_BRANCHES = []
+    assert "No default branch is configured; see DEFAULT_BRANCHES." in section(read(ops), "broken")[0]
 
 
 def test_tells_what_is_broken_since_when_and_by_which_commit(ops):
-    first, last = make_event(), make_event(status="error", received_at=NOW)
-    make_standing(last, first)
+    good = make_event(status="success", revision=GOOD, commit_subject="Oil the press", author="Grace")
+    first = make_event(revision=BAD)
+    last = make_event(status="error", revision=WORSE, received_at=NOW, url=CIRCLECI, workflow_id="run 3")
+    for job, status in (("test", "failed"), ("lint", "timedout"), ("build", "success")):
+        make_event(event_type="job-completed", workflow_id="run 3", job=job, status=status)
+    make_body(last)
+    make_standing(last, first, good, failures=1_234)
     page = read(ops)
     text, links = section(page, "broken")
-    for shown in ("error", "press › deploy", "on main", "0123456", "Turn the press faster", "Ada"):
-        assert shown in text
-    assert f'<time datetime="{first.happened_at.isoformat()}" data-style="relative">' in page
-    assert links[:2] == [reverse("admin:logs_workflowevent_change", args=[event.pk]) for event in (last, first)]
-    assert urlsplit(links[2]).path == EVENTS
-    assert query_of(links[2]) == {
+    assert "✕ error press › deploy on main Broken since" in text
+    assert f'Broken since <time datetime="{first.happened_at.isoformat()}" data-style="relative">' in page
+    assert "1,234 failed runs in a row Failed jobs lint , test First bad commit bbbbbbb Turn the press faster" in text
+    assert "– Ada Last good commit aaaaaaa Oil the press" in text
+    assert "Grace" not in text
+    assert links[:4] == [
+        page_of(last),
+        CIRCLECI,
+        f"https://github.com/orchard/press/compare/{GOOD}...{WORSE}",
+        page_of(first),
+    ]
+    assert urlsplit(links[4]).path == EVENTS
+    assert query_of(links[4]) == {
         "project": SLUG,
         "workflow": "deploy",
         "branch": "main",
@@ -61,26 +94,93 @@ def test_tells_what_is_broken_since_when_and_by_which_commit(ops):
     }
 
 
-def test_links_the_one_failed_run_once(ops):
+def test_links_to_other_sites_open_elsewhere_and_tell_them_nothing(ops):
+    good, last = make_event(status="success", revision=GOOD), make_event(revision=BAD, url=CIRCLECI)
+    make_body(last)
+    make_standing(last, last, good)
+    found = re.findall(r'<a class="button secondary"\s+href="https://[^"]*"\s+([^>]*)>', read(ops))
+    assert [" ".join(attributes.split()) for attributes in found] == ['rel="noopener noreferrer" target="_blank"'] * 2
+
+
+def test_a_first_failure_is_one_run_that_is_linked_once(ops):
     event = make_event()
     make_standing(event, event)
-    assert section(read(ops), "broken")[1].count(reverse("admin:logs_workflowevent_change", args=[event.pk])) == 1
+    text, links = section(read(ops), "broken")
+    assert "1 failed run " in text
+    assert links.count(page_of(event)) == 1
+    assert "First failed run" not in text
 
 
-def test_still_tells_what_is_broken_when_retention_has_removed_the_first_failed_run(ops):
-    first, last = make_event(), make_event()
-    make_standing(last, first)
-    first.delete()
+def test_has_no_button_for_what_is_unknown(ops):
+    event = make_event()
+    make_standing(event, event)
+    text, links = section(read(ops), "broken")
+    assert "Last good commit none received" in text
+    assert "Failed jobs" not in text
+    assert ("In CircleCI" in text, "Compare commits" in text) == (False, False)
+    assert len(links) == 2
+
+
+@pytest.mark.parametrize("known", [{"commit_subject": ""}, {"revision": ""}, {"commit_subject": "", "revision": ""}])
+def test_shows_what_is_known_of_a_commit(ops, known):
+    event = make_event(author="", **known)
+    make_standing(event, event)
     text, _ = section(read(ops), "broken")
-    assert "press › deploy" in text
-    assert "Retention has removed the first failed run" in text
+    shown = " ".join(filter(None, [event.revision[:7], event.commit_subject])) or "–"
+    assert f"First bad commit {shown} Last good commit" in text
 
 
-def test_leaves_out_what_is_broken_when_retention_has_removed_its_last_run(ops):
-    event = make_event()
-    make_standing(event, event)
-    event.delete()
-    assert "Nothing is broken" in section(read(ops), "broken")[0]
+def test_compares_nothing_for_an_unknown_repository(ops):
+    good, last = make_event(status="success", revision=GOOD), make_event(revision=BAD)
+    make_body(last, repository="javascript:alert(1)")
+    make_standing(last, last, good)
+    page = read(ops)
+    assert "Compare commits" not in page
+    assert "javascript:" not in page
+
+
+def test_compares_the_commits_of_the_version_that_is_shown(ops):
+    good, last = make_event(status="success", revision=GOOD), make_event(revision=BAD)
+    make_body(last, repository="https://github.com/orchard/moved")
+    make_body(last, repository="https://github.com/orchard/press")
+    make_standing(last, last, good)
+    assert f"https://github.com/orchard/press/compare/{GOOD}...{BAD}" in section(read(ops), "broken")[1]
+
+
+def test_another_projects_jobs_are_not_among_the_failed_ones(ops):
+    last = make_event(workflow_id="run")
+    make_event(event_type="job-completed", workflow_id="run", job="forged", project_slug="github/elsewhere/fork")
+    make_standing(last, last)
+    assert "forged" not in section(read(ops), "broken")[0]
+
+
+def test_shows_eight_failed_jobs_and_how_many_more_there_are(ops):
+    last = make_event(workflow_id="run")
+    for number in range(10):
+        make_event(event_type="job-completed", workflow_id="run", job=f"test-{number}")
+    make_standing(last, last)
+    text, _ = section(read(ops), "broken")
+    assert "test-7 and 2 more" in text
+
+
+def test_says_so_where_a_run_is_not_signed(ops):
+    make_standing(event := make_event(verified=False), event)
+    assert "on main not signed" in section(read(ops), "broken")[0]
+    WorkflowEvent.objects.update(verified=True)
+    assert "not signed" not in section(read(ops), "broken")[0]
+
+
+def test_still_tells_what_is_broken_when_retention_has_removed_its_runs(ops):
+    good, first, last = make_event(status="success"), make_event(), make_event(url=CIRCLECI)
+    standing = make_standing(last, first, good)
+    make_body(last)
+    WorkflowEvent.objects.all().delete()
+    page = read(ops)
+    text, links = section(page, "broken")
+    assert "✕ failed press › deploy on main Broken since" in text
+    assert f'<time datetime="{standing.broken_at.isoformat()}"' in page
+    assert "First bad commit removed by retention Last good commit removed by retention" in text
+    assert [urlsplit(link).path for link in links] == [EVENTS]
 
 
 @pytest.mark.parametrize(("days", "is_shown"), [(30, True), (31, False)])
@@ -92,21 +192,86 @@ def test_leaves_out_what_has_not_run_for_a_month(ops, days, is_shown):
     assert "those idle for 30 days are hidden." in text
 
 
-def test_takes_the_run_that_was_received_last_for_the_last_one_and_says_so(ops):
-    make_event(happened_at=NOW - HOUR, received_at=NOW - HOUR, status="success", changed_at=NOW)
-    make_event(happened_at=NOW - 9 * HOUR, received_at=NOW, changed_at=NOW)
-    RollupState.objects.update(counted_until=NOW - HOUR, complete_until=NOW - HOUR)
+def test_the_newest_pipeline_decides_and_the_page_says_so(ops):
+    assert "Workflows whose newest finished pipeline failed" in section(read(ops), "broken")[0]
+
+
+@pytest.mark.parametrize(
+    ("branches", "is_shown"),
+    [
+        (["main"], False),
+        (["topic/7"], True),
+        (["topic/*"], True),
+        ([f"{SLUG}:topic/*"], True),
+        (["topic/7", "github/orchard/*:main"], False),
+        (["topic/7", "github/elsewhere/*:main"], True),
+    ],
+)
+def test_looks_at_the_default_branches_only(ops, settings, branches, is_shown):
+    event = make_event(branch="topic/7")
+    make_standing(event, event, branch="topic/7")
+    settings.DEFAULT_BRANCHES = branches
     text, _ = section(read(ops), "broken")
-    assert "press › deploy" in text
-    assert "Workflows whose last received run failed" in text
+    assert ("on topic/7" in text, "Nothing is broken" in text) == (is_shown, not is_shown)
 
 
-def test_looks_at_the_default_branches_only(ops, settings):
-    event = make_event(branch="topic")
-    make_standing(event, event, branch="topic")
+# Whether the watch runs.
+
+
+def test_says_nothing_of_a_watch_that_runs(ops):
+    assert "watch" not in read(ops).replace('class="swatch"', "")
+
+
+@pytest.mark.parametrize(("seconds", "is_running"), [(99, True), (100, False)])
+def test_says_so_where_the_watch_does_not_run_and_since_when(ops, seconds, is_running):
+    last = NOW - timedelta(minutes=2)
+    WatchTask.objects.update(claimed_until=NOW - timedelta(seconds=seconds), last_started_at=last)
+    page = read(ops)
+    assert ("The watch is not running." in page) is not is_running
+    assert ("Nothing is broken" in page) is is_running
+    if not is_running:
+        assert page.index("The watch is not running.") < page.index("broken-title")
+        assert f'It last ran <time datetime="{last.isoformat()}" data-style="relative">' in page
+        assert "Set <code>WATCH=embedded</code>, or run <code>manage.py watch</code> on the server." in page
+        assert "Nothing was broken on the default branches (main, master) at the watch" in page
+
+
+def test_says_so_where_no_watch_has_ever_run(counted, staff_with):
+    page = read(staff_with("view_workflowevent"))
+    assert "The watch is not running." in page
+    assert "It last ran" not in page
+    assert "No failure is known yet" in section(page, "broken")[0]
+
+
+@pytest.mark.parametrize("cursor", [None, "2026-05-04T14:30:00+00:00"])
+def test_claims_that_nothing_is_broken_only_once_all_branches_were_judged(ops, cursor):
+    WatchTask.objects.update(cursor=cursor)
+    WatchTask.objects.create(name="rollup", cursor="another task's")
+    text, _ = section(read(ops), "broken")
+    unknown = "No failure is known yet; the watch has not checked all branches."
+    assert ("Nothing is broken" in text, unknown in text) == (bool(cursor), not cursor)
+
+
+def test_says_that_more_may_be_broken_until_all_branches_were_judged(ops):
+    make_standing(event := make_event(), event)
+    assert "has not checked all branches" not in read(ops)
+    WatchTask.objects.update(cursor=None)
+    assert "The watch has not checked all branches yet." in section(read(ops), "broken")[0]
+
+
+def test_names_the_tasks_that_fail_and_why(ops):
+    WatchTask.objects.update(last_error=f"BranchesSkipped: {HOSTILE}")
+    WatchTask.objects.create(name="prune", last_error="OperationalError")
+    page = read(ops)
+    assert re.search(r"The watch's task <code>follow</code> fails:\s+<bdi>BranchesSkipped: &lt;script&gt;", page)
+    assert re.search(r"The watch's task <code>prune</code> fails:\s+<bdi>OperationalError</bdi>", page)
+    assert "The watch is not running." not in page
+    assert "Nothing was broken on the default branches (main, master) at the watch" in page
+
+
+def test_a_task_that_only_counts_does_not_cast_doubt_on_what_is_broken(ops):
+    WatchTask.objects.create(name="rollup", last_error="OperationalError")
     assert "Nothing is broken" in section(read(ops), "broken")[0]
-    settings.DEFAULT_BRANCHES = ["topic"]
-    assert "Nothing is broken" not in section(read(ops), "broken")[0]
 
 
 def test_shows_the_ten_that_failed_last_and_that_there_are_more(ops):
@@ -125,7 +290,21 @@ def test_says_so_when_nothing_older_than_this_hour_is_counted(staff_with):
     make_event()
     page = read(staff_with("view_workflowevent"))
     assert re.search(r"Counted only since\s+<time datetime=\"2026-05-04T14:00:00", page)
-    assert "Run manage.py rollup" in page
+    assert "Start the watch to count the rest." in page
+    make_watch()
+    page = read(staff_with("view_workflowevent", username="another"))
+    assert "The watch is counting the rest." in page
+    assert "Start the watch" not in page
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_says_so_when_nothing_is_counted(staff_with, monkeypatch, is_running):
+    monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
+    if is_running:
+        make_watch()
+    page = " ".join(read(staff_with("view_workflowevent")).split())
+    todo = "The watch is counting the rest." if is_running else "Start the watch to count the rest."
+    assert f"Nothing is counted yet. {todo}" in page
 
 
 @pytest.mark.parametrize(
@@ -166,12 +345,11 @@ def test_says_so_where_what_came_lately_is_not_counted(ops, monkeypatch, behind,
     RollupState.objects.update(counted_until=NOW - behind, complete_until=NOW - behind)
     page = read(ops)
     assert ("Counted only until" in page) is is_late
-    assert ("Nothing is broken" in page) is not is_late
+    assert "Nothing is broken" in page
     assert ("previous day: 2" in section(page, "totals")[0]) is not is_late
     if is_late:
-        assert page.index("Counted only until") < page.index("broken-title")
         assert f'<time datetime="{(NOW - behind).isoformat()}"' in page
-        assert "No known failure on main, master; recent events are not counted yet." in page
+        assert "The watch is counting the rest." in page
 
 
 def test_says_so_where_a_page_could_not_count_all_that_is_due(ops):
@@ -237,11 +415,12 @@ def test_the_page_of_one_application_lists_its_tables_only(admin_client):
     assert b"<section aria-labelledby" not in answer.content
 
 
-def test_hostile_names_are_text(ops):
-    event = make_event(
-        project=HOSTILE, workflow=HOSTILE, branch="main", commit_subject=HOSTILE, author=HOSTILE, revision=HOSTILE
-    )
-    make_standing(event, event, project=HOSTILE, workflow=HOSTILE)
+def test_hostile_names_are_text(ops, settings):
+    names = ("project", "workflow", "branch", "commit_subject", "author", "revision", "status")
+    event = make_event(workflow_id="run", **dict.fromkeys(names, HOSTILE))
+    make_event(event_type="job-completed", workflow_id="run", job=HOSTILE)
+    settings.DEFAULT_BRANCHES = ["*"]
+    make_standing(event, event, event, project=HOSTILE, workflow=HOSTILE, branch=HOSTILE)
     make_runs(5, project=HOSTILE, workflow=HOSTILE, project_slug="a/&status=success")
     make_delivery(reason=HOSTILE)
     make_lags(1, webhook=HOSTILE)
@@ -256,7 +435,7 @@ def test_hostile_names_are_text(ops):
 
 def test_every_link_leads_to_a_page(ops, settings):
     settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": "s"}
-    make_standing(make_event(), make_event())
+    make_standing(make_event(), make_event(), make_event(status="success"))
     make_statuses(2, "failed")
     make_runs(5, "failed")
     make_delivery("logged", webhook="Orchard", **signed_with("s"))
@@ -273,8 +452,12 @@ def test_every_link_leads_to_a_page(ops, settings):
 
 def fill():
     for number in range(40):
-        event = make_event(workflow=f"w{number}")
-        make_standing(event, event, workflow=event.workflow)
+        good = make_event(workflow=f"w{number}", status="success", revision=GOOD)
+        first, last = (make_event(workflow=f"w{number}", workflow_id=f"run {number}", revision=BAD) for _ in range(2))
+        make_event(event_type="job-completed", workflow_id=f"run {number}", job="test")
+        make_body(last)
+        make_standing(last, first, good, workflow=last.workflow)
+        WatchTask.objects.create(name=f"task {number}", last_error="failed")
         make_delivery(reason=f"reason {number}")
         for hours_ago in (0, 5, 30):
             make_runs(number + 1, "failed", hours_ago, workflow=f"w{number}")
@@ -285,8 +468,8 @@ def fill():
 
 @pytest.mark.parametrize("period", ["24h", "7d"])
 def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, period):
-    event = make_event()
-    make_standing(event, event)
+    event = make_event(workflow_id="run")
+    make_standing(event, event, make_event(status="success"))
     make_runs(1)
     settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": ["new", "old"]}
     with CaptureQueriesContext(connection) as little:
@@ -296,8 +479,9 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
     cache.clear()
     with CaptureQueriesContext(connection) as much:
         read(ops, period)
-    # Four for who is asking, two for how far the rollups go, and fifteen for what is shown.
-    assert (len(little), len(much)) == (21, 21)
+    # Four for who is asking, two for how far the rollups go, one for the watch, four for what is broken, and thirteen
+    # for the figures.
+    assert (len(little), len(much)) == (24, 24)
 
 
 def test_the_figures_are_read_once_for_each_count(ops):

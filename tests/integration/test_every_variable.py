@@ -34,6 +34,8 @@ from django.core.management import call_command
 from django.test import Client
 from logs.circleci import samples
 from logs.circleci.signature import sign
+from logs.watch.leases import Lease
+from logs.watch.tasks import all_tasks
 call_command("check")
 call_command("migrate", verbosity=0)
 host = settings.ALLOWED_HOSTS[0]
@@ -47,6 +49,11 @@ for path in ("/fetch-webhooks-logs", "/deliveries", "/admin/", "/readyz"):
     statuses.append(client.get(path).status_code)
 call_command("prune", dry_run=True, stdout=sys.stderr)
 call_command("rollup", stdout=sys.stderr)
+for task in all_tasks():
+    lease = Lease(task.name)
+    assert lease.hold()
+    list(task.run(lease))
+    lease.release()
 print(json.dumps(statuses))
 """
 

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
 from logs.api.views.events import EventListView
-from logs.models import Delivery, WorkflowEvent
+from logs.models import Delivery, Standing, StateChange, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
 
 EVENTS = "/fetch-webhooks-logs"
 DELIVERIES = "/deliveries"
+OTHERS = ["/api/changes", "/api/standings"]
+LISTS = [EVENTS, DELIVERIES, *OTHERS]
 NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 NAMES = list(WorkflowEventSerializer.Meta.fields)
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -101,11 +103,13 @@ def links_of(answer):
         ("?format=api", {}, "text/html; charset=utf-8"),
     ],
 )
-@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("path", LISTS)
 def test_the_form_is_the_one_named_or_else_one_accepted(
     reader, deliver, workflow_document, path, query, headers, content_type
 ):
     deliver(workflow_document())
+    StateChange.objects.create(kind="broke", happened_at=NEWEST, noted_at=NEWEST, failures=1)
+    Standing.objects.create(tone="good", last_run_at=NEWEST)
     answer = reader.get(f"{path}{query}", headers=headers)
     assert answer.headers["Content-Type"] == content_type
     assert whole(answer)
@@ -115,7 +119,7 @@ def test_the_form_is_the_one_named_or_else_one_accepted(
 @pytest.mark.parametrize("headers", [{}, BROWSER, {"accept": "text/csv"}])
 @pytest.mark.parametrize(
     ("path", "names"),
-    [(EVENTS, "json, csv, ndjson, api"), (DELIVERIES, "json, csv, ndjson, api"), (f"{EVENTS}/event-0", "json, api")],
+    [*((path, "json, csv, ndjson, api") for path in LISTS), (f"{EVENTS}/event-0", "json, api")],
 )
 def test_an_unknown_form_is_a_400_that_names_those_there_are(reader, path, name, headers, names):
     answer = reader.get(f"{path}?format={name}", headers=headers)
@@ -137,7 +141,7 @@ def test_an_unknown_form_is_a_400_that_names_those_there_are(reader, path, name,
         ";;=,;",
     ],
 )
-@pytest.mark.parametrize("path", [EVENTS, f"{EVENTS}/event-0", DELIVERIES])
+@pytest.mark.parametrize("path", [*LISTS, f"{EVENTS}/event-0"])
 def test_an_accept_header_that_names_no_form_there_is_is_a_406(reader, path, accept):
     answer = reader.get(path, headers={"accept": accept})
     assert answer.status_code == 406
@@ -263,7 +267,7 @@ def test_an_empty_log_is_a_line_of_names_or_nothing(reader):
     assert whole(reader.get(f"{EVENTS}?format=ndjson")) == b""
 
 
-@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("count", [0, 7])
 @pytest.mark.parametrize("query", ["", "&limit=2"])
 def test_begins_csv_once_with_a_byte_order_mark_for_those_who_ask(reader, deliver, small_pages, path, count, query):
@@ -521,7 +525,7 @@ def test_an_error_in_the_middle_breaks_a_stream_instead_of_ending_it_as_if_it_we
             gzip.decompress(b"".join(received))
 
 
-@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_http_1_0_has_pages_but_no_streams(reader, path, form):
     refused = reader.get(f"{path}?format={form}", SERVER_PROTOCOL="HTTP/1.0")
@@ -596,7 +600,7 @@ def test_odd_conditions_break_nothing(reader, etag):
 
 @pytest.mark.parametrize(
     "path",
-    [EVENTS, f"{EVENTS}?format=csv", f"{EVENTS}?format=api", f"{EVENTS}/event-0", f"{EVENTS}/unknown", DELIVERIES],
+    [*LISTS, f"{EVENTS}?format=csv", f"{EVENTS}?format=api", f"{EVENTS}/event-0", f"{EVENTS}/unknown"],
 )
 def test_no_shared_cache_may_keep_an_answer(client, reader, path):
     log_events(1)
@@ -650,7 +654,7 @@ def test_the_form_keeps_what_was_chosen_and_drops_its_empty_fields(reader):
     assert "event-0" in page(reader, following) or "event-1" in page(reader, following)
 
 
-@pytest.mark.parametrize("path", [EVENTS, DELIVERIES])
+@pytest.mark.parametrize("path", LISTS)
 def test_a_form_sent_as_it_stands_chooses_nothing(reader, path):
     html = page(reader, path)
     assert not re.findall(r'<input[^>]* value="', html)
@@ -675,7 +679,7 @@ def test_a_form_with_several_outcomes_keeps_them(reader, deliver):
 
 
 @pytest.mark.parametrize(
-    "path", [EVENTS, f"{EVENTS}/event-0", DELIVERIES, f"{EVENTS}?limit=0", f"{EVENTS}/unknown", f"{DELIVERIES}/1"]
+    "path", [*LISTS, f"{EVENTS}/event-0", f"{EVENTS}?limit=0", f"{EVENTS}/unknown", f"{DELIVERIES}/1"]
 )
 def test_the_page_needs_nothing_that_the_security_policy_forbids(client, reader, path):
     log_events(1)

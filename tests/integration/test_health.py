@@ -1,9 +1,15 @@
 """What probes learn."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from logs.models import WatchTask
 
 
 def test_healthz_touches_nothing(client, settings):
@@ -17,7 +23,51 @@ def test_healthz_touches_nothing(client, settings):
 @pytest.mark.django_db
 def test_readyz_is_green_on_a_migrated_database(client):
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "watch": "not running"})
+
+
+def task(name, claimed_for, error=""):
+    """Make a task of the watch that a process has claimed for so many seconds from now, or not at all."""
+    now = timezone.now()
+    claimed_until = None if claimed_for is None else now + timedelta(seconds=claimed_for)
+    WatchTask.objects.create(name=name, claimed_until=claimed_until, last_started_at=now, last_error=error)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("claims", "watch"),
+    [
+        ([20, 20], "running"),
+        ([None, 10], "running"),
+        # A running watch extends its claims to 20 seconds ahead: two minutes have passed 100 seconds later.
+        ([-99], "running"),
+        ([-100], "not running"),
+        ([-3_600, -101], "not running"),
+        ([None], "not running"),
+    ],
+)
+def test_readyz_says_whether_a_watch_has_been_active_within_two_minutes(client, claims, watch):
+    with time_machine.travel("2026-05-04T10:30:00Z", tick=False):
+        for number, claimed_for in enumerate(claims):
+            task(f"task {number}", claimed_for)
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "watch": watch})
+
+
+@pytest.mark.django_db
+def test_readyz_names_the_tasks_that_fail_but_not_their_errors(client):
+    task("follow", 60, error="ValueError: of project secret")
+    task("rollup", 60)
+    assert client.get("/readyz").json()["watch"] == "failing: follow"
+    task("prune", 60, error="OperationalError")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["watch"]) == (200, "failing: follow, prune")
+
+
+@pytest.mark.django_db
+def test_readyz_calls_a_watch_that_has_ended_not_running_even_if_it_failed_before(client):
+    task("follow", -110, error="OperationalError")
+    assert client.get("/readyz").json()["watch"] == "not running"
 
 
 @pytest.mark.django_db(transaction=True)

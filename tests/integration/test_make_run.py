@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.load.wire import wait_until
+
 pytestmark = pytest.mark.sqlite_site
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,19 @@ def run(tmp_path, unused_port):
 def stop(process, signal_number=signal.SIGINT):
     process.send_signal(signal_number)
     return process.wait(timeout=20)
+
+
+def watch_of(port):
+    """Return what /readyz says about the watch."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
+        return json.load(response)["watch"]
+
+
+def test_starts_the_watch_too(run, unused_port):
+    process, read_output = run()
+    wait_until(lambda: watch_of(unused_port) == "running", "the watch runs", START_SECONDS)
+    assert stop(process) == 0
+    assert "Traceback" not in read_output()
 
 
 def test_the_first_start_generates_what_it_needs_and_says_where_everything_is(run, tmp_path, unused_port):

@@ -227,7 +227,7 @@ def count_deliveries():
 
 
 def statements_of_a_batch(rows, size):
-    batches = retention.delete_in_batches(rows, size=size)
+    batches = filter(None, retention.delete_in_batches(rows, size=size))
     return statements_of(lambda: next(batches))
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from logs.insights import counting
 from logs.insights.counting import backfill, coverage, forget, hours_to_count, refresh
-from logs.models import Standing, WorkflowEvent
+from logs.insights.sums import recount
+from logs.models import WorkflowEvent
 from tests.integration.rollup_history import (
     HOUR,
     NOW,
@@ -39,11 +40,12 @@ def test_an_hour_that_could_not_be_counted_whole_is_not_counted_at_all(clock, mo
     next(backfill())  # The present hour, whose sums stand already.
     before = kept(), coverage()
 
-    def break_off(events):
+    def break_off(hour):
+        recount(hour)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(counting, "add_standings", break_off)
+        patched.setattr(counting, "recount", break_off)
         with pytest.raises(KeyboardInterrupt):
             next(backfill())
     assert (kept(), coverage()) == before
@@ -51,17 +53,15 @@ def test_an_hour_that_could_not_be_counted_whole_is_not_counted_at_all(clock, mo
     assert kept() == counted_in_python()
 
 
-def test_counting_anew_replaces_what_does_not_hold_any_longer(clock, settings):
+def test_counting_anew_replaces_what_does_not_hold_any_longer(clock):
     for age in range(4):
-        log_run(age, age * HOUR, branch="trunk" if age else "main")
+        log_run(age, age * HOUR)
     count_all()
     WorkflowEvent.objects.filter(event_id__in=["run-0", "run-2", "run-3"]).delete()
-    settings.DEFAULT_BRANCHES = ["trunk"]
     forget()
     assert counted_hours() == hours_ago(0, 1, 2, 3)
     count_all()
     assert counted_hours() == hours_ago(1)
-    assert [standing.branch for standing in Standing.objects.all()] == ["trunk"]
     assert coverage() == (hours_ago(1)[0], NOW)
 
 

@@ -77,15 +77,14 @@ def test_the_next_run_counts_only_what_was_written_since(clock):
     assert rollup() == ["1 hours with 1 events counted; the figures start at 2026-05-04 05:00 UTC."]
 
 
-def test_counts_anew(settings):
-    log_hours(0, 1, branch="trunk")
+def test_counts_anew_and_leaves_the_standings_to_the_watch():
+    log_hours(0, 1)
+    standing = Standing.objects.create(project_slug="gh/acme/orchard", workflow="build", branch="main", tone="good")
     rollup()
-    assert not Standing.objects.exists()
-    settings.DEFAULT_BRANCHES = ["trunk"]
     WorkflowEvent.objects.update(status="error", changed_at=NOW - 9 * HOUR)
     assert rollup("--anew") == ["2 hours with 2 events counted; the figures start at 2026-05-04 09:00 UTC."]
     assert set(HourlyStatus.objects.values_list("status", flat=True)) == {"error"}
-    assert Standing.objects.get().branch == "trunk"
+    assert Standing.objects.get() == standing
 
 
 def interrupt_after(hours, error):

@@ -1,4 +1,4 @@
-"""Counting costs what the counted hour holds, and how a branch stands a few entries of an index."""
+"""Counting reads the events of the counted hour only."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,9 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from logs.insights.counting import backfill, refresh
-from logs.insights.standings import update_standings
 from logs.insights.sums import hour_of
-from logs.models import RollupState, Standing, WorkflowEvent
+from logs.models import RollupState, WorkflowEvent
 from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +36,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 
 def _runs():
-    """Make many runs of a branch that fails now and then, many of one that has failed for long, and other projects'."""
+    """Make many runs of two workflows, and of other projects."""
     for number in range(RUNS):
         moment = NOW - number * MINUTE
         nightly, elsewhere = number % 5 == 0, number % 5 == 1
@@ -66,45 +65,13 @@ def reads_of(call):
     return [query["sql"] for query in captured if 'FROM "logs_workflowevent"' in query["sql"]]
 
 
-def standing_probes(statements):
-    return [sql for sql in statements if '"logs_workflowevent"."workflow" = \'' in sql]
-
-
-def test_how_a_branch_of_many_runs_stands_takes_a_few_entries_of_one_index():
-    newest = WorkflowEvent.objects.create(
-        event_id="new", workflow="build", branch="main", status="failed", received_at=NOW, changed_at=NOW, **COLUMNS
-    )
-    probes = standing_probes(reads_of(lambda: update_standings(WorkflowEvent.objects.filter(pk=newest.pk))))
-    assert len(probes) == 3
-    for sql in probes:
-        assert_reads_little(sql, "event_workflow_runs", most=10)
-
-
-def test_of_a_branch_that_has_failed_for_long_only_the_last_run_is_read():
-    first = WorkflowEvent.objects.filter(workflow="nightly").earliest("received_at")
-    known = Standing.objects.create(
-        project_slug="gh/acme/orchard", workflow="nightly", branch="main", last=first, broken_since=first
-    )
-    newest = WorkflowEvent.objects.create(
-        event_id="new", workflow="nightly", branch="main", status="failed", received_at=NOW, changed_at=NOW, **COLUMNS
-    )
-    probes = standing_probes(reads_of(lambda: update_standings(WorkflowEvent.objects.filter(pk=newest.pk))))
-    assert len(probes) == 1
-    for sql in probes:
-        assert_reads_little(sql, "event_workflow_runs", most=10)
-    known.refresh_from_db()
-    assert (known.last, known.broken_since) == (newest, first)
-
-
 def test_a_refresh_reads_what_was_written_and_the_hours_that_it_belongs_to():
     RollupState.objects.create(counted_from=hour_of(NOW), counted_until=NOW - 5 * MINUTE, complete_until=NOW)
-    due, *of_hour = reads_of(lambda: list(refresh()))
+    due, *sums = reads_of(lambda: list(refresh()))
     assert_reads_little(due, "event_changed", is_range=True)
-    sums = [sql for sql in of_hour if sql not in standing_probes(of_hour)]
-    assert len(sums) == 5
+    assert len(sums) == 4
     for sql in sums:
-        index = "event_(changed|branch_newest)" if '"changed_at" >=' in sql else "event_newest"
-        assert_reads_little(sql, index, is_range=True)
+        assert_reads_little(sql, "event_newest", is_range=True)
 
 
 def test_going_back_reads_the_next_hour_from_its_place():
@@ -112,11 +79,9 @@ def test_going_back_reads_the_next_hour_from_its_place():
     steps = backfill()
     next(steps)
     reads = reads_of(lambda: next(steps))
-    assert standing_probes(reads) == []
-    assert len(reads) == 6
+    assert len(reads) == 5
     for sql in reads:
-        if "EXISTS" not in sql:  # It reads the standings too.
-            assert_reads_little(sql, "event_newest", is_range=True)
+        assert_reads_little(sql, "event_newest", is_range=True)
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite plans a statement before it knows its values")

@@ -240,6 +240,7 @@ def server(tmp_path):
         "ALLOWED_HOSTS": "127.0.0.1",
         "TRUSTED_PROXIES": "127.0.0.1",
         "API_REQUESTS_PER_MINUTE": "100",
+        "WATCH": "off",
     }
     running = Server(tmp_path, environment)
     try:

@@ -1,12 +1,15 @@
 """Which secret signed, whether an old one is still in use, and what a bound webhook may speak for."""
 
 import io
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.management import call_command
+from django.utils import timezone
 
 from logs.conf import fingerprint
-from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.models import Delivery, Outcome, WatchTask, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -90,7 +93,7 @@ def test_tells_of_an_unsigned_webhook_and_of_none(deliver, workflow_document, se
 def test_reads_no_bodies_and_few_rows(deliver, workflow_document, rotating, django_assert_num_queries):
     for seed in range(20):
         deliver(workflow_document(seed), PAYMENTS, secret=NEW)
-    with django_assert_num_queries(4) as captured:  # Uses of secrets, the log's projects, two addresses.
+    with django_assert_num_queries(5) as captured:  # Uses of secrets, the log's projects, two addresses, the watch.
         report()
     assert not [query for query in captured.captured_queries if '"body"' in query["sql"]]
 
@@ -134,3 +137,42 @@ def test_the_ping_of_a_bound_webhook_is_accepted(deliver, ping_document, bound):
 
 def test_the_bare_address_holds_a_webhook_to_its_projects_too(deliver, workflow_document, bound):
     assert deliver(workflow_document(project="orchard"), secret=NEW).status_code == 403
+
+
+def watch_paragraph():
+    """Return the lines of the last paragraph, without its title."""
+    return report().split("\nWatch\n")[1].splitlines()
+
+
+def make_task(name="follow", *, claimed_for=timedelta(minutes=1), **columns):
+    now = timezone.now()
+    WatchTask.objects.create(name=name, claimed_until=now + claimed_for, **{"last_started_at": now} | columns)
+
+
+def test_says_that_no_watch_has_ever_run(rotating):
+    advice = "State changes are not found: unset WATCH or run manage.py watch"
+    assert watch_paragraph() == [f"  NOT RUNNING; last active: never. {advice}"]
+
+
+def test_says_that_the_watch_runs(rotating):
+    make_task()
+    assert watch_paragraph() == ["  running"]
+
+
+def test_says_since_when_the_watch_does_not_run(rotating):
+    with time_machine.travel("2026-05-04T10:00:00Z", tick=False):
+        make_task("follow")
+        make_task("prune", last_started_at=timezone.now() - timedelta(hours=7))
+    with time_machine.travel("2026-05-04T10:30:00Z", tick=False):
+        (line,) = watch_paragraph()
+    assert line.startswith("  NOT RUNNING; last active: 2026-05-04 10:00:00 UTC (30 minutes ago). ")
+
+
+def test_says_which_tasks_of_the_watch_fail_and_why(rotating):
+    make_task("follow", last_error="BranchesSkipped: 1 branches cannot be judged, such as \x1b[31m · build · main")
+    make_task("rollup", last_error="OperationalError")
+    running, follow, rollup = watch_paragraph()
+    assert running == "  running"
+    assert follow.startswith("  the task follow fails: BranchesSkipped: 1 branches cannot be judged")
+    assert follow.isprintable()
+    assert rollup == "  the task rollup fails: OperationalError"

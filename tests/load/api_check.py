@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -18,15 +19,23 @@ from random import Random
 
 from logs.circleci import samples
 from tests.load.engines import SQLiteEngine
-from tests.load.senders import signed_event
+from tests.load.senders import SECRET, signed_event
 from tests.load.server import PROJECT
 from tests.load.stage import Stage, site_environment
 from tests.load.torture import say
 from tests.load.wire import HOST, Connection, request_bytes
 
 CASES_AT_LEAST = 2_000
-EVENTS, REFUSED = 200, 20
-ORDERINGS = ["".join(parts) for parts in product(("", "-"), ("received_at", "happened_at", "duration"))]
+EVENTS, BRANCHES, REFUSED = 200, 10, 20
+STANDINGS_WITHIN_SECONDS = 60
+# The lists that have the orders.
+ORDERS = {
+    "received_at": "/fetch-webhooks-logs",
+    "happened_at": "/fetch-webhooks-logs",
+    "duration": "/fetch-webhooks-logs",
+    "last_run_at": "/api/standings",
+}
+ORDERINGS = {f"{sign}{order}": path for (order, path), sign in product(ORDERS.items(), ("", "-"))}
 
 
 def main():
@@ -58,6 +67,7 @@ def check(server, folder, options):
     """Run schemathesis against a server and return its report."""
     fill(server.port)
     key = token(server.environment)
+    wait_for_standings(server.port, key)
     report = folder / "report.json"
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"http://{HOST}:{server.port}/api/schema"),
@@ -76,17 +86,33 @@ def check(server, folder, options):
 
 
 def fill(port):
-    """Send events, and deliveries that are refused."""
+    """Send events, also some of other branches, and deliveries that are refused."""
     random = Random(1)
     with Connection(port) as connection:
         answers = [signed_event(random).post_over(connection) for _ in range(EVENTS)]
+        for number in range(BRANCHES):
+            status = "failed" if number % 2 else "success"
+            document = samples.workflow_completed(random=random, branch=f"branch-{number}", status=status)
+            body = samples.encode(document)
+            answers.append(connection.post(body, samples.headers(body, document, SECRET)))
         for _ in range(REFUSED):
             document = samples.random_event(random)
             body = samples.encode(document)
             answers.append(connection.post(body, samples.headers(body, document, "of somebody else")))
     statuses = [answer.status for answer in answers]
-    if statuses != [201] * EVENTS + [401] * REFUSED:
+    if statuses != [201] * (EVENTS + BRANCHES) + [401] * REFUSED:
         raise RuntimeError(f"the site was not filled: {statuses}")
+
+
+def wait_for_standings(port, key):
+    """Wait until the watch has judged the branches."""
+    request = request_bytes("GET", "/api/standings", {"Authorization": f"Bearer {key}"})
+    deadline = time.monotonic() + STANDINGS_WITHIN_SECONDS
+    with Connection(port) as connection:
+        while len(json.loads(connection.exchange(request).body)) < BRANCHES:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the watch has not judged the branches")
+            time.sleep(0.5)
 
 
 def token(environment):
@@ -107,12 +133,12 @@ def cursors(port, key):
     headers = {"Authorization": f"Bearer {key}"}
     found = {ordering: {} for ordering in ORDERINGS}
     with Connection(port) as connection:
-        for ordering in ORDERINGS:
-            path = f"/fetch-webhooks-logs?limit=1&ordering={ordering}"
+        for ordering, listed in ORDERINGS.items():
+            path = f"{listed}?limit=1&ordering={ordering}"
             for direction in ("next", "prev"):
                 link = connection.exchange(request_bytes("GET", path, headers)).headers["Link"]
                 address = re.search(f'<([^>]*)>; rel="{direction}"', link)[1]
-                path = address[address.index("/fetch") :]
+                path = address[address.index(listed) :]
                 found[ordering][direction] = re.search("[?&]cursor=([^&]+)", path)[1]
     return found
 

@@ -17,6 +17,8 @@ from tests.load.senders import SECRET
 CURSORS = json.loads(os.environ["API_CHECK_CURSORS"])  # Of each ordering, by the direction that they lead to.
 KNOWN = {cursor: direction for cursors in CURSORS.values() for direction, cursor in cursors.items()}
 
+# The lists with another default ordering than the list of events.
+DEFAULT_ORDERINGS = {"/api/changes": "-happened_at", "/api/standings": "-last_run_at"}
 WAITS = {str(seconds) for seconds in range(26)}  # How long the stream can be asked to wait.
 
 schemathesis.openapi.format("cursor", strategies.sampled_from(sorted(KNOWN)))
@@ -29,7 +31,8 @@ def before_call(context, case, kwargs):
     if case.operation.path == "/deliveries/stream" and str((case.query or {}).get("wait", 25)) in WAITS:
         case.query = {**(case.query or {}), "wait": 0}
     query = case.query or {}
-    ordering, cursor = query.get("ordering", "-received_at"), query.get("cursor")
+    default = DEFAULT_ORDERINGS.get(case.operation.path, "-received_at")
+    ordering, cursor = query.get("ordering", default), query.get("cursor")
     if str(ordering) in CURSORS and str(cursor) in KNOWN:
         # One of prev leads to a page, which CSV and JSON lines make only of a limit.
         direction = KNOWN[query["cursor"]] if "limit" in query else "next"

@@ -103,8 +103,14 @@ class Receiver(Server):
         return latency_figures(driven.times, driven.seconds) | dict(zip((SERVER_CPU, DATABASE_CPU), each, strict=False))
 
     def memory(self):
-        """Return the memory of its processes."""
-        workers = sorted(map(pss_mib, self.worker_pids()))[-WORKERS:]
+        """Return the memory of a worker that serves requests, and of all processes, also of the watch.
+
+        Raises:
+            RuntimeError: there are not as many such workers as were asked for.
+        """
+        workers = list(map(pss_mib, self.serving_pids()))
+        if len(workers) != WORKERS:
+            raise RuntimeError(f"{len(workers)} processes serve requests instead of {WORKERS}")
         return {WORKER_MEMORY: sum(workers) / WORKERS, MEMORY: sum(map(pss_mib, family(self.process.pid)))}
 
     def check(self):

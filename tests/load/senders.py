@@ -69,11 +69,16 @@ class Load:
             sender.result()
 
     def _send_all(self, number):
-        random = Random(f"{self._seed} sender {number}")
+        events = self.events(number, Random(f"{self._seed} sender {number}"))
         with Connection(self._port) as connection:
             while not self._stop.is_set():
-                self._send_until_acknowledged(signed_event(random), connection)
+                self._send_until_acknowledged(next(events), connection)
                 time.sleep(self._pause_seconds)
+
+    def events(self, number, random):
+        """Yield what one of the senders sends."""
+        while True:
+            yield signed_event(random)
 
     def _send_until_acknowledged(self, event, connection):
         for _ in itertools.count():

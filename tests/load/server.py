@@ -9,16 +9,17 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.load.measuring import children, listeners
 from tests.load.wire import Broken, Connection, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
-WORKERS = 2
+WORKERS = 2  # That serve requests.
 THREADS = 8  # Of each worker.
 
 
 class Server:
-    """A gunicorn master with its workers, on a port of its own."""
+    """A gunicorn master with its workers, of which one runs the watch unless WATCH=off, on a port of its own."""
 
     def __init__(self, folder, environment):
         self.port = free_port()
@@ -80,22 +81,25 @@ class Server:
         return [end for _, end in ends if "DisallowedHost" not in end]
 
     def worker_pids(self):
-        """Return the workers' process ids."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        """Return the process ids of all workers, also of the one that runs the watch."""
+        return children(self.process.pid)
+
+    def serving_pids(self):
+        """Return the process ids of the workers that accept connections; a new watch is one of them until it runs."""
+        return listeners(self.process.pid, self.port)
 
     def worker_memory_mib(self):
-        """Return the resident memory of each worker, in MiB, by its process id."""
+        """Return the resident memory of each worker, also of the watch, in MiB, by its process id."""
         return {pid: _resident_bytes(pid) / 2**20 for pid in self.worker_pids()}
 
     def limit_file_size(self, limit_bytes):
-        """Make the workers' writes beyond so many bytes of a file fail, as on a full disk; None gives room again."""
+        """Make all writes beyond so many bytes of a file fail, as on a full disk; None gives room again."""
         for pid in self.worker_pids():
             soft = resource.RLIM_INFINITY if limit_bytes is None else limit_bytes
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     def kill_worker(self, random):
-        """Kill one worker with SIGKILL; the master starts another."""
+        """Kill one worker, which may be the watch, with SIGKILL; the master starts another."""
         # The worker may be gone between being listed and being killed, when another one has just died.
         with suppress(ProcessLookupError):
             os.kill(random.choice(self.worker_pids() or [self.process.pid]), signal.SIGKILL)

@@ -28,6 +28,7 @@ from tests.load.scenarios import (
     readers,
     same_event,
     slow_clients,
+    watches,
 )
 from tests.load.stage import Stage, site_environment
 
@@ -42,6 +43,7 @@ SCENARIOS = {
     "passwords":    passwords.run,
     "readers":      readers.run,
     "exports":      broken_exports.run,
+    "watches":      watches.run,
 }
 # fmt: on
 

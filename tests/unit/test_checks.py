@@ -144,6 +144,21 @@ def test_a_pattern_that_may_match_a_project_is_fine(site, pattern):
     assert ids() == []
 
 
+@pytest.mark.parametrize("projects", ["gh/acme/*", "acme/orchard", "orchard", "https://github.com/acme/*"])
+def test_warns_of_default_branches_of_a_project_that_cannot_exist(site, projects):
+    site.DEFAULT_BRANCHES = ["main", "github/acme/*:develop", f"{projects}:develop"]
+    (message,) = run_checks()
+    assert message.id == "logs.W010"
+    assert repr(f"{projects}:develop") in message.msg
+    assert "github/acme/legacy-*:develop (not gh/)" in message.hint
+
+
+@pytest.mark.parametrize("entry", ["release/*", "*", "*:main", "*/legacy-*:develop", "bitbucket/acme/orchard:trunk"])
+def test_default_branches_of_projects_that_may_exist_are_fine(site, entry):
+    site.DEFAULT_BRANCHES = [entry]
+    assert ids() == []
+
+
 @pytest.mark.parametrize(
     ("networks", "expected"),
     [

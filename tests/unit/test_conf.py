@@ -1,4 +1,6 @@
-"""The webhooks as configured."""
+"""The webhooks and default branches as configured."""
+
+import pytest
 
 from logs import conf
 
@@ -43,3 +45,42 @@ def test_a_secret_has_the_position_it_has_in_its_webhooks_list(settings):
     assert conf.secret_position("lab", conf.fingerprint("old")) is None
     assert conf.secret_position("payments", "") is None
     assert conf.secret_position("payments", None) is None
+
+
+ORCHARD, LEGACY, OLD = "github/acme/orchard", "github/acme/legacy-shop", "bitbucket/acme/legacy-shop"
+
+
+@pytest.mark.parametrize(
+    ("entries", "slug", "branch", "expected"),
+    [
+        (["main", "master"], ORCHARD, "master", True),
+        (["main", "master"], ORCHARD, "main2", False),
+        (["main"], ORCHARD, "Main", False),
+        ([], ORCHARD, "main", False),
+        (["main"], ORCHARD, "", False),
+        (["release/*"], ORCHARD, "release/2.0", True),
+        (["release/*"], ORCHARD, "release/2/hotfix", True),
+        (["release/*"], ORCHARD, "release", False),
+        (["release/*"], ORCHARD, "prerelease/2", False),
+        (["v?.x"], ORCHARD, "v2.x", True),
+        (["v?.x"], ORCHARD, "v10.x", False),
+        (["*"], ORCHARD, "anything", True),
+        # An entry for the project replaces those for all projects.
+        (["main", "github/acme/legacy-*:develop"], LEGACY, "develop", True),
+        (["main", "github/acme/legacy-*:develop"], LEGACY, "main", False),
+        (["github/acme/legacy-*:develop", "main"], LEGACY, "main", False),
+        (["main", "github/acme/legacy-*:develop"], ORCHARD, "main", True),
+        (["main", "github/acme/legacy-*:develop"], ORCHARD, "develop", False),
+        (["main", "github/acme/legacy-*:develop"], OLD, "main", True),
+        (["github/acme/legacy-*:develop"], ORCHARD, "main", False),
+        # All entries for a project apply together.
+        (["main", "github/acme/legacy-*:develop", "*/legacy-shop:release/*"], LEGACY, "develop", True),
+        (["main", "github/acme/legacy-*:develop", "*/legacy-shop:release/*"], LEGACY, "release/2", True),
+        (["main", "github/acme/legacy-*:develop", "*/legacy-shop:release/*"], OLD, "develop", False),
+        (["main", "*/legacy-shop:release/*"], OLD, "main", False),
+        (["main", "github/acme/legacy-shop:main", "github/acme/legacy-*:develop"], LEGACY, "main", True),
+    ],
+)
+def test_a_default_branch_matches_an_entry_for_its_project_or_else_for_all(settings, entries, slug, branch, expected):
+    settings.DEFAULT_BRANCHES = entries
+    assert conf.is_default_branch(slug, branch) is expected

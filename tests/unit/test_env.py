@@ -1,6 +1,7 @@
 """The environment is read typed, and every error in it is reported at once."""
 
 import os
+from datetime import time
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -405,7 +406,28 @@ def test_each_accepted_host_matches_a_request(environ, pattern, host):
 
 
 @pytest.mark.parametrize(
-    "value", ["release/*", '["main"]', "'main'", "refs/heads/main", "main master", "^main$", "/main", "main/", "a..b"]
+    "value",
+    [
+        '["main"]',
+        "'main'",
+        "refs/heads/main",
+        "refs/heads/*",
+        "main master",
+        "^main$",
+        "/main",
+        "main/",
+        "a..b",
+        "*..b",
+        "release/*/",
+        "release/[12]",
+        ":main",
+        "github/acme/legacy-*:",
+        "github/acme/legacy-*:/develop",
+        "github/acme/legacy 2:develop",
+        "github/acme/[lm]*:develop",
+        "a:b:c",
+        "https://github.com/acme/orchard",
+    ],
 )
 def test_rejects_what_no_branch_can_be_called(environ, value):
     environ(DEFAULT_BRANCHES=value)
@@ -416,6 +438,56 @@ def test_rejects_what_no_branch_can_be_called(environ, value):
 def test_reads_branches(environ):
     environ(DEFAULT_BRANCHES="main, release/2.0,feature#1,")
     assert read_environment().default_branches == ["main", "release/2.0", "feature#1"]
+
+
+def test_reads_patterns_of_branches_for_all_projects_and_for_some(environ):
+    environ(DEFAULT_BRANCHES="main,release/*, v?.x,*,github/acme/legacy-*:develop,*/*/?-old:release/*")
+    assert read_environment().default_branches == [
+        "main",
+        "release/*",
+        "v?.x",
+        "*",
+        "github/acme/legacy-*:develop",
+        "*/*/?-old:release/*",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "at"), [("", None), ("00:00", time(0, 0)), ("03:30", time(3, 30)), ("23:59", time(23, 59))]
+)
+def test_reads_a_time_of_day(environ, value, at):
+    environ(PRUNE_AT=value)
+    assert read_environment().prune_at == at
+
+
+@pytest.mark.parametrize(
+    "value", ["3:30", "24:00", "03:60", "03:30:00", "0330", "03:30Z", "03:30+02:00", "noon", "03:30\n"]
+)
+def test_rejects_another_form_of_a_time_of_day(environ, value):
+    environ(PRUNE_AT=value)
+    with pytest.raises(
+        ImproperlyConfigured, match=r"PRUNE_AT: .* is not a time of day. Write hours and minutes in UTC"
+    ):
+        read_environment()
+
+
+@pytest.mark.parametrize(("value", "watch"), [("", "embedded"), ("embedded", "embedded"), ("off", "off")])
+def test_reads_where_the_watch_runs(environ, value, watch):
+    environ(WATCH=value)
+    assert read_environment().watch == watch
+
+
+@pytest.mark.parametrize("value", ["on", "true", "OFF", "0"])
+def test_rejects_another_place_of_the_watch(environ, value):
+    environ(WATCH=value)
+    with pytest.raises(ImproperlyConfigured, match="WATCH: Must be one of: embedded, off"):
+        read_environment()
+
+
+def test_changes_are_reported_for_an_hour_unless_something_else_is_set(environ):
+    assert read_environment().notification_max_age_minutes == 60
+    environ(NOTIFICATION_MAX_AGE_MINUTES="1440")
+    assert read_environment().notification_max_age_minutes == 1_440
 
 
 @pytest.mark.parametrize("value", ["10.0.0.1:8000", '["10.0.0.1"]', "proxy", "*", "::ffff:10.0.0.2", "::ffff:0:0/96"])

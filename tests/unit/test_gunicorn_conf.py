@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import itertools
 import json
 import logging
 import os
@@ -23,7 +24,25 @@ from webhooklog.log_format import FORMATTERS
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
 DJANGO_HEADER_PARAMETERS_LENGTH = 10_000
-NAMES_OF_OUR_OWN = {"environment", "host", "MAX_CONNECTIONS", "OTHER_FILES", "MAX_LOGGED_LENGTHS", "SHARED_LIBRARIES"}
+NAMES_OF_OUR_OWN = {
+    "environment",
+    "has_watch",
+    "host",
+    "MAX_CONNECTIONS",
+    "OTHER_FILES",
+    "MAX_LOGGED_LENGTHS",
+    "SHARED_LIBRARIES",
+}
+VARIABLES = [
+    "BIND_ADDRESS",
+    "PORT",
+    "WEB_CONCURRENCY",
+    "WEB_THREADS",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "HTTPS_ONLY",
+    "WATCH",
+]
 
 
 @pytest.fixture
@@ -31,7 +50,7 @@ def configure(monkeypatch, tmp_path):
     """Run the file with these variables only, and return its names."""
 
     def run(**variables):
-        for name in ("BIND_ADDRESS", "PORT", "WEB_CONCURRENCY", "WEB_THREADS", "LOG_LEVEL", "LOG_FORMAT", "HTTPS_ONLY"):
+        for name in VARIABLES:
             monkeypatch.delenv(name, raising=False)
         for name, value in {
             "SECRET_KEY": "a-key-of-the-tests",
@@ -69,8 +88,13 @@ def test_binds_where_the_environment_says(configure, address, bind):
 
 
 def test_takes_the_numbers_of_the_environment(configure):
-    configuration = configure(WEB_CONCURRENCY="3", GRACEFUL_TIMEOUT_SECONDS="7")
+    configuration = configure(WEB_CONCURRENCY="3", GRACEFUL_TIMEOUT_SECONDS="7", WATCH="off")
     assert (configuration.workers, configuration.graceful_timeout) == (3, 7)
+
+
+def test_has_one_more_worker_for_the_watch(configure):
+    assert configure().workers == 3
+    assert configure(WEB_CONCURRENCY="1", WATCH="embedded").workers == 2
 
 
 def test_is_closed_by_default(configure):
@@ -255,7 +279,7 @@ def test_allows_a_file_for_each_connection_as_far_as_the_system_does(configure, 
 
 @pytest.mark.usefixtures("ctrl_c", "unfrozen")
 def test_allows_connections_before_it_starts_workers(configure, open_files):
-    configure(WEB_CONCURRENCY="1").when_ready(SimpleNamespace(LISTENERS=[]))
+    configure(WEB_CONCURRENCY="1", WATCH="off").when_ready(SimpleNamespace(LISTENERS=[]))
     assert open_files.soft > 4_000
 
 
@@ -270,7 +294,7 @@ def ctrl_c():
 @pytest.mark.usefixtures("open_files")
 def test_the_first_ctrl_c_stops_gently_and_the_next_quickly(configure, ctrl_c):
     told = []
-    configuration = configure(WEB_CONCURRENCY="1")  # One worker shares nothing.
+    configuration = configure(WEB_CONCURRENCY="1", WATCH="off")  # One worker shares nothing.
     configuration.when_ready(SimpleNamespace(LISTENERS=[], signal=lambda number, _: told.append(number)))
     for _ in range(3):
         ctrl_c()
@@ -292,9 +316,11 @@ def unfrozen():
 
 
 @pytest.mark.usefixtures("ctrl_c", "open_files", "unfrozen")
-@pytest.mark.parametrize(("workers", "shares"), [("1", False), ("2", True)])
-def test_loads_libraries_in_the_master_for_several_workers(configure, workers, shares):
-    configure(WEB_CONCURRENCY=workers).when_ready(SimpleNamespace(LISTENERS=[]))
+@pytest.mark.parametrize(
+    ("workers", "watch", "shares"), [("1", "off", False), ("2", "off", True), ("1", "embedded", True)]
+)
+def test_loads_libraries_in_the_master_for_several_workers(configure, workers, watch, shares):
+    configure(WEB_CONCURRENCY=workers, WATCH=watch).when_ready(SimpleNamespace(LISTENERS=[]))
     assert (gc.get_freeze_count() > 1_000) is shares
 
 
@@ -318,6 +344,106 @@ assert not apps.all_models
 def test_a_worker_spares_the_collector_what_loading_has_made(configure):
     configure().post_worker_init(None)
     assert gc.get_freeze_count() > 1_000
+
+
+class Master:
+    """Stands for gunicorn's master: a worker is prepared by `pre_fork` before it is one of WORKERS."""
+
+    def __init__(self, configuration):
+        self.WORKERS, self.pids = {}, itertools.count(1)
+        self.load(configuration)
+        self.fill()
+
+    def load(self, configuration):
+        self.pre_fork, self.cfg = configuration.pre_fork, SimpleNamespace(workers=configuration.workers)
+
+    def spawn(self):
+        worker = SimpleNamespace(cfg=self.cfg)
+        self.pre_fork(self, worker)
+        self.WORKERS[next(self.pids)] = worker
+
+    def fill(self):
+        while len(self.WORKERS) < self.cfg.workers:
+            self.spawn()
+
+    def reload(self, configuration):
+        """Start the new generation; the old one has not ended yet."""
+        self.load(configuration)
+        for _ in range(self.cfg.workers):
+            self.spawn()
+
+    def end_oldest(self):
+        del self.WORKERS[min(self.WORKERS)]
+
+    def generation(self):
+        """Return whether each worker of the newest generation runs the watch, oldest first."""
+        return [worker.is_watch for _, worker in sorted(self.WORKERS.items()) if worker.cfg is self.cfg]
+
+
+@pytest.mark.parametrize("serving", [1, 2, 5])
+def test_the_last_worker_runs_the_watch(configure, serving):
+    assert Master(configure(WEB_CONCURRENCY=str(serving))).generation() == [False] * serving + [True]
+
+
+def test_no_worker_runs_the_watch_where_it_is_off(configure):
+    master = Master(configure(WATCH="off"))
+    for pid in (1, 2):
+        del master.WORKERS[pid]
+        master.fill()
+    assert master.generation() == [False, False]
+
+
+@pytest.mark.parametrize("serving", [1, 2, 3])
+def test_whichever_workers_end_as_many_serve_as_before_and_one_runs_the_watch(configure, serving):
+    configuration, pids = configure(WEB_CONCURRENCY=str(serving)), range(1, serving + 2)
+    for ended in itertools.chain.from_iterable(itertools.permutations(pids, count) for count in pids):
+        together, in_turn = Master(configuration), Master(configuration)
+        for pid in ended:
+            del together.WORKERS[pid]
+            del in_turn.WORKERS[pid]
+            in_turn.fill()
+        together.fill()
+        for master in (together, in_turn):
+            assert sorted(master.generation()) == [False] * serving + [True], ended
+
+
+def test_a_worker_that_has_ended_takes_its_task_along(configure):
+    master = Master(configure())
+    del master.WORKERS[1]
+    master.fill()
+    assert master.generation() == [False, True, False]
+    del master.WORKERS[3]
+    master.fill()
+    assert master.generation() == [False, False, True]
+
+
+@pytest.mark.parametrize("ended", range(4))
+def test_a_reload_starts_one_watch_however_many_old_workers_remain(configure, ended):
+    master = Master(configure(WEB_CONCURRENCY="2"))
+    for _ in range(2):  # The second time, the generation before the last may remain as well.
+        master.reload(configure(WEB_CONCURRENCY="3"))
+        for _ in range(ended):
+            master.end_oldest()
+        assert master.generation() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("died", "is_watch"), [(4, False), (6, True)])
+def test_a_new_worker_that_ends_while_old_ones_remain_is_replaced_by_one_of_its_kind(configure, died, is_watch):
+    master = Master(configure())
+    master.reload(configure())
+    del master.WORKERS[died]
+    master.spawn()
+    assert master.generation() == [False, False, True] if is_watch else [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [("embedded", "off", [False, False]), ("off", "embedded", [False, False, True])],
+)
+def test_a_reload_starts_or_ends_the_watch_as_the_environment_says(configure, before, after, expected):
+    master = Master(configure(WATCH=before))
+    master.reload(configure(WATCH=after))
+    assert master.generation() == expected
 
 
 def test_does_not_start_when_the_checks_find_errors_and_tells_them(configure, checks):

@@ -7,14 +7,17 @@ from random import Random
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
+from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.circleci.payload import read_event
-from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
+from logs.circleci.vocabulary import Tone
+from logs.models import Attempt, ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
 from logs.reading.stream.cursors import encode_cursor
 
 SECRET = "ABCD1234"  # noqa: S105 - only for examples
 ARRIVED = samples.REFERENCE_TIME + timedelta(seconds=2)
 DELIVERY_ID = 7
+CHANGE_ID = 3
 
 # Requests from CircleCI.
 WORKFLOW = samples.workflow_completed(random=Random(1), status="failed")  # noqa: S311 - not secret
@@ -36,7 +39,35 @@ _delivery = Delivery(
     client_address="192.0.2.17",
     event=_event,
 )
+_branch = {name: getattr(_event, name) for name in ("project_slug", "project", "workflow", "branch", "pipeline_number")}
+_ended = _event.stopped_at or ARRIVED
+_change = StateChange(
+    **_branch,
+    pk=CHANGE_ID,
+    kind=ChangeKind.BROKE,
+    event=_event,
+    revision=_event.revision,
+    author=_event.author,
+    subject=_event.commit_subject,
+    happened_at=_ended,
+    noted_at=ARRIVED + timedelta(seconds=1),
+    failures=1,
+)
+_standing = Standing(
+    **_branch,
+    project_id=_event.project_id,
+    tone=Tone.BAD,
+    last=_event,
+    stopped_at=_event.stopped_at,
+    last_good_at=_ended - timedelta(hours=3),
+    broken_since=_event,
+    broken_at=_ended,
+    failures=1,
+    last_run_at=ARRIVED,
+)
 EVENT = WorkflowEventSerializer(_event).data
+CHANGE = ChangeSerializer(_change).data
+STANDING = StandingSerializer(_standing).data | {"default_branch": True}
 DELIVERY = DeliverySerializer(_delivery).data | {"secret_position": 0}
 EVENT_DETAIL = EVENT | {"payload": WORKFLOW, "pipeline_events": [], "deliveries": [DELIVERY], "duplicates": 0}
 DELIVERY_DETAIL = DELIVERY | {

@@ -25,6 +25,7 @@ TAGS = [
     {"name": "receiving", "description": "For CircleCI."},
     {"name": "events", "description": "One event per workflow or job that ended."},
     {"name": "deliveries", "description": "One delivery per request that arrived, from CircleCI or any other client."},
+    {"name": "standings", "description": "Which workflows are broken on which branch, and since when."},
 ]
 
 

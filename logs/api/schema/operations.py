@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from logs.api import serializers
+from logs.api import serializers, standings
 from logs.api.receiving import ReceiptSerializer
 from logs.api.schema import examples
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
@@ -156,5 +156,23 @@ OPERATIONS: dict[str, Operation] = {
             (200, JSON): _answer(serializers.ReplaySerializer, "The change.", examples.REPLAY),
         },
         links={"delivery": _link("delivery", "The delivery with its verdicts.", id="$response.body#/id")},
+    ),
+    "/api/changes": Operation(
+        id="changes",
+        tag="standings",
+        summary="List changes",
+        details="The workflows that broke or were fixed on a branch, newest change first.",
+        answers=_list(standings.ChangeSerializer, examples.CHANGE),
+        headers=["Link", "ETag", "Content-Disposition"],
+        links={"event": _link("event", "The run of a listed change.", event_id="$response.body#/0/event")},
+    ),
+    "/api/standings": Operation(
+        id="standings",
+        tag="standings",
+        summary="List standings",
+        details="The state of each workflow on each branch, the one with the newest run first.",
+        answers=_list(standings.StandingSerializer, examples.STANDING),
+        headers=["Link", "ETag", "Content-Disposition"],
+        links={"last": _link("event", "The deciding run of a listed standing.", event_id="$response.body#/0/last")},
     ),
 }

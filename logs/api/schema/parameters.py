@@ -7,12 +7,10 @@ from django_filters import rest_framework as filters
 from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from logs.api.schema.examples import DELIVERY, EVENT
+from logs.api.schema.examples import CHANGE, DELIVERY, EVENT, STANDING
 from logs.api.views import stream
-from logs.models import Outcome
 from logs.reading import fields
-from logs.reading.pages import MAX_PRIMARY_KEY
-from logs.reading.query import NEWEST_FIRST
+from logs.reading.pages import MAX_PRIMARY_KEY, default_ordering
 
 Schema = dict[str, Any]
 Parameter = dict[str, Any]
@@ -27,11 +25,8 @@ FILTERS: dict[type[filters.Filter], Schema] = {
     fields.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
     fields.PrefixFilter: TEXT | {"minLength": fields.MIN_PREFIX_LENGTH},
     fields.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
-    fields.OutcomesFilter: {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "enum": [str(value) for value in Outcome.values]},
-    },
+    fields.ChoiceFilter: {"type": "string"},
+    fields.ChoicesFilter: {"type": "array", "minItems": 1, "items": {"type": "string"}},
     fields.TruthFilter: {"type": "boolean"},
     fields.IntegerFilter: {"type": "integer", "minimum": 0, "maximum": MAX_PRIMARY_KEY},
     fields.SecondsFilter: {"type": "number", "minimum": 0, "maximum": 1e50},
@@ -67,6 +62,9 @@ EXAMPLES: dict[str, Any] = EVENT | {
     "q": "apple trees",
     "event": EVENT["id"],
     "outcome": ["unverified", "malformed"],
+    "kind": CHANGE["kind"],
+    "loud": True,
+    "tone": STANDING["tone"],
 }
 
 # The parameters in the path.
@@ -125,7 +123,7 @@ def _in_query(name: str, view: Any) -> Parameter:
     if name in COMMON:
         return COMMON[name](view)
     each = view.filterset_class.base_filters[name]
-    schema, example = FILTERS[type(each)], EXAMPLES[name]
+    schema, example = _schema(each), EXAMPLES[name]
     is_list = schema["type"] == "array"
     note = TIME_NOTE if type(each) is fields.TimeFilter else ""
     return {
@@ -135,6 +133,14 @@ def _in_query(name: str, view: Any) -> Parameter:
         # A repeated parameter, which every client generator supports; commas are also accepted.
         **({"style": "form", "explode": True} if is_list else {}),
     }
+
+
+def _schema(each: filters.Filter) -> Schema:
+    """Return the schema of a filter's value."""
+    schema = FILTERS[type(each)]
+    if isinstance(each, fields.ChoicesFilter):
+        return schema | {"items": schema["items"] | {"enum": each.values}}
+    return schema | {"enum": each.values} if isinstance(each, fields.ChoiceFilter) else schema
 
 
 def _limit(view: Any) -> Parameter:
@@ -155,7 +161,7 @@ def _ordering(view: Any) -> Parameter:
     orderings = [f"{sign}{order}" for order in view.orders for sign in ("-", "")]
     return {
         "description": "The sort order; a minus sign means descending.",
-        "schema": {"type": "string", "enum": orderings, "default": NEWEST_FIRST},
+        "schema": {"type": "string", "enum": orderings, "default": default_ordering(view.orders)},
     }
 
 

@@ -18,13 +18,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from logs.api.filtering import StrictFilterBackend
+from logs.api.flat import FlatSerializer
 from logs.api.framing import require_visible_end
 from logs.api.negotiation import FormatOrAccept
 from logs.api.origins import OwnOriginView
 from logs.api.pagination import KeysetPagination, all_rows
 from logs.api.permissions import HasPermissions
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer, LinesRenderer
-from logs.api.serializers import FlatSerializer
 from logs.api.throttling import ThrottledView
 from logs.exceptions import InvalidQuery
 from logs.reading.fields import parse_truth

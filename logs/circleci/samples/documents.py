@@ -136,7 +136,7 @@ def _job(random: Random, job_id: str, times: _Times) -> dict[str, Any]:
 
 def _surroundings(random: Random, run: Run, times: _Times, workflow: dict[str, Any]) -> dict[str, Any]:
     """Return the blocks that both event types share: webhook, workflow, pipeline, project, organization."""
-    slug, number = project_slug(run), random.randint(1, 9_999)
+    slug, number = project_slug(run), run.pipeline_number
     page = f"https://app.circleci.com/pipelines/{slug}/{number}/workflows/{workflow['id']}"
     return {
         "happened_at": iso(run.time),

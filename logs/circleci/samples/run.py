@@ -1,7 +1,7 @@
 """The properties of a sample: project, code host, commit, workflow and duration."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from random import Random
 from typing import TypedDict
@@ -12,6 +12,8 @@ WEBHOOK_NAME = "My CircleCI Webhook"
 
 # The default time of a sample. With the current time, a seed would not give the same bytes twice.
 REFERENCE_TIME = datetime(2026, 8, 20, 9, 30, 0, 250_000, tzinfo=UTC)
+
+FIRST_PIPELINE_AT = datetime(2020, 1, 1, tzinfo=UTC)
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -36,6 +38,7 @@ class Run:
     happened_at: datetime | None = None  # None: REFERENCE_TIME.
     duration_seconds: float | None = None  # The workflow's, or the job's in job events. None: random.
     workflow: str = "build-and-test"
+    pipeline: int | None = None  # The pipeline's number. None: grows with time.
     workflow_id: str | None = None  # None: a new workflow. The same id twice gives two versions of one event.
     branch: str = "main"
     tag: str | None = None  # The pushed tag; the branch is then ignored.
@@ -52,6 +55,13 @@ class Run:
         """The time of the event."""
         return self.happened_at or REFERENCE_TIME
 
+    @property
+    def pipeline_number(self) -> int:
+        """The number of the pipeline."""
+        if self.pipeline is not None:
+            return self.pipeline
+        return max(1, (self.time - FIRST_PIPELINE_AT) // timedelta(minutes=1))
+
 
 class RunOptions(TypedDict, total=False):
     """The fields of a Run as keyword arguments."""
@@ -62,6 +72,7 @@ class RunOptions(TypedDict, total=False):
     happened_at: datetime | None
     duration_seconds: float | None
     workflow: str
+    pipeline: int | None
     workflow_id: str | None
     branch: str
     tag: str | None

@@ -10,6 +10,7 @@ from django.utils.timesince import timesince
 
 from logs import conf
 from logs.insights.secret_use import Removal, Rotation, Use, read_rotations, read_uses
+from logs.insights.watching import WatchState, read_watch
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import printable
 from logs.models import Delivery
@@ -32,7 +33,7 @@ class Command(CommandWithExamples):
     help = (
         "For each webhook in CIRCLECI_WEBHOOK_SECRETS, show its last delivery, the last refused delivery at its URL, "
         "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI does not "
-        "report failed deliveries."
+        "report failed deliveries. The last paragraph shows whether the watch runs."
     )
     examples = """
 manage.py check_webhooks
@@ -51,6 +52,17 @@ manage.py check_webhooks | grep "STILL IN USE"
             title = f"{webhook.name}  ({_path(webhook.slug)})"
             self.stdout.write("\n".join([title, *_facts(webhook, uses[webhook.name], rotations.get(webhook.name))]))
         self.stdout.write("\n".join([f"URL of all webhooks  ({_path('')})", _last_refused("")]))
+        self.stdout.write("\n".join(["Watch", *_watch_facts(read_watch())]))
+
+
+def _watch_facts(watch: WatchState) -> Iterator[str]:
+    if watch.is_running:
+        yield "  running"
+    else:
+        last = _when(watch.last_started_at) if watch.last_started_at else "never"
+        yield f"  NOT RUNNING; last active: {last}. State changes are not found: unset WATCH or run manage.py watch"
+    for task, error in watch.errors.items():
+        yield f"  the task {task} fails: {printable(error)}"
 
 
 def _path(slug: str) -> str:

@@ -7,10 +7,10 @@ from itertools import accumulate, pairwise
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
-from logs.models import Delivery, WorkflowEvent
+from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import project_named
-from logs.reading.fields import OutcomesFilter, TextFilter, TextsFilter
+from logs.reading.fields import ChoicesFilter, TextFilter, TextsFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
 from logs.reading.stream.settling import writers_finish
 
@@ -29,7 +29,8 @@ class StreamFilterSet(DeliveryFilterSet):
     """Selects deliveries by their own fields or by those of their events."""
 
     # fmt: off
-    outcome    = OutcomesFilter(method="of_outcomes", help_text=_help("outcome", DeliveryFilterSet))
+    outcome    = ChoicesFilter(method="of_outcomes", values=Outcome.values, noun="an outcome",
+                               help_text=_help("outcome", DeliveryFilterSet))
     project    = TextFilter(method="of_event",  help_text=_help("project"))
     workflow   = TextFilter(method="of_event",  help_text=_help("workflow"))
     status     = TextsFilter(method="of_event", help_text=_help("status"))

@@ -63,6 +63,22 @@ def test_the_id_follows_from_the_workflow_or_the_job(event_type):
         assert document["id"] == samples.workflow_event_id(document["workflow"]["id"])
 
 
+@every_type
+@every_host
+def test_pipeline_numbers_grow_with_time(event_type, host):
+    times = [MOMENT + age for age in (-timedelta(days=4_000), -timedelta(days=1), -timedelta(minutes=1), timedelta(0))]
+    numbers = [read(made(event_type, host=host, happened_at=time)).pipeline_number for time in times]
+    assert 1 == numbers[0] < numbers[1] < numbers[2] < numbers[3]
+
+
+@every_type
+@pytest.mark.parametrize("number", [1, 7_738])
+def test_a_pipeline_has_the_number_that_is_given(event_type, number):
+    document = made(event_type, pipeline=number)
+    assert document["pipeline"]["number"] == read(document).pipeline_number == number
+    assert f"/{number}/workflows/" in document["workflow"]["url"]
+
+
 def test_a_ping_has_exactly_what_the_button_sends():
     ping = samples.ping(random=Random(7), webhook_name="Harbour log")
     assert set(ping) == {"type", "id", "happened_at", "webhook"}

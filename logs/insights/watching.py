@@ -1,0 +1,42 @@
+"""The state of the watch, read from its tasks."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from logs.models import WatchTask
+from logs.models.watch import FOLLOW, LEASE, LONGEST_CLAIM
+
+# After this time without a sign of life, the watch counts as not running.
+SILENT_AFTER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchState:
+    """Whether the watch runs, and what failed in it."""
+
+    is_running: bool
+    last_started_at: datetime | None  # When a task last started; None if none ever has.
+    errors: dict[str, str]  # The last error of each task whose last run failed.
+    has_followed: bool  # Whether all branches of the log have been judged once.
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the standings are those of the log as it is now."""
+        return self.is_running and self.has_followed and FOLLOW not in self.errors
+
+
+def read_watch() -> WatchState:
+    """Return the state of the watch, in one query."""
+    tasks = list(WatchTask.objects.order_by("name"))
+    now = timezone.now()
+    # A claim far in the future was made by a clock that was ahead.
+    claims = [until for task in tasks if (until := task.claimed_until) and until <= now + LONGEST_CLAIM]
+    started = [task.last_started_at for task in tasks if task.last_started_at]
+    return WatchState(
+        is_running=bool(claims) and max(claims) - LEASE > now - SILENT_AFTER,
+        last_started_at=max(started, default=None),
+        errors={task.name: task.last_error for task in tasks if task.last_error},
+        has_followed=any(task.name == FOLLOW and task.cursor for task in tasks),
+    )

@@ -1,0 +1,1 @@
+"""The state of each workflow on each branch, and its changes."""

@@ -1,0 +1,89 @@
+"""The watch's tasks. This is the only module that knows all features that work in the background."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from itertools import chain
+
+from django.conf import settings
+
+from logs.insights.counting import CountedElsewhere, backfill, refresh, with_pauses
+from logs.models.watch import FOLLOW
+from logs.retention import delete_in_batches, rules
+from logs.standings.following import Follower, drop_idle_standings
+from logs.watch.leases import Lease
+
+PRUNED_TOGETHER = 1_000  # Rows per transaction.
+REST = 19  # How many times as long as a count the pause after it is.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Work that is repeated.
+
+    `run` works in short steps. What a step has done stays done if the next one is never taken.
+    """
+
+    name: str
+    run: Callable[[Lease], Iterator[object]]
+    interval: timedelta = timedelta(days=1)
+    at: time_of_day | None = None  # The time of day in UTC, for a daily task.
+
+    def is_due(self, lease: Lease, now: datetime) -> bool:
+        """Return whether the task should start now. Times in the future, before the clock was set back, do not count.
+
+        A daily task that was interrupted starts again.
+        """
+        if self.at is None:
+            return lease.started_at is None or not timedelta(0) <= now - lease.started_at < self.interval
+        # If it has never run, it waits for its time.
+        lease.finished_at = lease.finished_at or now
+        today = datetime.combine(now.astimezone(UTC), self.at, UTC)
+        latest = today if today <= now else today - self.interval
+        return not latest <= lease.finished_at <= now
+
+
+def all_tasks() -> list[Task]:
+    """Return the tasks that this site's settings ask for."""
+    tasks = [
+        Task(name=FOLLOW, run=Follower().check, interval=timedelta(seconds=1)),
+        Task(name="rollup", run=Counting().run, interval=timedelta(minutes=1)),
+        Task(name="forget", run=_forget, interval=timedelta(hours=1)),
+    ]
+    if settings.PRUNE_AT:
+        tasks.append(Task(name="prune", run=_prune, at=settings.PRUNE_AT))
+    return tasks
+
+
+class Counting:
+    """Counts events for the dashboard, as `manage.py rollup` does, at most a twentieth of the time.
+
+    Each count reads the whole current hour, and on SQLite it delays deliveries meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+
+    def run(self, lease: Lease) -> Iterator[object]:
+        """Count the hours whose events have changed, and hours that were never counted."""
+        started = time.monotonic()
+        if started < self._next_at:
+            return
+        with suppress(CountedElsewhere):
+            yield from with_pauses(chain(refresh(), backfill()))
+        self._next_at = time.monotonic() + REST * (time.monotonic() - started)
+
+
+def _forget(lease: Lease) -> Iterator[object]:
+    """Drop the standings of branches that are no longer used."""
+    return drop_idle_standings()
+
+
+def _prune(lease: Lease) -> Iterator[object]:
+    """Apply retention, as `manage.py prune` does."""
+    for rule in rules():
+        if rule.limit:
+            yield from delete_in_batches(rule.rows, size=PRUNED_TOGETHER)
