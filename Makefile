@@ -13,7 +13,8 @@ PYTEST_ALL   := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfil
 
 # Production-like settings for the checks, regardless of .env and the environment.
 CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/check HTTPS_ONLY=true \
-	ALLOWED_HOSTS=ci-log.example.org TRUSTED_PROXIES=127.0.0.1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz \
+	ALLOWED_HOSTS=ci-log.example.org SITE_URL=https://ci-log.example.org TRUSTED_PROXIES=127.0.0.1 \
+	SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz \
 	CIRCLECI_WEBHOOK_SECRETS='{"checks": "a-secret-of-the-checks-only"}'
 
 .DEFAULT_GOAL := help

@@ -16,6 +16,7 @@ from logs.checks import (
     check_static_files,
     check_webhooks,
 )
+from logs.notifications.checks import check_allowed_networks, check_site_url
 
 # Replaces other applications' names for their models. Migrations do not record this.
 RENAMED_MODELS = [
@@ -40,6 +41,8 @@ class LogsConfig(AppConfig):
         register(check_hosts)
         register(check_database)
         register(check_static_files)
+        register(check_allowed_networks)
+        register(check_site_url)
         register(check_postgresql, Tags.database)
         for label in ("admin", "auth", "axes"):
             apps.get_app_config(label).verbose_name = _("Administration")

@@ -17,14 +17,13 @@ from psycopg import RawCursor
 
 from logs.circleci.vocabulary import PROVIDERS
 from logs.conf import Webhook, webhooks
+from logs.networks import is_larger_than_private
 
 SHORT_SECRET_LENGTH = 16
 MAX_NAME_LENGTH = 255
 WILDCARD = re.compile(r"[*?[]")
 NOT_OF_LIBPQ = {"pool", "prepare_threshold", "isolation_level", "assume_role", "server_side_binding"}  # psycopg, Django
-# By IP version. A network with a shorter prefix is larger than any private range (10.0.0.0/8, fc00::/7).
-SHORTEST_PREFIXES = {4: 8, 6: 7}
-# The longest timeouts of a PostgreSQL session, in milliseconds; settings.py requests them.
+# The longest timeouts of a PostgreSQL session, in milliseconds; databases.py requests them.
 MAX_TIMEOUTS = {"lock_timeout": 3_000, "idle_in_transaction_session_timeout": 10_000}
 # SQLSTATE codes: the name of a prepared statement is taken, and a prepared statement does not exist.
 STATEMENT_LOST = ("42P05", "26000")
@@ -187,7 +186,7 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
             id="logs.W007",
         )
         for network in settings.TRUSTED_PROXIES
-        if network.prefixlen < SHORTEST_PREFIXES[network.version] or network.network_address.is_unspecified
+        if is_larger_than_private(network) or network.network_address.is_unspecified
     ]
 
 
@@ -248,7 +247,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 def check_postgresql(
     app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check that PostgreSQL sessions have the settings that settings.py requests; PgBouncer may drop them."""
+    """Check that PostgreSQL sessions have the settings that databases.py requests; PgBouncer may drop them."""
     if DEFAULT_DB_ALIAS not in (databases or ()) or connection.vendor != "postgresql":
         return []
     try:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
-# The waits for other events (insertion.py), for a turn and for SQLite (settings.py) total less than 10 seconds.
+# The waits for other events (insertion.py), for a turn and for SQLite (databases.py) total less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
 PAUSE_SECONDS = 0.001
 # How long batch jobs pause for writers that wait inside SQLite, which polls for its lock at least every 100 ms. After a

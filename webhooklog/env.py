@@ -17,18 +17,25 @@ from dotenv import dotenv_values
 from environs import Env, EnvValidationError, validate
 
 from webhooklog.parsers import (
-    SQLITE,
     UNUSABLE,
     parse_bind_address,
     parse_branches,
     parse_clock_time,
-    parse_database_url,
     parse_hosts,
     parse_networks,
     parse_number,
-    parse_origins,
     parse_path_prefix,
+    parse_secret_keys,
     parse_secrets,
+    parse_sender,
+)
+from webhooklog.url_parsers import (
+    SQLITE,
+    parse_database_url,
+    parse_email_url,
+    parse_origins,
+    parse_proxy_url,
+    parse_site_url,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -48,6 +55,7 @@ BOUNDS = {
     "REFUSED_BODY_MAX_BYTES": (0, 100_000_000),
     "REFUSED_DELIVERIES_MAX": (0, 1_000_000),
     "REFUSED_DELIVERIES_PER_MINUTE": (0, 1_000_000),
+    "NOTIFICATION_RETENTION_DAYS": (1, 36_500),
     "NOTIFICATION_MAX_AGE_MINUTES": (1, 10_080),
     "API_REQUESTS_PER_MINUTE": (0, 1_000_000),
     "PORT": (1, 65_535),
@@ -68,9 +76,11 @@ class Environment:
     """Every variable that configures webhooklog, in the order of ``docs/configuration.md``."""
 
     secret_key: str = field(repr=False)
+    secret_key_fallbacks: list[str] = field(repr=False)  # Earlier values, which still read sessions and secrets.
     debug: bool
     allowed_hosts: list[str]
     https_only: bool  # A proxy terminates TLS.
+    site_url: str  # "https://hooks.example.com/ci", for links in messages; "" for no links.
     script_name: str  # The path prefix of the whole site, for example "/ci"; "" for the root.
     trusted_proxies: list[IPv4Network | IPv6Network]
     public_read: bool  # The list of events is readable without signing in.
@@ -89,6 +99,11 @@ class Environment:
     refused_body_max_bytes: int
     refused_deliveries_max: int
     refused_deliveries_per_minute: int  # Per client IP address.
+    email_url: dict[str, Any] = field(repr=False)  # Django's settings for e-mail.
+    email_from: str
+    notification_allowed_networks: list[IPv4Network | IPv6Network]  # That channels may reach besides the internet.
+    notification_proxy_url: str  # An HTTP proxy for the requests of channels; "" for none.
+    notification_retention_days: int
     notification_max_age_minutes: int  # A state change that is found later after the end of its run is not reported.
     api_requests_per_minute: int  # Per token, user or IP address; 0: any number.
     log_level: str
@@ -111,11 +126,16 @@ class EnvironmentReader(Env):
         self.add_parser("branches", parse_branches)
         self.add_parser("clock_time", parse_clock_time)
         self.add_parser("database_url", parse_database_url)
+        self.add_parser("email_url", parse_email_url)
         self.add_parser("hosts", parse_hosts)
         self.add_parser("networks", parse_networks)
         self.add_parser("origins", parse_origins)
         self.add_parser("path_prefix", parse_path_prefix)
+        self.add_parser("proxy_url", parse_proxy_url)
+        self.add_parser("secret_keys", parse_secret_keys)
         self.add_parser("secrets", parse_secrets)
+        self.add_parser("sender", parse_sender)
+        self.add_parser("site_url", parse_site_url)
         self.source_errors: dict[str, list[str]] = {}
         self.file_values = self._read_env_file(os.environ.get("ENV_FILE") or "")
         self.data_dir = Path(self._get_value("DATA_DIR", BASE_DIR / "var")).resolve()
@@ -231,9 +251,11 @@ def read_environment() -> Environment:
     sqlite_url = f"sqlite:///{quote(str(env.data_dir / 'webhooklog.sqlite3'))}"
     environment = Environment(
         secret_key=env.str("SECRET_KEY"),
+        secret_key_fallbacks=env.secret_keys("SECRET_KEY_FALLBACKS", ""),
         debug=env.switch("DEBUG", default=False),
         allowed_hosts=env.hosts("ALLOWED_HOSTS", LOCAL_HOSTS),
         https_only=env.switch("HTTPS_ONLY", default=False),
+        site_url=env.site_url("SITE_URL", ""),
         script_name=env.path_prefix("SCRIPT_NAME", ""),
         trusted_proxies=env.networks("TRUSTED_PROXIES", ""),
         public_read=env.switch("PUBLIC_READ", default=False),
@@ -252,6 +274,11 @@ def read_environment() -> Environment:
         refused_body_max_bytes=env.number("REFUSED_BODY_MAX_BYTES", 65_536),
         refused_deliveries_max=env.number("REFUSED_DELIVERIES_MAX", 1_000),
         refused_deliveries_per_minute=env.number("REFUSED_DELIVERIES_PER_MINUTE", 60),
+        email_url=env.email_url("EMAIL_URL", ""),
+        email_from=env.sender("EMAIL_FROM", ""),
+        notification_allowed_networks=env.networks("NOTIFICATION_ALLOWED_NETWORKS", ""),
+        notification_proxy_url=env.proxy_url("NOTIFICATION_PROXY_URL", ""),
+        notification_retention_days=env.number("NOTIFICATION_RETENTION_DAYS", 90),
         notification_max_age_minutes=env.number("NOTIFICATION_MAX_AGE_MINUTES", 60),
         api_requests_per_minute=env.number("API_REQUESTS_PER_MINUTE", 600),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),

@@ -5,15 +5,10 @@ import re
 from datetime import time
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit
 
-import dj_database_url
 from environs import EnvError
 
 _PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*")
-POSTGRESQL = "django.db.backends.postgresql"
-SQLITE = "django.db.backends.sqlite3"
-MAX_POSTGRESQL_NAME_LENGTH = 63
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
 # Text that git rejects in a branch name (git-check-ref-format), and the quotes and brackets of a JSON list.
@@ -21,8 +16,6 @@ _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|
 _CLOCK_TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _BRANCH_WILDCARD = re.compile("[*?]")
 _PROJECTS = re.compile(r"[^\s:\[\]\"']+")
-_ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
-MAX_PORT = 65_535
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database columns and keys cannot hold these.
 
 
@@ -69,7 +62,7 @@ def parse_hosts(text: str) -> list[str]:
     Raises:
         EnvError: an entry can never match a request's host, or the list is empty.
     """
-    hosts = _entries(text)
+    hosts = split_list(text)
     for host in hosts or [text]:
         if not (_HOST.fullmatch(host) or _is_bracketed_ipv6(host)):
             raise EnvError(
@@ -128,13 +121,13 @@ def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:
         EnvError: an entry is neither an IP address nor a CIDR network.
     """
     try:
-        networks = [ip_network(entry) for entry in _entries(value)]
+        networks = [ip_network(entry) for entry in split_list(value)]
     except ValueError as error:
         raise EnvError(f"Must be a comma-separated list of IP addresses or networks: {error}.") from error
     for network in networks:
         mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
         if mapped:
-            raise EnvError(f"{network} never matches: such a client has the IPv4 address {mapped}. Write that instead.")
+            raise EnvError(f"{network} never matches: write the IPv4 address {mapped} instead.")
     return networks
 
 
@@ -150,21 +143,41 @@ def parse_path_prefix(value: str) -> str:
     return path
 
 
-def parse_origins(value: str) -> list[str]:
-    """Read a comma-separated list of origins, each written as a browser sends it.
+def parse_secret_keys(text: str) -> list[str]:
+    """Read earlier values of SECRET_KEY: a comma-separated list, or a JSON list, which can hold any value.
 
     Raises:
-        EnvError: an entry can never match the origin that a browser sends.
+        EnvError: the JSON list is invalid, or another value contains a line break. The message never contains a key.
     """
-    origins = _entries(value)
-    for origin in origins:
-        match = _ORIGIN.fullmatch(origin)
-        if match is None or int(match["port"] or 0) > MAX_PORT:
-            raise EnvError(
-                f"{origin!r} is not an origin: write a scheme and a host in lower case, with the port unless it is the "
-                "scheme's own: https://grafana.example.com."
-            )
-    return origins
+    if text.startswith("["):
+        return _parse_json_keys(text)
+    keys = split_list(text)
+    if any(len(key.splitlines()) > 1 for key in keys):
+        raise EnvError("Must be earlier values of SECRET_KEY, separated by commas instead of line breaks.")
+    return keys
+
+
+def _parse_json_keys(text: str) -> list[str]:
+    try:
+        keys = json.loads(text)
+    except (ValueError, RecursionError):
+        keys = None
+    if keys != [] and not _is_list_of_text(keys):
+        raise EnvError('Must be a JSON list of strings if it starts with "[": ["old key", "older key"].')
+    if not all(keys) or UNUSABLE.search("".join(keys)):
+        raise EnvError("A key is empty, or contains a NUL or a lone surrogate.")
+    return list(keys)
+
+
+def parse_sender(text: str) -> str:
+    """Read the sender's address of e-mails, with or without a name; "" for none.
+
+    Raises:
+        EnvError: the text is not one line with an address.
+    """
+    if text and (text.splitlines() != [text] or "@" not in text):
+        raise EnvError("Must be an e-mail address in one line: webhooklog@example.com, or webhooklog <ci@example.com>.")
+    return text
 
 
 def parse_branches(text: str) -> list[str]:
@@ -173,7 +186,7 @@ def parse_branches(text: str) -> list[str]:
     Raises:
         EnvError: an entry has neither form, or cannot match a branch because git rejects such names.
     """
-    entries = _entries(text)
+    entries = split_list(text)
     for entry in entries:
         projects, colon, branches = entry.rpartition(":")
         is_branch = branches and not _NO_BRANCH.search(_BRANCH_WILDCARD.sub("x", branches))
@@ -198,35 +211,6 @@ def parse_clock_time(text: str) -> time | None:
     return time.fromisoformat(text)
 
 
-def parse_database_url(url: str) -> dict[str, Any]:
-    """Convert DATABASE_URL to an entry for Django's DATABASES.
-
-    Raises:
-        EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
-    """
-    try:
-        database: dict[str, Any] = {**dj_database_url.parse(url)}
-        is_whole = not urlsplit(url).fragment and "%00" not in url
-    except ValueError:
-        is_whole = False
-    if is_whole and database["ENGINE"] == SQLITE:
-        # Each thread would have its own in-memory database, which would be lost when the thread ends.
-        if not database["NAME"] or database["NAME"].startswith((":memory:", "file:")) or database.get("HOST"):
-            raise EnvError("Must name a file, not a database in memory or a URI: sqlite:////absolute/path.")
-    elif not (is_whole and database["ENGINE"] == POSTGRESQL and _is_postgresql_name(database)):
-        raise EnvError(
-            "Must be postgresql://user:password@host:5432/name or sqlite:////absolute/path, with special characters "
-            "percent-encoded (/ is %2F, @ is %40, # is %23)."
-        )
-    return database
-
-
-def _is_postgresql_name(database: dict[str, Any]) -> bool:
-    name: str = database["NAME"]
-    is_given = bool(name) or "service" in database.get("OPTIONS", {})
-    # An @ in the name means that an unencoded slash in the password ended the host.
-    return is_given and "@" not in name and len(name) <= MAX_POSTGRESQL_NAME_LENGTH
-
-
-def _entries(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
+    """Return the items of a comma-separated list, without empty ones."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]

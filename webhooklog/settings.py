@@ -1,10 +1,10 @@
 """Django's settings: constants are set here; settings that differ between sites come from the environment."""
 
 from datetime import timedelta
-from typing import Any
 
 from csp.constants import NONE, SELF
 
+from webhooklog.databases import database_settings
 from webhooklog.env import read_environment
 from webhooklog.log_format import FORMATTERS
 
@@ -13,6 +13,7 @@ environment = read_environment()
 
 # Security: closed by default.
 SECRET_KEY = environment.secret_key
+SECRET_KEY_FALLBACKS = environment.secret_key_fallbacks
 DEBUG = environment.debug
 ALLOWED_HOSTS = environment.allowed_hosts
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = environment.https_only
@@ -100,6 +101,10 @@ DELIVERY_RETENTION_COUNT = environment.delivery_retention_count
 EVENT_RETENTION_DAYS = environment.event_retention_days
 PRUNE_AT = environment.prune_at
 NOTIFICATION_MAX_AGE_MINUTES = environment.notification_max_age_minutes
+NOTIFICATION_RETENTION_DAYS = environment.notification_retention_days
+NOTIFICATION_ALLOWED_NETWORKS = environment.notification_allowed_networks
+NOTIFICATION_PROXY_URL = environment.notification_proxy_url
+SITE_URL = environment.site_url
 REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
@@ -167,57 +172,12 @@ TEMPLATES = [
     },
 ]
 
-# SQLite and PostgreSQL. Both keep committed transactions through a power failure.
-sqlite_options = {
-    # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 3,  # Seconds that a writer waits for another writer; CircleCI gives up after 10.
-    # temp_store: otherwise SQLite would copy an event's many pages into a file, to be able to undo a statement.
-    # wal_autocheckpoint: committed pages are moved into the database every 4,000 pages (16 MB), not every 1,000.
-    "init_command": (
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;"
-    ),
-}
-postgresql_options: dict[str, Any] = {
-    "connect_timeout": 2,  # Seconds until the database counts as unreachable.
-    # A locked row or a network that drops packets must not block all threads forever.
-    "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
-    "tcp_user_timeout": 5000,  # Milliseconds.
-    # A server that disappears is detected after 3 seconds of silence and 3 unanswered probes.
-    "keepalives_idle": 3,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    # psycopg's default. Without it, statements would not be prepared even on request. Django does not request it.
-    "prepare_threshold": 5,
-}
-if environment.database_pool_size:
-    postgresql_options["pool"] = {
-        "min_size": min(4, environment.database_pool_size),
-        "max_size": environment.database_pool_size,
-        "timeout": 2,
-    }
-
-database = environment.database_url
-if database["ENGINE"] == "django.db.backends.sqlite3":
-    database["OPTIONS"] = sqlite_options | database.get("OPTIONS", {})
-    # A file, because concurrent threads would share the connection of an in-memory database.
-    database["TEST"] = {"NAME": environment.data_dir / "test.sqlite3"}
-    # Closing the last connection writes back the whole write-ahead log, which would take most of the time for an event.
-    database["CONN_MAX_AGE"] = None
-else:
-    options = database.get("OPTIONS", {})
-    if "options" in options:  # For example a search_path; it must not replace the timeouts.
-        options["options"] = f"{postgresql_options['options']} {options['options']}"
-    # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
-    if not isinstance(options.get("prepare_threshold", 0), int):
-        options["prepare_threshold"] = None
-    database["OPTIONS"] = postgresql_options | options
-    # PgBouncer may send the next statement to another session, in which the cursor does not exist.
-    database["DISABLE_SERVER_SIDE_CURSORS"] = True
-    database["CONN_MAX_AGE"] = 0 if environment.database_pool_size else None
-    database["CONN_HEALTH_CHECKS"] = True
-DATABASES = {"default": database}
+DATABASES = {"default": database_settings(environment)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+globals().update(environment.email_url)  # EMAIL_BACKEND, EMAIL_HOST, ...
+EMAIL_TIMEOUT = 15  # Seconds.
+DEFAULT_FROM_EMAIL = environment.email_from
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{validator}"}

@@ -2,7 +2,8 @@
 
 Sources (read 2026-11-29):
     https://docs.github.com/en/pull-requests/committing-changes-to-your-project/viewing-and-comparing-commits/comparing-commits
-    https://docs.gitlab.com/user/project/repository/compare_revisions/
+    https://gitlab.com/gitlab-com/www-gitlab-com/-/compare/ca5b7b2e008f97ed2646473345daaa399cbd3527...28106dce7c72895353fda477ab6627a555ca9e5a
+The path for Bitbucket Cloud is not documented.
 """
 
 import re

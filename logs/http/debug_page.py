@@ -1,16 +1,16 @@
 """Hide secrets on Django's exception page, which, under DEBUG, shows settings, the request and every variable."""
 
-import json
 import os
 import re
 from collections.abc import ItemsView, Iterator
 from types import FrameType
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
+
+from logs.notifications.hiding import forms_of
 
 SHORTEST_CREDENTIAL = 8  # The shortest word in a header to hide: "Basic" is not a secret.
 
@@ -32,7 +32,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
         """Hide each variable whose name Django would hide in the settings, or whose repr() contains a secret."""
-        hidden = {form for secret in self._secrets(request) for form in _forms(secret)}
+        hidden = {form for secret in self._secrets(request) for form in forms_of(secret)}
         variables = super().get_traceback_frame_variables(request, tb_frame)
         return {name: self._cleansed(name, value, hidden) for name, value in variables}.items()
 
@@ -53,8 +53,3 @@ class SecretsFilter(SafeExceptionReporterFilter):
         for name, value in request.META.items() if request else ():
             if isinstance(value, str) and self.hidden_settings.search(name):
                 yield from (word for word in re.split(r"[\s,;=]+", value) if len(word) >= SHORTEST_CREDENTIAL)
-
-
-def _forms(secret: str) -> set[str]:
-    """Return the forms a secret can take in a repr(): as is, escaped, in JSON, in a URL, and as bytes."""
-    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), repr(secret.encode())[2:-1]}

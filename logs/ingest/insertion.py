@@ -25,7 +25,7 @@ from logs.transactions import durable_transaction, require_time_left, sqlite_tur
 
 # How many events may share a commit. On PostgreSQL, each number of events needs its own prepared statement.
 MOST_TOGETHER = 16
-# Waiting for other events, for a turn (transactions.py) and for a lock (settings.py) takes less than 10 s in total.
+# Waiting for other events, for a turn (transactions.py) and for a lock (databases.py) takes less than 10 s in total.
 PATIENCE_SECONDS = 3
 # SQLSTATE codes: a PostgreSQL limit exceeded by a row (class 54), a lock timeout, and a deadlock.
 OF_ONE_EVENT = ("54", "55P03", "40P01")

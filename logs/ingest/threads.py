@@ -11,7 +11,7 @@ from django.db import OperationalError, close_old_connections
 
 Result = TypeVar("Result")
 
-# How long a call waits for a thread. Then it may wait for a turn (transactions.py) and a lock (settings.py), in total
+# How long a call waits for a thread. Then it may wait for a turn (transactions.py) and a lock (databases.py), in total
 # less than 10 seconds.
 PATIENCE_SECONDS = 3
 

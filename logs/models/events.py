@@ -13,7 +13,7 @@ from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LE
 from logs.circleci.vocabulary import PROVIDER_SPELLINGS, EventType
 
 # How long after `changed_at` a transaction may still be uncommitted, and how far two hosts' clocks may differ.
-# A transaction ends sooner, because of PostgreSQL's timeouts (settings.py).
+# A transaction ends sooner, because of PostgreSQL's timeouts (databases.py).
 SETTLED_AFTER = timedelta(minutes=1)
 
 LAST_CHARACTER = "\U0010ffff"

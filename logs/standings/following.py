@@ -6,7 +6,7 @@ doubled if a check stops early or is repeated.
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Protocol
@@ -61,9 +61,14 @@ class Lease(Protocol):
 
 
 class Follower:
-    """Checks the log for new runs again and again."""
+    """Checks the log for new runs again and again.
 
-    def __init__(self) -> None:
+    Args:
+        report: is called in the transaction that stores some changes, with these changes.
+    """
+
+    def __init__(self, report: Callable[[list[StateChange]], object]) -> None:
+        self._report = report
         self._seen: dict[int, Version] = {}  # By primary key.
         self._skipped: dict[Branch, str] = {}  # The branches that could not be judged, with their errors.
         self._widened_at: float | None = None
@@ -114,7 +119,7 @@ class Follower:
         remaining = iter(branches)
         while batch := list(islice(remaining, BATCH_SIZE)):
             judgements = [self._try_to_judge(branch, is_first=is_first) for branch in batch]
-            _write([judgement for judgement in judgements if judgement], lease)
+            _write([judgement for judgement in judgements if judgement], lease, report=self._report)
             yield
         yield
 
@@ -133,7 +138,7 @@ class Follower:
         return judgement
 
 
-def _write(judgements: list[Judgement], lease: Lease) -> None:
+def _write(judgements: list[Judgement], lease: Lease, *, report: Callable[[list[StateChange]], object]) -> None:
     if not judgements:
         return
     standings = [judgement.standing for judgement in judgements if judgement.standing]
@@ -145,14 +150,16 @@ def _write(judgements: list[Judgement], lease: Lease) -> None:
         for judgement in judgements:
             if judgement.standing is None:
                 Standing.objects.filter(**dict(zip(KEY, judgement.branch, strict=True))).delete()
-        _note([change for judgement in judgements for change in judgement.changes])
+        report(_note([change for judgement in judgements for change in judgement.changes]))
 
 
-def _note(changes: list[StateChange]) -> None:
-    """Store the changes that are not stored yet: a run can break a branch twice if its status changes in between."""
+def _note(changes: list[StateChange]) -> list[StateChange]:
+    """Store and return the changes that are new: a run breaks a branch twice if its status changes in between."""
+    if not changes:
+        return []
     stored = StateChange.objects.filter(event__in=[change.event_id for change in changes])
     known = set(stored.values_list("event_id", "kind"))
-    StateChange.objects.bulk_create(change for change in changes if (change.event_id, change.kind) not in known)
+    return StateChange.objects.bulk_create(change for change in changes if (change.event_id, change.kind) not in known)
 
 
 def _all_branches() -> Iterator[list[Branch]]:

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from logs.circleci.vocabulary import Tone, tone_of
-from logs.models import Outcome
+from logs.models import NotificationState, Outcome
 from logs.times import EMPTY, duration
 
 SHORT_REVISION_LENGTH = 7
@@ -23,6 +23,14 @@ OUTCOME_TONES = {
     Outcome.MALFORMED:  Tone.BAD,
     Outcome.FORBIDDEN:  Tone.BAD,
     Outcome.REJECTED:   Tone.BAD,
+}
+NOTIFICATION_TONES = {
+    NotificationState.WAITING: Tone.WAITING,
+    NotificationState.SENT:    Tone.GOOD,
+    NotificationState.FAILED:  Tone.BAD,
+    NotificationState.EXPIRED: Tone.STOPPED,
+    NotificationState.MERGED:  Tone.STOPPED,
+    NotificationState.DROPPED: Tone.STOPPED,
 }
 # fmt: on
 
@@ -48,6 +56,12 @@ def pill(word: str, tone: Tone | None = None) -> SafeString | str:
 def outcome_pill(outcome: str) -> SafeString | str:
     """Return a delivery's outcome in its colour."""
     return pill(outcome, OUTCOME_TONES[Outcome(outcome)])
+
+
+@register.simple_tag
+def notification_pill(state: str) -> SafeString | str:
+    """Return the state of a notification in its colour."""
+    return pill(state, NOTIFICATION_TONES[NotificationState(state)])
 
 
 @register.simple_tag

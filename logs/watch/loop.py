@@ -105,6 +105,9 @@ def run(*, beat: Callable[[], Any], stopping: Event) -> None:
                 break
         if not is_busy:
             stopping.wait(PAUSE_SECONDS)
+    # All leases first: other processes need not wait for what is in flight here.
     for job in jobs:
         job.release()
+    for job in jobs:
+        job.task.stop(beat)
     logger.info("The watch has stopped")

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from itertools import chain
+from threading import Event
+from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from logs.insights.counting import CountedElsewhere, backfill, refresh, with_pauses
+from logs.models import StateChange
 from logs.models.watch import FOLLOW
+from logs.notifications import outbox
+from logs.notifications.dispatching import Dispatcher
 from logs.retention import delete_in_batches, rules
 from logs.standings.following import Follower, drop_idle_standings
 from logs.watch.leases import Lease
@@ -31,12 +37,16 @@ class Task:
     run: Callable[[Lease], Iterator[object]]
     interval: timedelta = timedelta(days=1)
     at: time_of_day | None = None  # The time of day in UTC, for a daily task.
+    wake: Event | None = None  # Set it to start the task early.
+    stop: Callable[[Callable[[], Any]], None] = lambda _: None  # Is called with `beat` when the watch ends.
 
     def is_due(self, lease: Lease, now: datetime) -> bool:
         """Return whether the task should start now. Times in the future, before the clock was set back, do not count.
 
         A daily task that was interrupted starts again.
         """
+        if self.wake and self.wake.is_set():
+            return True
         if self.at is None:
             return lease.started_at is None or not timedelta(0) <= now - lease.started_at < self.interval
         # If it has never run, it waits for its time.
@@ -48,14 +58,39 @@ class Task:
 
 def all_tasks() -> list[Task]:
     """Return the tasks that this site's settings ask for."""
+    sending = Sending()
     tasks = [
-        Task(name=FOLLOW, run=Follower().check, interval=timedelta(seconds=1)),
+        Task(name=FOLLOW, run=Follower(sending.enqueue).check, interval=timedelta(seconds=1)),
+        Task(name="send", run=sending.run, interval=timedelta(seconds=5), wake=sending.wake, stop=sending.stop),
         Task(name="rollup", run=Counting().run, interval=timedelta(minutes=1)),
         Task(name="forget", run=_forget, interval=timedelta(hours=1)),
     ]
     if settings.PRUNE_AT:
         tasks.append(Task(name="prune", run=_prune, at=settings.PRUNE_AT))
     return tasks
+
+
+class Sending:
+    """Adds notifications to the outbox and sends them."""
+
+    def __init__(self) -> None:
+        self._dispatcher = Dispatcher()
+        self.wake = self._dispatcher.wake
+
+    def enqueue(self, changes: list[StateChange]) -> None:
+        """Add notifications for some changes; they are sent as soon as the transaction is committed."""
+        if outbox.enqueue(changes):
+            transaction.on_commit(self.wake.set)
+
+    def run(self, lease: Lease) -> Iterator[object]:
+        """Start to send what waits."""
+        self.wake.clear()
+        self._dispatcher.send_due()
+        yield None
+
+    def stop(self, beat: Callable[[], Any]) -> None:
+        """Wait until the messages in flight are sent."""
+        self._dispatcher.stop(beat)
 
 
 class Counting:
@@ -78,8 +113,10 @@ class Counting:
 
 
 def _forget(lease: Lease) -> Iterator[object]:
-    """Drop the standings of branches that are no longer used."""
-    return drop_idle_standings()
+    """Drop the standings of branches that are no longer used, and old notifications."""
+    yield from drop_idle_standings()
+    outbox.expire_overdue()
+    yield from outbox.delete_old()
 
 
 def _prune(lease: Lease) -> Iterator[object]:

@@ -46,6 +46,7 @@ def site(engine):
         site.manage("rollup")
         site.wait_until_judged("failing_workflow")
         site.make_token()
+        site.make_channels()
         yield site
         assert site.server.tracebacks() == []
 

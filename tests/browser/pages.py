@@ -10,7 +10,7 @@ from tests.browser import runs
 from tests.browser.chromium import Browser
 
 MARKUP = quote(runs.MARKUP)
-EVENTS, DELIVERIES = "/admin/logs/workflowevent/", "/admin/logs/delivery/"
+EVENTS, DELIVERIES, CHANNELS = "/admin/logs/workflowevent/", "/admin/logs/delivery/", "/admin/logs/channel/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,21 @@ def make_token(browser):
     browser.wait_for(".messagelist code")
 
 
+def send_test_message(browser):
+    """Send a test message, and wait for its result, which appears by itself."""
+    browser.click("button", "Send test message")
+    browser.wait_for(".messagelist")
+    browser.wait_for("#test-result", "which channels may not reach", seconds=30)
+
+
+def enter_wrong_settings(browser):
+    """Send the form of a channel with a secret that cannot be one."""
+    browser.type("#id_name", "ops")
+    browser.type("#id_setting_url", "hooks.slack.com")
+    browser.click("form.settings button")
+    browser.wait_for(".errornote")
+
+
 # fmt: off
 PAGES = {
     "login":                 Page(path="/admin/login/", user=None),
@@ -95,6 +110,22 @@ PAGES = {
     "token-add":             Page(path="/admin/logs/apitoken/add/"),
     "token-made":            Page(path="/admin/logs/apitoken/add/", act=make_token),
     "token-revoke":          Page(path="/admin/logs/apitoken/{token}/delete/"),
+    "channels":              Page(path=CHANNELS),
+    "channels-viewer":       Page(path=CHANNELS, user="viewer"),
+    "channel":               Page(path=f"{CHANNELS}{{channel}}/change/"),
+    "channel-viewer":        Page(path=f"{CHANNELS}{{channel}}/change/", user="viewer"),
+    "channel-operator":      Page(path=f"{CHANNELS}{{channel}}/change/", user="operator"),
+    "channel-failing":       Page(path=f"{CHANNELS}{{failing_channel}}/change/"),
+    "channel-disabled":      Page(path=f"{CHANNELS}{{disabled_channel}}/change/"),
+    "channel-muted":         Page(path=f"{CHANNELS}{{muted_channel}}/change/"),
+    "channel-new":           Page(path=f"{CHANNELS}{{new_channel}}/change/"),
+    "channel-unreadable":    Page(path=f"{CHANNELS}{{unreadable_channel}}/change/"),
+    "channel-tested":        Page(path=f"{CHANNELS}{{tried_channel}}/change/", act=send_test_message),
+    "channel-history":       Page(path=f"{CHANNELS}{{tried_channel}}/history/"),
+    "channel-settings":      Page(path=f"{CHANNELS}{{channel}}/settings/"),
+    "channel-kinds":         Page(path=f"{CHANNELS}add/"),
+    "channel-add":           Page(path=f"{CHANNELS}add/?kind=slack"),
+    "channel-add-refused":   Page(path=f"{CHANNELS}add/?kind=slack", act=enter_wrong_settings),
     "users":                 Page(path="/admin/auth/user/"),
     "user":                  Page(path="/admin/auth/user/{operator}/change/"),
     "user-add":              Page(path="/admin/auth/user/add/"),
@@ -125,6 +156,9 @@ HOSTILE_PAGES = {
     "hostile-forbidden":     Page(path=f"{DELIVERIES}{{forbidden}}/change/"),
     "hostile-rejected":      Page(path=f"{DELIVERIES}{{rejected}}/change/"),
     "hostile-replay":        Page(path=f"{DELIVERIES}replay/?ids={{hostile_delivery}},{{endless_delivery}}"),
+    "hostile-channels":      Page(path=CHANNELS),
+    "hostile-channel":       Page(path=f"{CHANNELS}{{channel}}/change/"),
+    "hostile-settings":      Page(path=f"{CHANNELS}{{channel}}/settings/"),
     "hostile-api-events":    Page(path="/fetch-webhooks-logs"),
 }
 # fmt: on

@@ -80,6 +80,23 @@ class Site:
         self.keys["token"] = self._number("SELECT max(id) FROM logs_apitoken")
         self.keys["operator"] = self._number("SELECT id FROM auth_user WHERE username = 'operator'")
 
+    def make_channels(self, name="ops"):
+        """Make a channel in each state; `name` is that of the one with all kinds of notifications."""
+        self.manage(
+            "shell", "--no-imports", "-c", f"from tests.browser import channels; channels.make_channels({name!r})"
+        )
+        for key, text in {
+            "channel": name,
+            "failing_channel": "on-call",
+            "disabled_channel": "old chat",
+            "muted_channel": "night shift",
+            "new_channel": "new",
+            "tried_channel": "tried",
+            "unreadable_channel": "restored",
+        }.items():
+            quoted = text.replace("'", "''")
+            self.keys[key] = self._number(f"SELECT id FROM logs_channel WHERE name = '{quoted}'")
+
     def post(self, document, *, secret=SECRET, path=RECEIVING_PATH, headers=None):
         """Send a payload, a document or bytes, as CircleCI does; return the status of the answer."""
         body = document if isinstance(document, bytes) else samples.encode(document)

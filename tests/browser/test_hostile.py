@@ -28,6 +28,7 @@ def site(engine):
         site.send_hostile()
         site.manage("rollup")
         site.wait_until_judged("hostile")
+        site.make_channels(MARKUP[:100])
         yield site
         assert site.server.tracebacks() == []
 

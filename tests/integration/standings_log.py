@@ -28,7 +28,8 @@ class Watch:
 
     def __init__(self, *, is_new=False):
         self.lease = FakeLease()
-        self.follower = Follower()
+        self.reported = []
+        self.follower = Follower(self.reported.extend)
         if not is_new:
             self.check()
 
@@ -39,7 +40,7 @@ class Watch:
 
     def restart(self):
         """Go on in another process."""
-        self.follower = Follower()
+        self.follower = Follower(self.reported.extend)
         self.lease = FakeLease(self.lease.cursor)
 
 

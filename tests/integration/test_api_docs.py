@@ -69,7 +69,7 @@ def clock():
 @pytest.fixture
 def log(django_db_reset_sequences, clock, deliver, webhook_secrets):
     """The log of the examples; when the nightly workflow arrived, the settings held another secret than CircleCI."""
-    follower, lease = Follower(), SimpleNamespace(cursor=None, renew=lambda: None)
+    follower, lease = Follower(list), SimpleNamespace(cursor=None, renew=lambda: None)
     for moment, document in arrivals().items():
         clock.move_to(moment)
         list(follower.check(lease))

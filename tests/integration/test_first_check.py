@@ -47,7 +47,7 @@ def test_goes_on_while_another_process_writes(monkeypatch):
     judged = following.judge_branch
     few = {f"branch-{number}" for number in range(0, MANY, 500)}
     monkeypatch.setattr(following, "judge_branch", lambda key, **options: key[2] in few and judged(key, **options))
-    for _ in Follower().check(lease):
+    for _ in Follower(list).check(lease):
         write_elsewhere()
     assert set(Standing.objects.values_list("branch", flat=True)) == few
     assert lease.cursor is not None

@@ -15,18 +15,20 @@ from django.urls import reverse
 
 from logs.admin import log_entries
 from logs.models import Delivery
-from logs.permissions import PRUNE, REPLAY, VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
+from logs.permissions import PRUNE, REPLAY, TEST_CHANNELS, VIEW_BODIES, VIEW_CHANNELS, VIEW_DELIVERIES, VIEW_EVENTS
 
 pytestmark = pytest.mark.django_db
 
 LOG = reverse("admin:admin_logentry_changelist")
 NAMES = ["administrators", "operators", "viewers"]
+VIEWERS = {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_CHANNELS}
 
 
 def migrate():
-    """Run the migration's function as migrating does."""
-    apps = MigrationExecutor(connection).loader.project_state(("logs", "0006_groups")).apps
-    import_module("logs.migrations.0006_groups").add_groups(apps, SimpleNamespace(connection=connection))
+    """Run the migrations' functions as migrating does."""
+    for name, function in (("0006_groups", "add_groups"), ("0014_channel_groups", "extend_groups")):
+        apps = MigrationExecutor(connection).loader.project_state(("logs", name)).apps
+        getattr(import_module(f"logs.migrations.{name}"), function)(apps, SimpleNamespace(connection=connection))
     ContentType.objects.clear_cache()
 
 
@@ -55,12 +57,12 @@ def permissions_of(name):
 
 
 def test_viewers_view(groups):
-    assert permissions_of("viewers") == {VIEW_EVENTS, VIEW_DELIVERIES}
+    assert permissions_of("viewers") == VIEWERS
 
 
-def test_operators_see_bodies_replay_prune_and_handle_tokens(groups):
+def test_operators_see_bodies_replay_prune_test_channels_and_handle_tokens(groups):
     tokens = {f"logs.{action}_apitoken" for action in ("view", "add", "delete")}
-    assert permissions_of("operators") == {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY, PRUNE} | tokens
+    assert permissions_of("operators") == VIEWERS | {VIEW_BODIES, REPLAY, PRUNE, TEST_CHANNELS} | tokens
 
 
 def test_administrators_do_all_that_the_application_knows_and_handle_accounts(groups):
@@ -74,7 +76,7 @@ def test_makes_the_permissions_that_it_needs(db):
     Group.objects.all().delete()
     Permission.objects.all().delete()
     migrate()
-    assert {VIEW_EVENTS, VIEW_DELIVERIES} == permissions_of("viewers")
+    assert permissions_of("viewers") == VIEWERS
     assert Permission.objects.get(codename="view_workflowevent").name == "Can view event"
 
 
@@ -82,9 +84,16 @@ def test_what_a_site_has_changed_stays(groups):
     Group.objects.get(name="operators").permissions.clear()
     Group.objects.get(name="viewers").delete()
     migrate()
-    assert permissions_of("operators") == set()
-    assert permissions_of("viewers") == {VIEW_EVENTS, VIEW_DELIVERIES}
+    assert permissions_of("operators") == {VIEW_CHANNELS, TEST_CHANNELS}
+    assert permissions_of("viewers") == VIEWERS
     assert sorted(Group.objects.values_list("name", flat=True)) == NAMES
+
+
+def test_a_group_that_a_site_has_deleted_is_not_made_for_channels(groups):
+    Group.objects.all().delete()
+    apps = MigrationExecutor(connection).loader.project_state(("logs", "0014_channel_groups")).apps
+    import_module("logs.migrations.0014_channel_groups").extend_groups(apps, SimpleNamespace(connection=connection))
+    assert not Group.objects.exists()
 
 
 def test_migrating_twice_changes_nothing(groups):

@@ -279,6 +279,23 @@ def test_stops_after_the_current_step_and_gives_its_leases_back(monkeypatch, set
     assert Lease("follow").hold()
 
 
+def test_beats_after_the_leases_are_given_back_while_a_task_stops(monkeypatch):
+    stopping, calls = Event(), []
+
+    def stop(beat):
+        calls.append(Lease("slow").hold() and Lease("other").hold())
+        beat()
+
+    def beat():
+        calls.append("beat")
+        stopping.set()
+
+    tasks = [Task(name="slow", run=lambda _: iter([1]), stop=stop), Task(name="other", run=lambda _: iter([1]))]
+    monkeypatch.setattr(loop, "all_tasks", lambda: tasks)
+    run(beat=beat, stopping=stopping)
+    assert calls == ["beat", True, "beat"]
+
+
 def test_beats_while_a_task_has_many_steps(monkeypatch):
     stopping, beats = Event(), []
 

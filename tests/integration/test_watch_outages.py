@@ -59,7 +59,7 @@ def test_a_lost_connection_is_not_taken_for_a_branch_that_cannot_be_judged(monke
     log_run("new", pipeline_number=1)
     monkeypatch.setattr(following, "judge_branch", judge_branch)
     with pytest.raises(type(error)):
-        list(Follower().check(Lease("follow")))
+        list(Follower(list).check(Lease("follow")))
 
 
 def test_a_lost_connection_does_not_keep_the_watch_from_ending(monkeypatch, caplog):

@@ -145,11 +145,11 @@ def test_a_reload_starts_one_new_watch_with_new_settings(tmp_path):
     env_file.write_text("")
     with watching(tmp_path, ENV_FILE=str(env_file)) as server:
         before = {watch_of(server), *serving(server)}
-        wait_until(lambda: "The watch runs: follow, rollup, forget\n" in server.stderr)
+        wait_until(lambda: "The watch runs: follow, send, rollup, forget\n" in server.stderr)
         env_file.write_text("PRUNE_AT=03:30\n")
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: has_new_workers(server, before, count=2))
-        wait_until(lambda: "The watch runs: follow, rollup, forget, prune\n" in server.stderr)
+        wait_until(lambda: "The watch runs: follow, send, rollup, forget, prune\n" in server.stderr)
         watch_of(server)
         # It takes over what the old one has released.
         send_run(server, 1, "failed")

@@ -24,6 +24,7 @@ from tests.load.scenarios import (
     flood,
     kill,
     mutations,
+    notifications,
     passwords,
     readers,
     same_event,
@@ -34,16 +35,17 @@ from tests.load.stage import Stage, site_environment
 
 # fmt: off
 SCENARIOS = {
-    "kill":         kill.run,
-    "database":     database.run,
-    "same-event":   same_event.run,
-    "mutations":    mutations.run,
-    "slow-clients": slow_clients.run,
-    "flood":        flood.run,
-    "passwords":    passwords.run,
-    "readers":      readers.run,
-    "exports":      broken_exports.run,
-    "watches":      watches.run,
+    "kill":          kill.run,
+    "database":      database.run,
+    "same-event":    same_event.run,
+    "mutations":     mutations.run,
+    "slow-clients":  slow_clients.run,
+    "flood":         flood.run,
+    "passwords":     passwords.run,
+    "readers":       readers.run,
+    "exports":       broken_exports.run,
+    "watches":       watches.run,
+    "notifications": notifications.run,
 }
 # fmt: on
 

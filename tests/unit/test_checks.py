@@ -56,6 +56,7 @@ def test_debug_at_a_site_with_https_is_an_error(settings, debug, https, expected
     settings.CIRCLECI_WEBHOOK_SECRETS = {"payments": GOOD}
     settings.DEBUG, settings.SECURE_SSL_REDIRECT = debug, https
     settings.ALLOWED_HOSTS, settings.TRUSTED_PROXIES = ["localhost"], [ip_network("127.0.0.1")]
+    settings.SITE_URL = "https://hooks.example.com"
     assert [id_ for id_ in ids() if id_ != "logs.W008"] == expected
 
 
@@ -174,6 +175,7 @@ def test_default_branches_of_projects_that_may_exist_are_fine(site, entry):
 )
 def test_warns_of_proxies_behind_which_clients_cannot_be_told_apart(site, networks, expected):
     site.SECURE_SSL_REDIRECT, site.ALLOWED_HOSTS = True, ["hooks.example.com"]
+    site.SITE_URL = "https://hooks.example.com"
     site.TRUSTED_PROXIES = [ip_network(network) for network in networks]
     assert ids() == expected
     assert all("TRUSTED_PROXIES" in f"{message.msg} {message.hint}" for message in run_checks())
@@ -181,9 +183,46 @@ def test_warns_of_proxies_behind_which_clients_cannot_be_told_apart(site, networ
 
 def test_warns_of_a_deployed_site_that_answers_to_its_own_machine_only(site):
     site.SECURE_SSL_REDIRECT, site.TRUSTED_PROXIES = True, [ip_network("127.0.0.1")]
+    site.SITE_URL = "https://hooks.example.com"
     assert ids() == ["logs.W008"]
     site.ALLOWED_HOSTS = ["localhost", "hooks.example.com"]
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("10.0.0.0/8", []),
+        ("fc00::/7", []),
+        ("0.0.0.0/0", ["logs.W011"]),
+        ("128.0.0.0/7", ["logs.W011"]),
+        ("2000::/3", ["logs.W011"]),
+    ],
+)
+def test_warns_of_channels_that_may_reach_the_internet_over_http(site, network, expected):
+    site.NOTIFICATION_ALLOWED_NETWORKS = [ip_network("192.168.0.0/16"), ip_network(network)]
+    assert ids() == expected
+    assert all(network in message.msg for message in run_checks())
+
+
+@pytest.mark.parametrize(
+    ("https", "url", "prefix", "expected"),
+    [
+        (True, "https://hooks.example.com", None, []),
+        (True, "https://example.com/ci", "/ci", []),
+        (False, "", None, []),
+        (False, "", "/ci", []),
+        (True, "", None, ["logs.W012"]),
+        (True, "", "/ci", ["logs.W012"]),
+        (True, "https://example.com", "/ci", ["logs.W013"]),
+        (False, "http://localhost:8000/ci", None, ["logs.W013"]),
+        (True, "https://example.com/ci/log", "/ci", ["logs.W013"]),
+    ],
+)
+def test_warns_of_a_site_that_messages_cannot_link_to(site, https, url, prefix, expected):
+    site.SECURE_SSL_REDIRECT, site.SITE_URL, site.FORCE_SCRIPT_NAME = https, url, prefix
+    site.ALLOWED_HOSTS, site.TRUSTED_PROXIES = ["hooks.example.com"], [ip_network("127.0.0.1")]
+    assert ids() == expected
 
 
 @pytest.mark.parametrize("option", ["schema", "ssl", "mode"])

@@ -57,7 +57,7 @@ def test_every_test_that_reliability_names_exists():
 
 
 def test_configuration_lists_every_system_check():
-    code = page("logs/checks.py")
+    code = page("logs/checks.py") + page("logs/notifications/checks.py")
     documented = re.findall(r"^\| `(logs\.\w+)` \|", page("docs/configuration.md"), re.MULTILINE)
     assert sorted(documented) == sorted(re.findall(r'id="(logs\.\w+)"', code))
 

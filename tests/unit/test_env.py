@@ -113,7 +113,11 @@ def test_no_error_shows_a_secret(environ):
 
 def test_its_representation_shows_no_secret(environ):
     environ(
-        SECRET_KEY="hunter2", CIRCLECI_WEBHOOK_SECRETS='{"a": "hunter2"}', DATABASE_URL="postgresql://u:hunter2@db/log"
+        SECRET_KEY="hunter2",
+        SECRET_KEY_FALLBACKS="hunter2",
+        CIRCLECI_WEBHOOK_SECRETS='{"a": "hunter2"}',
+        DATABASE_URL="postgresql://u:hunter2@db/log",
+        EMAIL_URL="smtp+tls://u:hunter2@mail.example.com",
     )
     assert "hunter2" not in repr(read_environment())
 
@@ -490,10 +494,204 @@ def test_changes_are_reported_for_an_hour_unless_something_else_is_set(environ):
     assert read_environment().notification_max_age_minutes == 1_440
 
 
+@pytest.mark.parametrize(
+    ("value", "keys"),
+    [
+        ("", []),
+        (",", []),
+        ("old", ["old"]),
+        ("old, older+/= ,", ["old", "older+/="]),
+        ("a key with spaces", ["a key with spaces"]),
+        ("[]", []),
+        ('["old, key ", " [older]\\n"]', ["old, key ", " [older]\n"]),
+    ],
+)
+def test_reads_earlier_secret_keys_without_empty_ones(environ, value, keys):
+    environ(SECRET_KEY_FALLBACKS=value)
+    assert read_environment().secret_key_fallbacks == keys
+
+
+@pytest.mark.parametrize(
+    "value", ["[hunter2", '["hunter2"', '["hunter2", 3]', '["hunter2", null]', '["hunter2", ""]', r'["hunter2\u0000"]']
+)
+def test_rejects_an_invalid_list_of_secret_keys_without_showing_them(environ, value):
+    environ(SECRET_KEY_FALLBACKS=value)
+    with pytest.raises(ImproperlyConfigured, match=r"SECRET_KEY_FALLBACKS: (Must be a JSON list|A key is)") as raised:
+        read_environment()
+    assert "hunter" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["", "ci@example.com", "webhooklog <ci@example.com>"])
+def test_reads_the_sender_of_emails(environ, value):
+    environ(EMAIL_FROM=value)
+    assert read_environment().email_from == value
+
+
+@pytest.mark.parametrize("value", ["webhooklog", "ci@example.com\nBcc: eve@example.com", "ci@example.com\n"])
+def test_rejects_a_sender_that_is_not_one_line_with_an_address(environ, value):
+    environ(EMAIL_FROM=value)
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_FROM: Must be an e-mail address in one line"):
+        read_environment()
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\u2028"])
+def test_rejects_secret_keys_on_several_lines_without_showing_them(environ, separator):
+    environ(SECRET_KEY_FALLBACKS=f"hunter2{separator}hunter3")
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FALLBACKS: Must be earlier values") as raised:
+        read_environment()
+    assert "hunter" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("", ""),
+        ("https://hooks.example.com", "https://hooks.example.com"),
+        ("https://hooks.example.com/", "https://hooks.example.com"),
+        ("https://example.com/tools/ci-log_2.0~a/", "https://example.com/tools/ci-log_2.0~a"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[2001:db8::7]:8000", "http://[2001:db8::7]:8000"),
+    ],
+)
+def test_reads_the_url_of_the_site_without_a_slash_at_its_end(environ, value, url):
+    environ(SITE_URL=value)
+    assert read_environment().site_url == url
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hooks.example.com",
+        "ftp://hooks.example.com",
+        "HTTPS://hooks.example.com",
+        "https://",
+        "https://:443",
+        "https://..",
+        "https://[::1",
+        "https://hooks.example.com:port",
+        "https://hooks.example.com:0",
+        "https://hooks.example.com:99999",
+        "https://hooks.example.com?page=1",
+        "https://hooks.example.com/#top",
+        "https://ada:hunter2@hooks.example.com",
+        "https://hooks.example.com https://ci.example.com",
+    ],
+)
+def test_rejects_a_url_that_no_message_can_link_to(environ, value):
+    environ(SITE_URL=value)
+    with pytest.raises(ImproperlyConfigured, match="SITE_URL: Must be the site's URL, such as") as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "http://proxy", "http://proxy.example.com:3128", "http://10.0.0.3:8080/", "http://[fd00::3]:3128"]
+)
+def test_reads_the_url_of_a_proxy(environ, value):
+    environ(NOTIFICATION_PROXY_URL=value)
+    assert read_environment().notification_proxy_url == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "proxy.example.com:3128",
+        "https://proxy.example.com:3128",
+        "socks5://proxy.example.com:1080",
+        "http://",
+        "http://[::1",
+        "http://proxy.example.com:port",
+        "http://proxy.example.com:0",
+        "http://proxy.example.com:99999",
+        "http://proxy.example.com/path",
+        "http://ada:hunter2@proxy.example.com:3128",
+    ],
+)
+def test_rejects_a_proxy_that_channels_cannot_use_without_showing_its_password(environ, value):
+    environ(NOTIFICATION_PROXY_URL=value)
+    with pytest.raises(ImproperlyConfigured, match="NOTIFICATION_PROXY_URL: Must be the URL of an HTTP") as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port", "encryption"),
+    [
+        ("smtp+tls://mail.example.com", "mail.example.com", 587, "EMAIL_USE_TLS"),
+        ("submission://mail.example.com:2525/", "mail.example.com", 2525, "EMAIL_USE_TLS"),
+        ("smtp+ssl://mail.example.com", "mail.example.com", 465, "EMAIL_USE_SSL"),
+        ("smtps://[::1]:4650", "::1", 4650, "EMAIL_USE_SSL"),
+        ("smtp://localhost", "localhost", 25, None),
+    ],
+)
+def test_reads_a_mail_server_with_its_port_and_encryption(environ, value, host, port, encryption):
+    environ(EMAIL_URL=value)
+    settings = read_environment().email_url
+    assert settings["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend"
+    assert (settings["EMAIL_HOST"], settings["EMAIL_PORT"]) == (host, port)
+    assert (settings["EMAIL_HOST_USER"], settings["EMAIL_HOST_PASSWORD"]) == ("", "")
+    assert [name for name in ("EMAIL_USE_TLS", "EMAIL_USE_SSL") if settings.get(name)] == [encryption][
+        : bool(encryption)
+    ]
+
+
+def test_reads_a_mail_servers_user_and_password(environ):
+    environ(EMAIL_URL="smtp+tls://ada%40example.com:p%2Fw%23%3F@mail.example.com")
+    settings = read_environment().email_url
+    assert (settings["EMAIL_HOST_USER"], settings["EMAIL_HOST_PASSWORD"]) == ("ada@example.com", "p/w#?")
+
+
+@pytest.mark.parametrize(("value", "backend"), [("", "dummy"), ("console://", "console")])
+def test_needs_no_mail_server(environ, value, backend):
+    environ(EMAIL_URL=value)
+    expected = {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend"}
+    assert read_environment().email_url == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nonsense",
+        "mail.example.com:587",
+        "http://u:hunter2@mail.example.com",
+        "smtp+tls://",
+        "smtp+tls://u:hunter2@",
+        "smtp+tls://u:hunter2@[::1",
+        "smtp+tls://u:hunter2@mail.example.com:port",
+        "smtp+tls://u:hunter2@mail.example.com:0",
+        "smtp+tls://u:hunter2@mail.example.com:99999",
+        "smtp+tls://u:hunter2@mail.example.com?tls=True",
+        # Special characters in the password.
+        "smtp+tls://u:hunter2/3@mail.example.com",
+        "smtp+tls://u:2/hunter2@mail.example.com",
+        "smtp+tls://u:2#hunter2@mail.example.com",
+        "smtp+tls://u:2?hunter2@mail.example.com",
+    ],
+)
+def test_rejects_a_mail_server_that_cannot_be_reached_without_showing_its_password(environ, value):
+    environ(EMAIL_URL=value)
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL: Must look like smtp") as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/8,fd00::/8", "192.168.0.7"])
+def test_reads_the_networks_that_channels_may_reach(environ, value):
+    environ(NOTIFICATION_ALLOWED_NETWORKS=value)
+    networks = [str(each) for each in read_environment().notification_allowed_networks]
+    assert networks == [each if "/" in each else f"{each}/32" for each in value.split(",")]
+
+
 @pytest.mark.parametrize("value", ["10.0.0.1:8000", '["10.0.0.1"]', "proxy", "*", "::ffff:10.0.0.2", "::ffff:0:0/96"])
 def test_rejects_a_proxy_that_no_request_can_come_from(environ, value):
     environ(TRUSTED_PROXIES=value)
     with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES: "):
+        read_environment()
+
+
+def test_a_mapped_address_is_reported_in_the_same_words_for_clients_and_channels(environ):
+    environ(NOTIFICATION_ALLOWED_NETWORKS="::ffff:10.0.0.2")
+    with pytest.raises(ImproperlyConfigured, match=r"NETWORKS: .* never matches: write the IPv4 address 10\.0\.0\.2 "):
         read_environment()
 
 

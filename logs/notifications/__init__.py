@@ -1,0 +1,1 @@
+"""Report state changes over channels."""

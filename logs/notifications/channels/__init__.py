@@ -1,0 +1,19 @@
+"""The kinds of channels, one file each."""
+
+from logs.notifications.channels.base import Transport
+from logs.notifications.channels.mail import MailTransport
+from logs.notifications.channels.pagerduty import PagerDutyTransport
+from logs.notifications.channels.slack import SlackTransport
+from logs.notifications.channels.teams import TeamsTransport
+from logs.notifications.channels.webhook import WebhookTransport
+
+TRANSPORTS: dict[str, Transport] = {
+    transport.kind: transport
+    for transport in (
+        SlackTransport(),
+        TeamsTransport(),
+        MailTransport(),
+        PagerDutyTransport(),
+        WebhookTransport(),
+    )
+}

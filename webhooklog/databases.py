@@ -1,0 +1,64 @@
+"""Django's settings for SQLite and PostgreSQL. Both keep committed transactions through a power failure."""
+
+from typing import Any
+
+from webhooklog.env import Environment
+from webhooklog.url_parsers import SQLITE
+
+SQLITE_OPTIONS = {
+    # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 3,  # Seconds that a writer waits for another writer; CircleCI gives up after 10.
+    # temp_store: otherwise SQLite would copy an event's many pages into a file, to be able to undo a statement.
+    # wal_autocheckpoint: committed pages are moved into the database every 4,000 pages (16 MB), not every 1,000.
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;"
+    ),
+}
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 2,  # Seconds until the database counts as unreachable.
+    # A locked row or a network that drops packets must not block all threads forever.
+    "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
+    "tcp_user_timeout": 5000,  # Milliseconds.
+    # A server that disappears is detected after 3 seconds of silence and 3 unanswered probes.
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    # psycopg's default. Without it, statements would not be prepared even on request. Django does not request it.
+    "prepare_threshold": 5,
+}
+
+
+def database_settings(environment: Environment) -> dict[str, Any]:
+    """Return the entry of Django's DATABASES for DATABASE_URL and DATABASE_POOL_SIZE."""
+    database = environment.database_url
+    return database | (_of_sqlite if database["ENGINE"] == SQLITE else _of_postgresql)(environment)
+
+
+def _of_sqlite(environment: Environment) -> dict[str, Any]:
+    return {
+        "OPTIONS": SQLITE_OPTIONS | environment.database_url.get("OPTIONS", {}),
+        # A file, because concurrent threads would share the connection of an in-memory database.
+        "TEST": {"NAME": environment.data_dir / "test.sqlite3"},
+        # Closing the last connection writes back the whole write-ahead log, which would take most of the time for an
+        # event.
+        "CONN_MAX_AGE": None,
+    }
+
+
+def _of_postgresql(environment: Environment) -> dict[str, Any]:
+    options = dict(environment.database_url.get("OPTIONS", {}))
+    pool_size = environment.database_pool_size
+    if "options" in options:  # For example a search_path; it must not replace the timeouts.
+        options["options"] = f"{POSTGRESQL_OPTIONS['options']} {options['options']}"
+    # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
+    if not isinstance(options.get("prepare_threshold", 0), int):
+        options["prepare_threshold"] = None
+    pool = {"pool": {"min_size": min(4, pool_size), "max_size": pool_size, "timeout": 2}} if pool_size else {}
+    return {
+        "OPTIONS": POSTGRESQL_OPTIONS | pool | options,
+        # PgBouncer may send the next statement to another session, in which the cursor does not exist.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "CONN_MAX_AGE": 0 if pool_size else None,
+        "CONN_HEALTH_CHECKS": True,
+    }

@@ -1,0 +1,135 @@
+"""Parse the text of an environment variable that is a URL, or report which values are accepted."""
+
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import dj_database_url
+from environs import EnvError
+
+from webhooklog.parsers import split_list
+
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE = "django.db.backends.sqlite3"
+MAX_POSTGRESQL_NAME_LENGTH = 63
+_ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P<port>[1-9][0-9]{0,4}))?")
+_NETLOC = r"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?"
+_SITE_URL = re.compile(rf"https?://{_NETLOC}(/[A-Za-z0-9._~-]+)*")
+_PROXY_URL = re.compile(rf"http://{_NETLOC}/?")
+MAX_PORT = 65_535
+_EMAIL_FORM = "Must look like smtp+tls://user:password@smtp.example.com:587; percent-encode special characters."
+# Each scheme's port and encryption: STARTTLS, TLS from the start, or none.
+_EMAIL_SCHEMES: dict[str, tuple[int, dict[str, bool]]] = {
+    "smtp+tls": (587, {"EMAIL_USE_TLS": True}),
+    "submission": (587, {"EMAIL_USE_TLS": True}),
+    "smtp+ssl": (465, {"EMAIL_USE_SSL": True}),
+    "smtps": (465, {"EMAIL_USE_SSL": True}),
+    "smtp": (25, {}),
+}
+
+
+def parse_origins(value: str) -> list[str]:
+    """Read a comma-separated list of origins, each written as a browser sends it.
+
+    Raises:
+        EnvError: an entry can never match the origin that a browser sends.
+    """
+    origins = split_list(value)
+    for origin in origins:
+        match = _ORIGIN.fullmatch(origin)
+        if match is None or int(match["port"] or 0) > MAX_PORT:
+            raise EnvError(
+                f"{origin!r} is not an origin: write a scheme and a host in lower case, with the port unless it is the "
+                "scheme's own: https://grafana.example.com."
+            )
+    return origins
+
+
+def parse_site_url(value: str) -> str:
+    """Return a URL without its final slash; "" for none.
+
+    Raises:
+        EnvError: the value is not the URL of a site.
+    """
+    url = value.rstrip("/")
+    if url and not _is_url(url, _SITE_URL):
+        raise EnvError("Must be the site's URL, such as https://hooks.example.com.")
+    return url
+
+
+def parse_proxy_url(value: str) -> str:
+    """Return the URL of an HTTP proxy; "" for none.
+
+    Raises:
+        EnvError: the value is not a proxy's URL, or contains a user name. The message never contains a password.
+    """
+    if value and not _is_url(value, _PROXY_URL):
+        raise EnvError("Must be the URL of an HTTP proxy without credentials, such as http://proxy.example.com:3128.")
+    return value
+
+
+def _is_url(text: str, pattern: re.Pattern[str]) -> bool:
+    match = pattern.fullmatch(text)
+    try:
+        return match is not None and int(match["port"] or 0) <= MAX_PORT and bool(urlsplit(text).hostname)
+    except ValueError:  # The brackets contain no IPv6 address.
+        return False
+
+
+def parse_email_url(value: str) -> dict[str, Any]:
+    """Convert EMAIL_URL to Django's settings for e-mail; for "", nothing is sent.
+
+    Raises:
+        EnvError: the URL does not name a mail server. The message never contains a password.
+    """
+    backend = "django.core.mail.backends.{}.EmailBackend"
+    if value in ("", "console://"):
+        return {"EMAIL_BACKEND": backend.format("console" if value else "dummy")}
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise EnvError(_EMAIL_FORM) from None
+    # Special characters in a password that are not encoded end the host early.
+    is_whole = bool(parts.hostname) and parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme not in _EMAIL_SCHEMES or not is_whole or port == 0:
+        raise EnvError(_EMAIL_FORM)
+    default_port, encryption = _EMAIL_SCHEMES[parts.scheme]
+    return {
+        "EMAIL_BACKEND": backend.format("smtp"),
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": port or default_port,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        **encryption,
+    }
+
+
+def parse_database_url(url: str) -> dict[str, Any]:
+    """Convert DATABASE_URL to an entry for Django's DATABASES.
+
+    Raises:
+        EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
+    """
+    try:
+        database: dict[str, Any] = {**dj_database_url.parse(url)}
+        is_whole = not urlsplit(url).fragment and "%00" not in url
+    except ValueError:
+        is_whole = False
+    if is_whole and database["ENGINE"] == SQLITE:
+        # Each thread would have its own in-memory database, which would be lost when the thread ends.
+        if not database["NAME"] or database["NAME"].startswith((":memory:", "file:")) or database.get("HOST"):
+            raise EnvError("Must name a file, not a database in memory or a URI: sqlite:////absolute/path.")
+    elif not (is_whole and database["ENGINE"] == POSTGRESQL and _is_postgresql_name(database)):
+        raise EnvError(
+            "Must be postgresql://user:password@host:5432/name or sqlite:////absolute/path, with special characters "
+            "percent-encoded (/ is %2F, @ is %40, # is %23)."
+        )
+    return database
+
+
+def _is_postgresql_name(database: dict[str, Any]) -> bool:
+    name: str = database["NAME"]
+    is_given = bool(name) or "service" in database.get("OPTIONS", {})
+    # An @ in the name means that an unencoded slash in the password ended the host.
+    return is_given and "@" not in name and len(name) <= MAX_POSTGRESQL_NAME_LENGTH
