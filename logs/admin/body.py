@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from logs.admin.payload_tree import Tree, printable, render_tree
-from logs.circleci.payload import parse_payload
+from logs.circleci.strict_json import parse_payload
 from logs.exceptions import PayloadMalformed
 
 # Indentation grows with the depth: indented JSON can be a hundred times as long as the body.

@@ -29,7 +29,7 @@ def render_tree(document: Container, *, max_nodes: int = MAX_NODES) -> Tree:
     """Render a JSON document as nested lists whose objects and arrays fold.
 
     Args:
-        document: nested no deeper than `logs.circleci.payload.MAX_DEPTH`.
+        document: nested no deeper than `logs.circleci.strict_json.MAX_DEPTH`.
         max_nodes: the maximum number of keys and items to render; each container shows how many it leaves out.
     """
     writer = _Writer(remaining=max_nodes, opened=_count(document, MAX_OPEN_NODES + 1) <= MAX_OPEN_NODES)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from logs.api.flat import Flat, FlatSerializer, described
 from logs.api.permissions import may
-from logs.circleci.payload import parse_payload
+from logs.circleci.strict_json import parse_payload
 from logs.exceptions import PayloadMalformed
 from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS

@@ -10,7 +10,7 @@ import json
 import re
 from uuid import UUID
 
-from logs.circleci.payload import parse_payload
+from logs.circleci.strict_json import parse_payload
 from logs.circleci.vocabulary import PROVIDER_SPELLINGS
 from logs.timestamps import read_timestamp
 

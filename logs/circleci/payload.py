@@ -4,19 +4,15 @@ Source: https://circleci.com/docs/reference/outbound-webhooks-reference/ (read 2
 any block may be missing, new ones may appear, and the shape under ``pipeline`` depends on the code host.
 """
 
-import json
-import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
-from typing import NoReturn
 
+from logs.circleci.strict_json import parse_payload
 from logs.circleci.vocabulary import EventType
 from logs.exceptions import PayloadMalformed
 from logs.timestamps import read_timestamp
 
-MAX_DEPTH = 100
 MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 255
 # In UTF-8. A PostgreSQL index entry holds 2,704 bytes, enough for three such texts. Longer texts cannot be stored.
@@ -62,30 +58,6 @@ class Event:
     def __post_init__(self) -> None:
         if any(time and time.tzinfo is None for time in (self.happened_at, self.stopped_at)):
             raise ValueError("an event's times must be aware")
-
-
-def parse_payload(body: bytes) -> dict[str, object]:
-    """Return the JSON object in a body.
-
-    Numbers that no column can store (integers of 19 digits or more, infinite floats) are returned as text.
-
-    Raises:
-        PayloadMalformed: the body is not UTF-8, not strict JSON (no NaN, no duplicate keys), nested deeper than
-            MAX_DEPTH, or not an object.
-    """
-    try:
-        document = _DECODER.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise PayloadMalformed(f"not UTF-8: {error.reason} at byte {error.start}") from error
-    except RecursionError as error:
-        raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels") from error
-    except json.JSONDecodeError as error:
-        raise PayloadMalformed(f"not JSON: {error.msg} at character {error.pos}") from error
-    if not isinstance(document, dict):
-        raise PayloadMalformed(f"not a JSON object but a JSON {_json_type(document)}")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # Fewer brackets cannot exceed it.
-        _refuse_deep_nesting(document)
-    return document
 
 
 def read_event(body: bytes) -> Event:
@@ -262,46 +234,3 @@ def _web_url(value: object) -> str:
     """Return an http(s) URL, else ``""``: a link with another scheme could run a script when clicked."""
     url = _storable(value)[:MAX_URL_LENGTH] if isinstance(value, str) else ""
     return url if url.startswith(("https://", "http://")) else ""
-
-
-def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):  # Two readers could take different values for the same key.
-        raise PayloadMalformed("duplicate key in a JSON object")
-    return document
-
-
-def _integer_or_digits(digits: str) -> int | str:
-    return int(digits) if len(digits) < 19 else digits  # int() raises ValueError on more than 4,300 digits.
-
-
-def _float_or_digits(digits: str) -> float | str:
-    number = float(digits)
-    return number if math.isfinite(number) else digits  # 1e999 becomes infinity, which JSON does not have.
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise PayloadMalformed(f"not JSON: {word} is not a JSON number")
-
-
-def _refuse_deep_nesting(document: dict[str, object]) -> None:
-    level: list[dict[str, object] | list[object]] = [document]
-    for _ in range(MAX_DEPTH):
-        children = chain.from_iterable(node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for child in children if isinstance(child, dict | list)]
-        if not level:
-            return
-    raise PayloadMalformed(f"nested deeper than {MAX_DEPTH} levels")
-
-
-def _json_type(value: object) -> str:
-    return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")
-
-
-# Shared, because json.loads() would create a decoder for each body.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object_without_duplicates,
-    parse_int=_integer_or_digits,
-    parse_float=_float_or_digits,
-    parse_constant=_refuse_constant,
-)

@@ -8,7 +8,8 @@ The path for Bitbucket Cloud is not documented.
 
 import re
 
-from logs.circleci.payload import parse_payload, web_url_at
+from logs.circleci.payload import web_url_at
+from logs.circleci.strict_json import parse_payload
 from logs.exceptions import PayloadMalformed
 
 _REVISION = re.compile("[0-9a-f]{7,64}")

@@ -1,7 +1,6 @@
 """Workflows that are broken now: the newest pipeline in which they finished on a default branch failed."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -12,10 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from logs.circleci.repositories import compare_url
-from logs.circleci.vocabulary import EventType, Tone, tone_of
+from logs.circleci.vocabulary import Tone
 from logs.conf import DefaultBranches, default_branches, is_default_branch
 from logs.models import Delivery, Standing, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS
+from logs.standings.jobs import failed_jobs
 
 SHOWN = 10
 # A renamed or removed workflow never succeeds again; it must not stay red forever.
@@ -50,7 +50,7 @@ def read_broken() -> BrokenNow:
     # Left joins, because retention may have deleted any of these runs.
     standings = Standing.objects.select_related("last", "last_good", "broken_since").in_bulk(keys)
     shown = [standings[key] for key in keys[:SHOWN] if key in standings]
-    jobs = _failed_jobs([standing.last for standing in shown if standing.last])
+    jobs = failed_jobs([standing.last for standing in shown if standing.last])
     bodies = _bodies([standing.last.pk for standing in shown if standing.last and standing.last_good])
     return BrokenNow(
         default_branches=[_in_words(entry) for entry in default_branches()],
@@ -71,21 +71,6 @@ def _in_words(entry: DefaultBranches) -> str:
     if not entry.projects:
         return entry.branches
     return _("%(branches)s in %(projects)s") % {"branches": entry.branches, "projects": entry.projects}
-
-
-def _failed_jobs(runs: Iterable[WorkflowEvent]) -> defaultdict[tuple[str, str], set[str]]:
-    """Return the names of the failed jobs by project slug and workflow id.
-
-    The slug matters: another project's sender could claim the workflow's id.
-    """
-    found = defaultdict(set)
-    # The status is compared here: SQLite might use its index, which covers all projects.
-    jobs = WorkflowEvent.objects.filter(workflow_id__in={run.workflow_id for run in runs} - {""})
-    columns = jobs.order_by().values_list("project_slug", "workflow_id", "event_type", "status", "job")
-    for slug, workflow_id, event_type, status, job in columns:
-        if event_type == EventType.JOB_COMPLETED and tone_of(status) is Tone.BAD:
-            found[slug, workflow_id].add(job)
-    return found
 
 
 def _bodies(events: Collection[int]) -> dict[int, bytes]:

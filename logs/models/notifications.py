@@ -37,7 +37,7 @@ class ChannelQuerySet(models.QuerySet["Channel"]):
 
 
 class Channel(models.Model):
-    """Where notifications are sent: a chat room, a mail address, an incident service, or a URL of one's own."""
+    """Where notifications are sent: a chat room, a mail address, an incident service, or the operator's own program."""
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20)
@@ -117,7 +117,7 @@ class NotificationKind(models.TextChoices):
 
 
 class NotificationState(models.TextChoices):
-    """What became of a notification."""
+    """The states of a notification."""
 
     WAITING = "waiting", "waiting"
     SENT = "sent", "sent"

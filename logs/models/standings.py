@@ -42,7 +42,7 @@ class StandingQuerySet(models.QuerySet["Standing"]):
         return self.exclude(tone="")
 
     def for_lists(self) -> Self:
-        """Load the ids of the runs too; leave out standings without a run, which have no place in a list's order."""
+        """Load the ids of the runs too; leave out standings without a run, which have no position in a list's order."""
         return _with_ids(self.filter(last_run_at__isnull=False), "last", "last_good", "broken_since")
 
 

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 
-from logs.circleci.vocabulary import EventType, Tone, tone_of
 from logs.models import StateChange, WorkflowEvent
 from logs.models.notifications import Notification, NotificationKind
 from logs.notifications.content import CIRCLECI, Content
+from logs.standings.jobs import failed_jobs
 from logs.times import duration
 
 MAX_JOBS = 10
@@ -56,21 +56,7 @@ def _of_change(change: StateChange) -> Content:
 
 
 def _failed_jobs(run: WorkflowEvent) -> str:
-    """Return the names of a run's failed jobs. The slug matters: another project could claim the workflow's id."""
-    if not run.workflow_id:
-        return ""
-    jobs = (
-        WorkflowEvent.objects.filter(workflow_id=run.workflow_id)
-        .order_by()
-        .values_list("project_slug", "event_type", "status", "job")
-    )
-    names = sorted(
-        {
-            job
-            for slug, event_type, status, job in jobs
-            if slug == run.project_slug and event_type == EventType.JOB_COMPLETED and tone_of(status) is Tone.BAD
-        }
-    )
+    names = sorted(failed_jobs([run])[run.project_slug, run.workflow_id])
     more = len(names) - MAX_JOBS
     return ", ".join([*names[:MAX_JOBS], *([f"and {more} more"] if more > 0 else [])])
 
@@ -119,10 +105,8 @@ def _data(change: StateChange) -> dict[str, Any]:
 
 
 def _digest(notification: Notification) -> Content:
-    parts = StateChange.objects.filter(pk__in=notification.parts.order_by().values_list("change", flat=True)).order_by(
-        "pk"
-    )
-    changes = list(parts)
+    parts = notification.parts.order_by().values_list("change", flat=True)
+    changes = list(StateChange.objects.filter(pk__in=parts).order_by("pk"))
     counts = Counter(change.kind for change in changes)
     lines = [
         (f"{change.project} · {change.workflow}", f"{change.kind} on {change.branch}") for change in changes[:MAX_LINES]

@@ -1,4 +1,4 @@
-"""What the outcome of an attempt means for the channel: it works, pauses, or is disabled."""
+"""Derive a channel's state from the outcome of an attempt: it works, pauses, or is disabled."""
 
 import random
 from datetime import timedelta
@@ -16,6 +16,7 @@ QUIET_AFTER = timedelta(minutes=75)  # Longer than the longest pause. A channel 
 DOUBTFUL = 3  # After this many rejections of the channel itself in a row, it is disabled.
 
 WORKING = {"failures_in_a_row": 0, "rejections_in_a_row": 0, "failing_since": None}
+# After it is enabled again, the channel has not failed yet.
 DISABLED = WORKING | {"enabled": False}
 
 

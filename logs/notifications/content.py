@@ -10,7 +10,7 @@ CIRCLECI = "https://app.circleci.com/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a message says. All text may come from a stranger's fork: each transport escapes it."""
+    """The content of a message. All text may come from a stranger's fork: each transport escapes it."""
 
     kind: str  # A NotificationKind.
     tone: str  # "good" or "bad"; decides the colour.

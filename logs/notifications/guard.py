@@ -168,7 +168,7 @@ def ending_at(deadline: float, find_socket: Callable[[], socket.socket | None]) 
     """
 
     def shut_down() -> None:
-        # There may be no socket yet, and during the handshake there is no usable one.
+        # The socket may not exist yet, and it cannot be used during the handshake.
         with suppress(OSError):
             found = find_socket()
             if found:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 HIDDEN = "…"
-MIN_LENGTH = 6  # A shorter part is no secret, and would hide ordinary words.
+MIN_LENGTH = 6  # Shorter parts are not secret, and hiding them would hide ordinary words.
 MIN_SEGMENT_LENGTH = 8  # The same, for a part between two slashes.
 MIN_WORD_LENGTH = 16  # The same, if it has only letters and hyphens: "workflows" is not a secret.
 AFTER_HOST = re.compile(r"https?://[^/?]*(.*)", re.DOTALL)
@@ -17,7 +17,7 @@ PERCENT_ENCODED = re.compile("%[0-9A-F]{2}")
 
 
 def hidden_parts(secrets: Iterable[str]) -> list[str]:
-    """Return what must not be shown of some secrets, in each form, the longest first."""
+    """Return the parts of secrets that must not be shown, in each form, the longest first."""
     parts = set()
     for secret in (each for text in secrets for each in text.split()):  # A field may hold two secrets.
         parts.add(secret)

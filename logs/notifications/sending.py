@@ -45,7 +45,6 @@ STORE_PAUSES_SECONDS = (1, 2, 4, 8, 15)  # Between the attempts to store a resul
 SLICE_SECONDS = 5  # After this time, the sender ends, so that other channels get its thread.
 STORM = 5  # If more messages wait, they are combined.
 MOST_IN_DIGEST = 50
-# The columns of a channel that is disabled; after it is enabled again, it has not failed yet.
 # A test goes first, then what was tried before, then a digest, whose parts are older than all others.
 URGENCY = Case(
     When(kind=NotificationKind.TEST, then=Value(0)),
@@ -166,7 +165,7 @@ def _deliver(
 
 
 def _tidy(channel: Channel, claim: str, transport: Transport) -> None:
-    """Give up what has been fixed before it was reported or has expired, and combine what is too much."""
+    """Drop what was fixed before it was reported, expire what is too old, and combine the rest if too many wait."""
     columns = ("pk", "kind", "thread", "attempts_made", "expires_at")
     waiting = list(channel.notifications.waiting().order_by("pk").values_list(*columns, named=True))
     dropped = recovered(waiting)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from logs.circleci.vocabulary import EventType
 from logs.models import Standing, StateChange, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
-from logs.standings.judging import KEY, Branch, Judgement, judge_branch
+from logs.standings.judging import KEY, Branch, Judgement, judge_branch, key_of
 from logs.transactions import durable_transaction
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def _write(judgements: list[Judgement], lease: Lease, *, report: Callable[[list[
         Standing.objects.bulk_create(standings, update_conflicts=True, unique_fields=KEY, update_fields=JUDGED_COLUMNS)
         for judgement in judgements:
             if judgement.standing is None:
-                Standing.objects.filter(**dict(zip(KEY, judgement.branch, strict=True))).delete()
+                Standing.objects.filter(**key_of(judgement.branch)).delete()
         report(_note([change for judgement in judgements for change in judgement.changes]))
 
 

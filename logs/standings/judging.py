@@ -46,6 +46,11 @@ class _Runs:
     is_whole: bool  # Whether these are all runs of the branch.
 
 
+def key_of(branch: Branch) -> dict[str, str]:
+    """Return the columns that identify a branch, in events and in standings."""
+    return dict(zip(KEY, branch, strict=True))
+
+
 def judge_branch(branch: Branch, *, is_first: bool) -> Judgement | None:
     """Judge a branch by its newest runs; return None if its standing is up to date.
 
@@ -53,11 +58,11 @@ def judge_branch(branch: Branch, *, is_first: bool) -> Judgement | None:
         branch: the branch of a workflow.
         is_first: whether this is the first check of the log, which reports nothing.
     """
-    key = dict(zip(KEY, branch, strict=True))
+    key = key_of(branch)
     standing = Standing.objects.filter(**key).first() or Standing(**key)
     runs = _read_runs(standing, key)
     known = _known_state(standing, runs.rows)
-    state, changes = judge(known, _decisive(runs.rows.values()), is_whole=runs.is_whole)
+    state, changes = judge(known, _numbered(runs.rows.values()), is_whole=runs.is_whole)
     before, broken_at = dict(vars(standing)), standing.broken_at
     if state:
         _update(standing, state, runs)
@@ -91,7 +96,7 @@ def _rows(events: Any) -> Iterable[Row]:
     return rows
 
 
-def _decisive(rows: Iterable[Row]) -> Iterable[Run]:
+def _numbered(rows: Iterable[Row]) -> Iterable[Run]:
     return (_run(row) for row in rows if row.pipeline_number is not None)
 
 

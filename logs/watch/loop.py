@@ -58,7 +58,10 @@ class Job:
     def _is_due(self) -> bool:
         if self._retry_at is not None and time.monotonic() >= self._retry_at:
             return True
-        return self.task.is_due(self.lease, timezone.now())
+        now = timezone.now()
+        if self.task.at and self.lease.finished_at is None:
+            self.lease.finished_at = now  # A new daily task waits for its time.
+        return self.task.is_due(self.lease, now)
 
     def _fail(self, error: Exception) -> None:
         # A database error may name hosts and users, and the dashboard shows this text.

@@ -43,14 +43,14 @@ class Task:
     def is_due(self, lease: Lease, now: datetime) -> bool:
         """Return whether the task should start now. Times in the future, before the clock was set back, do not count.
 
-        A daily task that was interrupted starts again.
+        A daily task that was interrupted starts again; one that has never ended waits (`Job`).
         """
         if self.wake and self.wake.is_set():
             return True
         if self.at is None:
             return lease.started_at is None or not timedelta(0) <= now - lease.started_at < self.interval
-        # If it has never run, it waits for its time.
-        lease.finished_at = lease.finished_at or now
+        if lease.finished_at is None:
+            return False
         today = datetime.combine(now.astimezone(UTC), self.at, UTC)
         latest = today if today <= now else today - self.interval
         return not latest <= lease.finished_at <= now

@@ -5,7 +5,7 @@ import time
 from html.parser import HTMLParser
 
 from logs.admin.payload_tree import MAX_CHILDREN, MAX_TEXT_LENGTH, render_tree
-from logs.circleci.payload import MAX_DEPTH, parse_payload
+from logs.circleci.strict_json import MAX_DEPTH, parse_payload
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e"
 

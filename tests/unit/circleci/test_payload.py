@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from logs.circleci.payload import Event, parse_payload, read_event
+from logs.circleci.payload import Event, read_event
+from logs.circleci.strict_json import parse_payload
 
 BLANK = {
     **dict.fromkeys(["name", "project", "project_slug", "project_id", "organization", "workflow", "workflow_id"], ""),

@@ -7,16 +7,15 @@ from operator import setitem
 import pytest
 
 from logs.circleci.payload import (
-    MAX_DEPTH,
     MAX_ID_LENGTH,
     MAX_SUBJECT_LENGTH,
     MAX_TEXT_BYTES,
     MAX_TEXT_LENGTH,
     MAX_URL_LENGTH,
     Event,
-    parse_payload,
     read_event,
 )
+from logs.circleci.strict_json import MAX_DEPTH, parse_payload
 from logs.exceptions import PayloadMalformed
 
 MAX_LENGTHS = {"event_id": MAX_ID_LENGTH, "commit_subject": MAX_SUBJECT_LENGTH, "url": MAX_URL_LENGTH}
