@@ -4,6 +4,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.http import HttpRequest, QueryDict
@@ -12,10 +13,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
+from logs.http.receiving import receiving_url
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_dashboard
 from logs.insights.periods import period_of
-from logs.permissions import VIEW_DELIVERIES, VIEW_EVENTS
+from logs.insights.setup import read_notifying, read_setup
+from logs.insights.watching import read_watch
+from logs.models import Delivery, HourlyStatus, WorkflowEvent
+from logs.models.deliveries import REFUSED
+from logs.notifications.alarms import open_alarms
+from logs.notifications.channels import TRANSPORTS
+from logs.permissions import VIEW_ALARMS, VIEW_DELIVERIES, VIEW_EVENTS
+from logs.standings.sources import read_news
 from logs.templatetags.figures import hour_in_url
 
 
@@ -52,14 +61,37 @@ class WebhooklogAdminSite(admin.AdminSite):
 def _dashboard_context(request: HttpRequest) -> dict[str, Any]:
     if not request.user.has_perm(VIEW_EVENTS):
         return {"may_see_events": False}
+    # Sums outlive the events that retention removes.
+    if not (WorkflowEvent.objects.exists() or HourlyStatus.objects.exists()):
+        return {"may_see_events": True} | _first_run_context(request)
     refresh_if_stale()
     period = period_of(request.GET.get("period", ""), timezone.now())
+    has_channel, has_rule = read_notifying()
     return {
         "may_see_events": True,
+        "news": read_news(timezone.now()),
+        "has_channel": has_channel,
+        "has_rule": has_rule,
+        "alarms": open_alarms() if request.user.has_perm(VIEW_ALARMS) else [],
         "dashboard": read_dashboard(period, with_refusals=request.user.has_perm(VIEW_DELIVERIES)),
         # Start the query strings of links to lists: for the period, and for any time.
         "anytime": QueryDict(),
         "window": QueryDict(f"received_after={hour_in_url(period.since)}"),
         "bad_statuses": ",".join(BAD_STATUSES),
         "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
+    }
+
+
+def _first_run_context(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the checklist that is shown until the first event arrives."""
+    setup = read_setup()
+    refusals = Delivery.objects.refused() if request.user.has_perm(VIEW_DELIVERIES) else Delivery.objects.none()
+    return {
+        "setup": setup,
+        "setup_webhooks": [(each, receiving_url(request, each.webhook.slug)) for each in setup.webhooks],
+        "is_url_guessed": not settings.SITE_URL,
+        "watch": read_watch(),
+        "transports": [(each.title, each.kind) for each in TRANSPORTS.values()],
+        "has_refusals": refusals.exists(),
+        "refused_outcomes": ",".join(REFUSED),
     }

@@ -1,5 +1,27 @@
-"""The admin: a dashboard, an inspector for deliveries and events, and channels."""
+"""The admin: a dashboard, an inspector for deliveries and events, sources, channels, rules and notifications."""
 
-from logs.admin import accounts, channels, deliveries, events, log_entries, sign_ins, tokens
+from logs.admin import (
+    accounts,
+    channels,
+    deliveries,
+    events,
+    log_entries,
+    notifications,
+    rules,
+    sign_ins,
+    sources,
+    tokens,
+)
 
-__all__ = ["accounts", "channels", "deliveries", "events", "log_entries", "sign_ins", "tokens"]
+__all__ = [
+    "accounts",
+    "channels",
+    "deliveries",
+    "events",
+    "log_entries",
+    "notifications",
+    "rules",
+    "sign_ins",
+    "sources",
+    "tokens",
+]

@@ -22,7 +22,7 @@ CHANGE_FIELDS = {
     "noted_at": "When the watch recorded the change.",
     "broken_for_seconds": "How long a fixed workflow was broken; null if unknown.",
     "failures": "How many runs in a row had failed before a fix; usually 1 when it broke.",
-    "quiet_reason": "Why nothing reports the change; null if it is loud.",
+    "quiet_reason": "Why no rule may report the change; null if rules may (a loud change).",
 }
 STANDING_FIELDS = {
     "project_slug": "The project's slug, such as `github/acme/orchard`.",

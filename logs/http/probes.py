@@ -6,9 +6,11 @@ from collections.abc import Callable
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone
 
 from logs.insights.watching import WatchState, read_watch
 from logs.models import Delivery, WorkflowEvent
+from logs.standings.sources import News, read_news
 from logs.transactions import durable_transaction
 
 PROBE_PATIENCE_SECONDS = 1
@@ -39,7 +41,8 @@ def healthz() -> HttpResponse:
 def readyz() -> HttpResponse:
     """Return 200 if the database is reachable, migrated and writable, otherwise 503 with the reason.
 
-    The body also reports the watch. It does not decide the status: the site receives webhooks without it.
+    The body also reports the watch, and whether the sources are heard from. Neither decides the status: the site
+    receives webhooks nevertheless.
     """
     try:
         executor = MigrationExecutor(connection)
@@ -54,17 +57,23 @@ def readyz() -> HttpResponse:
         return _unready(f"{len(pending)} migrations are not applied; run `manage.py migrate`")
     try:
         _probe_write()
-        watch = read_watch()
+        watch, news = read_watch(), read_news(timezone.now())
     except Error as error:
         logger.warning("not ready: %s", error)
         return _unready(f"the database cannot be written: {_reason(error)}")
-    return JsonResponse({"status": "ready", "watch": _watch_status(watch)})
+    return JsonResponse({"status": "ready", "watch": _watch_status(watch), "news": _news_status(news)})
 
 
 def _watch_status(watch: WatchState) -> str:
     if not watch.is_running:
         return "not running"
     return f"failing: {', '.join(watch.errors)}" if watch.errors else "running"
+
+
+def _news_status(news: News) -> str:
+    if not news.is_unknown:
+        return "current"
+    return f"unknown since {news.since:%Y-%m-%dT%H:%MZ}" if news.since else "unknown"
 
 
 def _is_read_only() -> bool:

@@ -9,14 +9,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from logs.insights.sums import HOUR, CountedHour, drop_idle_workflows, drop_sums, hour_of, recount
+from logs.insights.sums import (
+    HOUR,
+    CountedHour,
+    drop_idle_workflows,
+    drop_sums,
+    hour_of,
+    newest_without_projects,
+    recount,
+)
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
@@ -26,7 +34,11 @@ logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(minutes=1)
 MAX_HOURS_OF_A_PAGE = 6
+# A log with at most this many events is counted each time a page is shown. All in one hour hold SQLite's write lock for
+# 0.1 seconds.
+SMALL_LOG = 3_000
 
+PROJECTS_COUNTED_FOR = timedelta(days=29)  # Silence is judged by the last four weeks.
 WORK_SECONDS = 0.1  # On SQLite, the time between pauses for waiting writers.
 
 
@@ -46,15 +58,35 @@ def is_stale(age: timedelta = MAX_AGE) -> bool:
 
 
 def refresh_if_stale() -> None:
-    """Before a page is shown, count new events in at most MAX_HOURS_OF_A_PAGE hours; log database errors."""
+    """Before a page is shown, count new events in at most MAX_HOURS_OF_A_PAGE hours; log database errors.
+
+    The figures of a small log include every event. Those of a large log may be MAX_AGE old, because counting its
+    current hour takes long.
+    """
     try:
-        if is_stale():
-            for _ in islice(refresh(), MAX_HOURS_OF_A_PAGE):
+        is_small = WorkflowEvent.objects.order_by()[: SMALL_LOG + 1].count() <= SMALL_LOG
+        if is_stale() or (is_small and has_uncounted()):
+            steps = chain(refresh(), backfill()) if is_small else refresh()
+            for _ in islice(steps, MAX_HOURS_OF_A_PAGE):
                 pass
     except CountedElsewhere:
         pass
     except DatabaseError:
         logger.warning("the rollups could not be refreshed", exc_info=True)
+
+
+def has_uncounted() -> bool:
+    """Return whether the log has events that were not counted, even if the last count was just now.
+
+    On PostgreSQL, this misses an event that was committed late, with a lower key; `is_stale` finds it a minute later.
+    """
+    state, end = RollupState.objects.first(), log_end()
+    if state is None or state.complete_until < state.counted_until:
+        return True
+    counted = (state.last_event, state.last_delivery, state.last_attempt)
+    if None not in counted and counted != (end.event, end.delivery, end.attempt):
+        return True
+    return WorkflowEvent.objects.filter(received_at__lt=state.counted_from).exists()
 
 
 def refresh() -> Iterator[CountedHour]:
@@ -68,6 +100,7 @@ def refresh() -> Iterator[CountedHour]:
     """
     now = timezone.now()
     state, end = _begin(now), log_end()
+    completed_until = state.complete_until
     # At most now: a timestamp from a clock that was ahead must not stop the counting until that time.
     since = _first_written(state, min(state.counted_until, now) - SETTLED_AFTER)
     is_in_order = since == state.counted_until - SETTLED_AFTER
@@ -79,6 +112,8 @@ def refresh() -> Iterator[CountedHour]:
     )
     for number, ((hour, *_), (_, next_written_at, _)) in enumerate(pairwise([*due, (now, now, now)]), 1):
         with _locked_state() as state:
+            if state.complete_until > completed_until and not has_uncounted():
+                return  # Another process has counted everything meanwhile.
             counted = recount(hour)
             _set_counted(state, min(next_written_at + SETTLED_AFTER, now), end)
             # Hours written to within SETTLED_AFTER were counted before; they are recounted in case of late commits.
@@ -86,6 +121,7 @@ def refresh() -> Iterator[CountedHour]:
             if all(last < counted_before for *_, last in due[number:]):
                 state.complete_until = now
             state.save()
+            completed_until = state.complete_until
         yield counted
     if not due:
         with _locked_state() as state:
@@ -121,6 +157,21 @@ def backfill() -> Iterator[CountedHour]:
     """
     _begin(timezone.now())
     while counted := _count_older():
+        yield counted
+
+
+def count_projects() -> Iterator[CountedHour]:
+    """Recount the hours that a release without sums per project counted, newest first; yield each after its commit.
+
+    Raises:
+        CountedElsewhere: another process has called `forget`.
+    """
+    now = timezone.now()
+    since, hour = now - PROJECTS_COUNTED_FOR, now
+    while older := newest_without_projects(since=since, until=hour):
+        hour = older
+        with _locked_state():
+            counted = recount(hour)
         yield counted
 
 

@@ -96,7 +96,9 @@ def _remembered_figures(period: Period, state: RollupState) -> Figures:
     if state.complete_until < state.counted_until:  # Another hour may be counted at any time without changing the key.
         return read_figures(period)
     times = (period.since, period.until, state.counted_from, state.counted_until)
-    key = "-".join(["figures", period.name, *(str(time.timestamp()) for time in times)])
+    # Two counts can end at the same time; the newest keys tell them apart.
+    keys = (state.last_event, state.last_delivery, state.last_attempt)
+    key = "-".join(["figures", period.name, *(str(time.timestamp()) for time in times), *map(str, keys)])
     figures: Any = cache.get_or_set(key, partial(read_figures, period), MAX_AGE.total_seconds())
     return figures  # type: ignore[no-any-return]  # The cache is untyped.
 

@@ -18,6 +18,7 @@ from django.db.models import (
     Max,
     OuterRef,
     Sum,
+    Value,
     When,
 )
 from django.db.models.functions import Coalesce
@@ -80,6 +81,16 @@ def recount(hour: datetime) -> CountedHour:
     return CountedHour(began_at=hour, events=counted.aggregate(sum=Sum("count", default=0))["sum"])
 
 
+def newest_without_projects(*, since: datetime, until: datetime) -> datetime | None:
+    """Return the newest hour of a period whose lags a release without sums per project counted; None if there is none.
+
+    Hours whose events retention may have deleted are left out: they cannot be counted again.
+    """
+    first = max(_first_whole_hour(), since)
+    old = HourlyLag.objects.filter(project_slug=None, hour__gte=first, hour__lt=until)
+    return old.order_by("-hour").values_list("hour", flat=True).first()
+
+
 def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
     """Drop the sums of hours without events, except hours whose events retention may have deleted."""
     first = max(_first_whole_hour(), since) if since else _first_whole_hour()
@@ -104,7 +115,7 @@ def _count(hour: datetime) -> None:
     workflows = runs.values_list("project_slug", "workflow", "status", bucket_of(F("duration_seconds"))).annotate(
         count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0)
     )
-    lags = events.values("verified", webhook=F("name"), lag_bucket=bucket_of(_lag())).annotate(count=Count("pk"))
+    lags = events.values_list("name", "verified", _signed_project(), bucket_of(_lag())).annotate(count=Count("pk"))
     HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
     known = _known_workflows(hour, _last_projects(runs))
     HourlyWorkflow.objects.bulk_create(
@@ -114,7 +125,10 @@ def _count(hour: datetime) -> None:
         for slug, name, status, bucket, count, seconds in workflows
         if (slug, name) in known  # Otherwise it has just arrived, and the next count will include it.
     )
-    HourlyLag.objects.bulk_create(HourlyLag(hour=hour, **sums) for sums in lags)
+    HourlyLag.objects.bulk_create(
+        HourlyLag(hour=hour, webhook=webhook, verified=verified, project_slug=project, lag_bucket=bucket, count=count)
+        for webhook, verified, project, bucket, count in lags
+    )
 
 
 def _last_projects(runs: WorkflowEventQuerySet) -> dict[WorkflowKey, str]:
@@ -143,6 +157,10 @@ def _rename(projects: dict[int, str], hour: datetime) -> None:
     for workflow in renamed:
         workflow.project = projects[workflow.pk]
     Workflow.objects.bulk_update(renamed, ["project"])
+
+
+def _signed_project() -> Expression:
+    return Case(When(verified=True, then=F("project_slug")), default=Value(""))
 
 
 def _lag() -> Expression:

@@ -80,7 +80,9 @@ def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | Non
 
 def _lags(period: Period) -> defaultdict[WebhookKey, Counter[int | None]]:
     lags: defaultdict[WebhookKey, Counter[int | None]] = defaultdict(Counter)
-    sums = HourlyLag.objects.filter(period.present).values_list("webhook", "verified", "lag_bucket")
-    for webhook, verified, bucket, count in sums.annotate(Sum("count")):
+    # By hour, in the order of the index: SQLite would take four times as long to sort the sums of all projects.
+    by_hour = HourlyLag.objects.filter(period.present).values("hour", "webhook", "verified", "lag_bucket")
+    sums = by_hour.annotate(sum=Sum("count")).order_by("hour", "webhook", "verified", "lag_bucket")
+    for webhook, verified, bucket, count in sums.values_list("webhook", "verified", "lag_bucket", "sum"):
         lags[webhook, verified][bucket] += count
     return lags

@@ -58,6 +58,14 @@ def time_or_age(text: str) -> datetime:
         raise ArgumentTypeError(str(error)) from None
 
 
+def age(text: str) -> timedelta:
+    """Return a duration above 0, such as 30m, 24h or 7d."""
+    span = parse_span(text)
+    if not span:
+        raise ArgumentTypeError(f"Invalid age {text!r}: use a number and m, h or d, such as 30m, 24h or 7d")
+    return span
+
+
 def lifetime(text: str) -> timedelta | None:
     """Return a duration above 0, such as 30m, 24h or 90d; None for "never"."""
     span = parse_span(text)

@@ -1,4 +1,4 @@
-"""The tables: deliveries and their attempts, events, standings, rollups, API tokens and the watch's tasks."""
+"""The tables of events and deliveries, sources, standings, rules, notifications, rollups, API tokens, and the watch."""
 
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome
@@ -12,11 +12,15 @@ from logs.models.notifications import (
     Site,
 )
 from logs.models.rollups import HourlyLag, HourlyStatus, HourlyWorkflow, RollupState, Workflow
+from logs.models.rules import Alarm, AlarmKind, Rule, Subject
+from logs.models.sources import Source, SourceState, WebhookSecret
 from logs.models.standings import ChangeKind, Standing, StateChange
 from logs.models.tokens import ApiToken
 from logs.models.watch import WatchTask
 
 __all__ = [
+    "Alarm",
+    "AlarmKind",
     "ApiToken",
     "Attempt",
     "ChangeKind",
@@ -32,10 +36,15 @@ __all__ = [
     "Origin",
     "Outcome",
     "RollupState",
+    "Rule",
     "Site",
+    "Source",
+    "SourceState",
     "Standing",
     "StateChange",
+    "Subject",
     "WatchTask",
+    "WebhookSecret",
     "Workflow",
     "WorkflowEvent",
 ]

@@ -168,6 +168,7 @@ class Delivery(models.Model):
         permissions = [
             ("view_delivery_body", "Can view the bodies of deliveries, and so payloads with authors' e-mail addresses"),
             ("replay_delivery", "Can replay deliveries"),
+            ("try_secret", "Can try whether a secret signed a refused delivery"),
             ("prune_log", "Can apply the rules of retention at once"),
         ]
         constraints = [

@@ -112,6 +112,11 @@ class NotificationKind(models.TextChoices):
 
     BROKE = "broke", "broke"
     FIXED = "fixed", "fixed"
+    REMINDER = "reminder", "still broken"
+    RUN = "run", "run"
+    JOB = "job", "job"
+    ALARM = "alarm", "alarm"
+    ALARM_OVER = "alarm_over", "alarm closed"
     DIGEST = "digest", "digest"
     TEST = "test", "test"
 
@@ -124,7 +129,7 @@ class NotificationState(models.TextChoices):
     FAILED = "failed", "failed"  # The vendor rejected it.
     EXPIRED = "expired", "expired"  # It waited too long.
     MERGED = "merged", "merged"  # A digest contains it.
-    DROPPED = "dropped", "dropped"  # It was fixed before it was reported.
+    DROPPED = "dropped", "dropped"  # It was fixed before it was reported, or an operator dropped it.
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
@@ -149,6 +154,13 @@ class Notification(models.Model):
     event = models.ForeignKey(
         WorkflowEvent, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
+    # The rule that asked for it first, and its alarm. Rules and alarms may be deleted.
+    rule = models.ForeignKey(
+        "Rule", models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    alarm = models.ForeignKey(
+        "Alarm", models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
     content = models.JSONField(null=True, help_text="Stored before the first attempt: a retry sends the same bytes.")
     state = models.CharField(max_length=10, choices=NotificationState.choices, default=NotificationState.WAITING)
     attempts_made = models.PositiveIntegerField(default=0)
@@ -162,11 +174,15 @@ class Notification(models.Model):
     objects = NotificationQuerySet.as_manager()
 
     class Meta:
+        permissions = [("resend_notification", "Can send notifications again and drop them")]
         constraints = [models.UniqueConstraint(fields=["key"], name="notification_key_unique")]
         indexes = [
             models.Index(fields=["channel", "id"], name="notification_waiting", condition=models.Q(state="waiting")),
             models.Index(fields=["thread", "channel", "-id"], name="notification_thread"),
             models.Index(fields=["channel", "-sent_at"], name="notification_sent"),
+            models.Index(
+                fields=["rule", "-sent_at"], name="notification_rule", condition=models.Q(sent_at__isnull=False)
+            ),
             # For deletions, which look for the parts of each deleted digest.
             models.Index(
                 fields=["merged_into"], name="notification_parts", condition=models.Q(merged_into__isnull=False)

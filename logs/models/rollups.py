@@ -6,6 +6,7 @@ changes, so a newer version of the event changes only that hour's sums.
 
 from django.db import models
 
+from logs.circleci.payload import MAX_TEXT_LENGTH
 from logs.models.events import text
 
 
@@ -71,16 +72,25 @@ class HourlyWorkflow(models.Model):
 
 
 class HourlyLag(models.Model):
-    """The number of events in an hour that name the same webhook and arrived with about the same delay."""
+    """The number of events in an hour of one webhook and project that arrived with about the same delay."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     webhook = text()
     verified = models.BooleanField(help_text="Whether they were signed; an unsigned event can name any webhook.")
+    project_slug = models.CharField(
+        max_length=MAX_TEXT_LENGTH,
+        null=True,
+        help_text="Empty for unsigned events, which can name any project; null in sums of older releases.",
+    )
     lag_bucket = models.SmallIntegerField(null=True, help_text="The bucket of the delay; null if unknown.")
     count = models.PositiveIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["hour"], name="hourly_lag_hour")]
+        indexes = [
+            # Has all columns of the figures for webhooks: their sums over projects need no sorting and no table.
+            models.Index(fields=["hour", "webhook", "verified", "lag_bucket", "count"], name="hourly_lag_figures"),
+            models.Index(fields=["webhook", "project_slug", "hour"], name="hourly_lag_source"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.count} × {self.webhook} at {self.hour:%Y-%m-%d %H:00}"

@@ -1,78 +1,226 @@
-"""The outbox: which notifications are to be sent. It is written in the transaction that notes a change."""
+"""The outbox: which notifications are to be sent. Changes are added in the transaction that notes them."""
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from secrets import token_hex
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from logs.conf import is_default_branch
 from logs.models import StateChange
 from logs.models.notifications import Channel, Notification, NotificationKind, NotificationState, Site
+from logs.models.rules import Rule, Subject
 from logs.notifications.channels import TRANSPORTS
+from logs.notifications.rules import channels_for, is_loud, matches, matches_standing, reports_breakage, reports_fix
+from logs.standings.judging import UNSIGNED, Judgement, key_of
 from logs.transactions import LOCK_PAUSE_SECONDS, durable_transaction
 
 THREAD_DIGITS = 16
 # The end of an incident is sent however long its channel was disabled or muted: it would stay open forever.
 END_LIFETIME = timedelta(days=365)
 TEST_LIFETIME = timedelta(minutes=10)
+BEGINNINGS = (NotificationKind.BROKE, NotificationKind.ALARM)
+ENDS = (NotificationKind.FIXED, NotificationKind.ALARM_OVER)
+AGAIN = "again:"  # The keys of messages that operators sent again start with it.
+RESTS = "rests:"  # The keys of ends of incidents whose branches are no longer used (`reminding`) start with it.
 DELETED_TOGETHER = 500  # Rows per transaction.
+# The states of a message that a channel got or will get.
+ARRIVING = (NotificationState.WAITING, NotificationState.SENT, NotificationState.MERGED)
+BEGINNINGS = (NotificationKind.BROKE, NotificationKind.ALARM)
+ENDS = (NotificationKind.FIXED, NotificationKind.ALARM_OVER)
 
 
 class ChannelDisabled(Exception):
     """A disabled channel sends nothing, not even a test."""
 
 
-def enqueue(changes: Sequence[StateChange]) -> bool:
-    """Notify each enabled channel of each loud change on a default branch; return whether there is anything to send.
+def enqueue(judgements: Sequence[Judgement]) -> bool:
+    """Add the breakages and fixes that rules ask for; return whether there is anything to send.
 
-    A disabled channel gets the ends of the incidents that it has opened; they wait until it is enabled.
-    Call it in the transaction that stores the changes. Adding a change again adds nothing.
+    Call it in the transaction that stores the judgements. Adding a change again adds nothing.
     """
-    loud = [
-        change
-        for change in changes
-        if not change.quiet_reason and is_default_branch(change.project_slug, change.branch)
-    ]
-    channels = list(Channel.objects.filter(kind__in=TRANSPORTS)) if loud else []
-    if not channels:
+    news = [each for each in judgements if each.changes or each.failures > each.failures_before]
+    if not news:
         return False
-    site_id, now = _site_id(), timezone.now()
-    threads = {change: thread_of(site_id, change.project_slug, change.workflow, change.branch) for change in loud}
-    fixed = [thread for change, thread in threads.items() if change.kind == NotificationKind.FIXED]
-    incidents = _open_incidents(fixed, channels)
-    notifications = [
-        Notification(
-            channel=channel,
-            kind=change.kind,
-            key=f"{change.kind}:{change.pk}:{channel.pk}",
-            thread=thread,
-            change=change,
-            event_id=change.event_id,
-            created_at=now,
-            expires_at=now + (END_LIFETIME if (channel.pk, thread) in incidents else TRANSPORTS[channel.kind].lifetime),
-        )
-        for change, thread in threads.items()
-        for channel in channels
-        if channel.enabled or (channel.pk, thread) in incidents
-    ]
-    Notification.objects.bulk_create(notifications, ignore_conflicts=True)
-    return bool(notifications)
+    rules, site_id = list(Rule.objects.active(Subject.CHANGES)), read_site_id()
+    added = [*_breakages(news, rules, site_id), *_fixes(news, rules, site_id)]
+    add(added)
+    unsigned = {each.change.pk for each in added if each.change and each.change.quiet_reason == UNSIGNED}
+    if unsigned:
+        StateChange.objects.filter(pk__in=unsigned).update(quiet_reason="")
+    return bool(added)
 
 
-def _open_incidents(threads: Sequence[str], channels: Iterable[Channel]) -> set[tuple[int, str]]:
-    """Return the (channel, thread) in which the last message is a breakage that was sent and is not combined."""
-    keys = [channel.pk for channel in channels if not TRANSPORTS[channel.kind].is_combined]
-    if not (threads and keys):
-        return set()
-    sent = Notification.objects.filter(thread__in=threads, channel__in=keys).order_by("pk")
-    last = {row[:2]: row[2:] for row in sent.values_list("channel_id", "thread", "kind", "state")}
-    return {key for key, found in last.items() if found == (NotificationKind.BROKE, NotificationState.SENT)}
+def _breakages(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> Iterator[Notification]:
+    """Yield the messages about branches whose failures in a row have reached the number that a rule waits for."""
+    for judgement in news:
+        reached = [
+            rule
+            for rule in rules
+            if reports_breakage(rule, before=judgement.failures_before, after=judgement.failures)
+            and matches_standing(rule, judgement.standing)
+        ]
+        change, thread = _breakage_of(judgement) if reached else None, thread_of(site_id, *judgement.branch)
+        for rule in reached:
+            # If the rule waits, the run that reaches the number decides, not the first failed one.
+            is_later = rule.after_failures > 1 or not judgement.changes
+            reason = judgement.quiet_reason if is_later else change and change.quiet_reason
+            if change and is_loud(rule, reason or "") and matches(rule.authors, change.author):
+                event = judgement.standing.last_id if is_later and judgement.standing else change.event_id
+                for channel in channels_for(rule, rule.channels.all()):
+                    yield _of_change(change, channel, thread, event_id=event, rule=rule)
+    yield from _breakages_after_rest(news, rules, site_id)
+
+
+def _breakage_of(judgement: Judgement) -> StateChange | None:
+    """Return the change that broke a branch; an earlier check may have noted it.
+
+    The stored changes of a branch without a standing are old: it was forgotten because it was not used.
+    """
+    if judgement.changes:
+        last: StateChange | None = judgement.changes[-1]
+    elif judgement.is_new:
+        return None
+    else:
+        last = StateChange.objects.filter(**key_of(judgement.branch)).order_by("-pk").first()
+    return last if last and last.kind == NotificationKind.BROKE else None
+
+
+def _breakages_after_rest(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> Iterator[Notification]:
+    """Yield a second message about branches that fail again after their incidents ended because they were not used."""
+    failing = {thread_of(site_id, *each.branch): each for each in news if each.failures and not each.changes}
+    begun = Notification.objects.filter(
+        thread=OuterRef("thread"), channel=OuterRef("channel"), pk__gt=OuterRef("pk"), kind=NotificationKind.BROKE
+    )
+    rests = Notification.objects.filter(~Exists(begun), thread__in=failing, key__startswith=RESTS)
+    for rest in rests.order_by("pk") if failing else ():
+        judgement = failing[rest.thread]
+        change, standing = _breakage_of(replace(judgement, is_new=False)), judgement.standing
+        if not change or not standing or change.pk != rest.change_id:
+            continue
+        for rule in rules:
+            is_due = reports_breakage(rule, before=0, after=standing.failures) and matches_standing(rule, standing)
+            if is_due and is_loud(rule, judgement.quiet_reason) and matches(rule.authors, change.author):
+                for channel in channels_for(rule, rule.channels.all()):
+                    if channel.pk == rest.channel_id:
+                        subject, event = f"{change.kind}:{change.pk}:{rest.pk}", standing.last_id
+                        yield new_notification(
+                            channel, change.kind, subject, thread=rest.thread, change=change, event_id=event, rule=rule
+                        )
+
+
+def _fixes(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> Iterator[Notification]:
+    """Yield the messages about fixes. Each check has at most one fix per branch that counts: the last change.
+
+    What was not sent yet is dropped. A channel that opens incidents gets the end of each, whatever the rules say now
+    and even if the fix is quiet. If it is disabled, the end waits until it is enabled.
+    """
+    fixes = [each.changes[-1] for each in news if each.changes and each.changes[-1].kind == NotificationKind.FIXED]
+    if not fixes:
+        return
+    threads = {fix: thread_of(site_id, fix.project_slug, fix.workflow, fix.branch) for fix in fixes}
+    drop_unsent(thread__in=threads.values(), kind__in=(NotificationKind.BROKE, NotificationKind.REMINDER))
+    broken = open_breakages(threads.values())
+    for fix, thread in threads.items():
+        yield from _asked_for(fix, thread, rules, broken)
+        for (_, opened_in), breakage in broken.items():
+            if opened_in == thread and is_incident(breakage):
+                yield _of_change(fix, breakage.channel, thread, ends=breakage)
+
+
+def _asked_for(
+    fix: StateChange, thread: str, rules: Sequence[Rule], broken: Mapping[tuple[int, str], Notification]
+) -> Iterator[Notification]:
+    """Yield the messages about a fix that rules ask for."""
+    for rule in rules:
+        if is_loud(rule, fix.quiet_reason) and matches_standing(rule, fix):
+            for channel in channels_for(rule, rule.channels.all()):
+                breakage = broken.get((channel.pk, thread))
+                if reports_fix(rule, fix, has_breakage=breakage is not None):
+                    yield _of_change(fix, channel, thread, rule=rule, ends=breakage)
+
+
+def drop_unsent(**columns: Any) -> None:
+    """Drop the messages with these columns that wait and were never attempted: what they report is over."""
+    Notification.objects.waiting().filter(attempts_made=0, **columns).update(state=NotificationState.DROPPED)
+
+
+def open_breakages(threads: Collection[str]) -> dict[tuple[int, str], Notification]:
+    """Return, by channel and thread, the breakages that channels got or will get, and whose end they did not get.
+
+    Of several messages about a breakage, the first counts. Three queries, however long the history is.
+    """
+    about = Notification.objects.filter(thread__in=threads)
+    broke = about.filter(kind=NotificationKind.BROKE, state__in=ARRIVING)
+    fixed = about.filter(kind=NotificationKind.FIXED)
+    last_broke, last_fixed = _last_changes(broke), _last_changes(fixed)
+    current = {key: change for key, change in last_broke.items() if change >= last_fixed.get(key, 0)}
+    if not current:
+        return {}
+    columns = ("channel", "thread", "kind", "state", "created_at", "change_id", "channel__kind", "channel__enabled")
+    rows = (broke | fixed).filter(change__in=current.values()).select_related("channel").only(*columns)
+    found: dict[tuple[int, str], Notification] = {}
+    for row in rows.order_by("pk"):
+        key = (row.channel_id, row.thread)
+        if row.change_id == current.get(key):
+            if row.kind == NotificationKind.FIXED:  # The branch rested.
+                found.pop(key, None)
+            else:
+                found.setdefault(key, row)
+    return found
+
+
+def _last_changes(notifications: QuerySet[Notification]) -> dict[tuple[int, str], int]:
+    """Return the last change that some notifications report, by channel and thread."""
+    last = notifications.order_by().values_list("channel", "thread").annotate(Max("change"))
+    return {(channel, thread): change for channel, thread, change in last if change is not None}
+
+
+def is_incident(breakage: Notification) -> bool:
+    """Return whether a breakage in a channel must be ended there."""
+    kind = breakage.channel.kind
+    return kind in TRANSPORTS and not TRANSPORTS[kind].is_combined
+
+
+def _of_change(
+    change: StateChange, channel: Channel, thread: str, *, ends: Notification | None = None, **columns: Any
+) -> Notification:
+    """Return the message about a change; `ends` is the breakage that a fix ends in this channel."""
+    lifetime = END_LIFETIME if ends and is_incident(ends) else None
+    columns = {"event_id": change.event_id, "change": change, "thread": thread} | columns
+    return new_notification(channel, change.kind, f"{change.kind}:{change.pk}", lifetime=lifetime, **columns)
+
+
+def new_notification(
+    channel: Channel, kind: str, subject: str, *, lifetime: timedelta | None = None, **columns: Any
+) -> Notification:
+    """Return a notification that is not stored yet.
+
+    Args:
+        channel: where it is sent.
+        kind: its kind.
+        subject: identifies what it reports. A channel gets one message about a subject, however many rules ask for it.
+        lifetime: how long it is worth sending; None for the channel's own.
+        columns: its other columns.
+    """
+    now = timezone.now()
+    expires_at = now + (lifetime or TRANSPORTS[channel.kind].lifetime)
+    key = f"{subject}:{channel.pk}"
+    return Notification(channel=channel, kind=kind, key=key, created_at=now, expires_at=expires_at, **columns)
+
+
+def add(notifications: Iterable[Notification]) -> None:
+    """Store notifications, except those that were stored before; the first with a key counts."""
+    by_key: dict[str, Notification] = {}
+    for notification in notifications:
+        by_key.setdefault(notification.key, notification)
+    Notification.objects.bulk_create(by_key.values(), ignore_conflicts=True)
 
 
 def thread_of(site_id: str, project_slug: str, workflow: str, branch: str) -> str:
@@ -95,25 +243,10 @@ def add_test(channel: Channel) -> Notification:
             channel=channel,
             kind=NotificationKind.TEST,
             key=f"test:{token_hex(8)}:{channel.pk}",
-            thread=thread_of(_site_id(), "", "test", str(channel.pk)),
+            thread=thread_of(read_site_id(), "", "test", str(channel.pk)),
             created_at=now,
             expires_at=now + TEST_LIFETIME,
         )
-
-
-def recovered(waiting: Iterable[Any]) -> set[int]:
-    """Return the keys of breakages that were fixed before they were reported, and of their ends.
-
-    Args:
-        waiting: a channel's notifications that are still to be sent, or rows of them, oldest first.
-    """
-    found, unreported = set[int](), dict[str, int]()
-    for notification in waiting:
-        if notification.kind == NotificationKind.BROKE and not notification.attempts_made:
-            unreported[notification.thread] = notification.pk
-        elif notification.kind == NotificationKind.FIXED and notification.thread in unreported:
-            found |= {unreported.pop(notification.thread), notification.pk}
-    return found
 
 
 def expire_overdue() -> None:
@@ -127,10 +260,18 @@ def expire_overdue() -> None:
 def delete_old() -> Iterator[int]:
     """Delete what is older than NOTIFICATION_RETENTION_DAYS and no longer waits, with its attempts.
 
-    Yield the number of deleted notifications after each batch.
+    The last breakage or alarm in a channel is kept for END_LIFETIME: without it, nothing would send its end. Yield the
+    number of deleted notifications after each batch.
     """
-    oldest = timezone.now() - timedelta(days=settings.NOTIFICATION_RETENTION_DAYS)
+    now = timezone.now()
+    oldest = now - timedelta(days=settings.NOTIFICATION_RETENTION_DAYS)
     old = Notification.objects.exclude(state=NotificationState.WAITING).filter(created_at__lt=oldest).order_by("pk")
+    later = Notification.objects.filter(
+        thread=OuterRef("thread"), channel=OuterRef("channel"), pk__gt=OuterRef("pk"), kind__in=(*BEGINNINGS, *ENDS)
+    )
+    old = old.filter(
+        ~Q(kind__in=BEGINNINGS) | ~Q(state__in=ARRIVING) | Q(created_at__lt=now - END_LIFETIME) | Exists(later)
+    )
     while True:
         keys = list(old.values_list("pk", flat=True)[:DELETED_TOGETHER])
         if keys:
@@ -143,5 +284,6 @@ def delete_old() -> Iterator[int]:
         time.sleep(LOCK_PAUSE_SECONDS)
 
 
-def _site_id() -> str:
+def read_site_id() -> str:
+    """Return the id of this site in threads."""
     return Site.objects.get_or_create(pk=1)[0].site_id

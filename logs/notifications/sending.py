@@ -33,7 +33,6 @@ from logs.notifications.consequences import DISABLED, consequences
 from logs.notifications.content import Content
 from logs.notifications.guard import Unreachable
 from logs.notifications.hiding import hidden_parts, without
-from logs.notifications.outbox import recovered
 from logs.notifications.sealing import UnreadableSecret, unseal
 from logs.transactions import durable_transaction, is_outside_transactions
 
@@ -45,11 +44,14 @@ STORE_PAUSES_SECONDS = (1, 2, 4, 8, 15)  # Between the attempts to store a resul
 SLICE_SECONDS = 5  # After this time, the sender ends, so that other channels get its thread.
 STORM = 5  # If more messages wait, they are combined.
 MOST_IN_DIGEST = 50
-# A test goes first, then what was tried before, then a digest, whose parts are older than all others.
+SINGLE = (NotificationKind.TEST, NotificationKind.DIGEST, NotificationKind.ALARM, NotificationKind.ALARM_OVER)
+# A test goes first, then what was tried before, then a digest, whose parts are older than all others. Alarms are never
+# combined: many of them must not delay changes.
 URGENCY = Case(
     When(kind=NotificationKind.TEST, then=Value(0)),
     When(attempts_made__gt=0, then=Value(1)),
     When(kind=NotificationKind.DIGEST, then=Value(2)),
+    When(kind__in=(NotificationKind.ALARM, NotificationKind.ALARM_OVER), then=Value(4)),
     default=Value(3),
 )
 
@@ -165,21 +167,19 @@ def _deliver(
 
 
 def _tidy(channel: Channel, claim: str, transport: Transport) -> None:
-    """Drop what was fixed before it was reported, expire what is too old, and combine the rest if too many wait."""
-    columns = ("pk", "kind", "thread", "attempts_made", "expires_at")
+    """Expire what is too old, and combine the rest if too many wait."""
+    columns = ("pk", "kind", "attempts_made", "expires_at")
     waiting = list(channel.notifications.waiting().order_by("pk").values_list(*columns, named=True))
-    dropped = recovered(waiting)
-    expired = {each.pk for each in waiting if each.expires_at <= timezone.now()} - dropped
-    left = [each for each in waiting if each.pk not in dropped | expired]
+    expired = {each.pk for each in waiting if each.expires_at <= timezone.now()}
+    left = [each for each in waiting if each.pk not in expired]
     parts = [each for each in left if _is_combinable(each)] if transport.is_combined else []
     groups = [parts[start : start + MOST_IN_DIGEST] for start in range(0, len(parts), MOST_IN_DIGEST)]
     digests = [group for group in groups if len(group) > STORM]
-    if not dropped and not expired and not digests:
+    if not expired and not digests:
         return
     with durable_transaction():
         _update(channel, claim, claimed_until=timezone.now() + LEASE)
         still = channel.notifications.waiting()
-        still.filter(pk__in=dropped).update(state=NotificationState.DROPPED)
         still.filter(pk__in=expired).update(state=NotificationState.EXPIRED)
         for group in digests:
             still.filter(pk__in=[part.pk for part in group]).update(
@@ -188,8 +188,7 @@ def _tidy(channel: Channel, claim: str, transport: Transport) -> None:
 
 
 def _is_combinable(notification: Any) -> bool:
-    is_change = notification.kind in (NotificationKind.BROKE, NotificationKind.FIXED)
-    return is_change and not notification.attempts_made
+    return notification.kind not in SINGLE and not notification.attempts_made
 
 
 def _new_digest(channel: Channel, parts: Sequence[Any]) -> Notification:
@@ -277,7 +276,7 @@ def _close_connection() -> None:
 
 
 def _storable(text: str, length: int) -> str:
-    """Return text that both databases can store: otherwise the message would be sent again and again."""
+    """Return text that both databases can store: otherwise the message would be sent repeatedly."""
     return plain(text).encode("utf-8", "replace").decode()[:length]
 
 

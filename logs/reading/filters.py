@@ -179,6 +179,7 @@ class DeliveryFilterSet(PagedFilterSet):
     outcome         = ChoicesFilter(values=Outcome.values, noun="an outcome",
                                     help_text="One or more outcomes, separated by commas or repeated.")
     webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
+    address         = TextFilter(method="of_address", help_text="The last part of the URL it was sent to.")
     verified        = TruthFilter(help_text="Whether the signature proves that CircleCI sent it.")
     event           = IdFilter("event__event_id", help_text="The id of its event.")
     received_after  = TimeFilter("received_at", "gte", help_text="It arrived at this time or later.")
@@ -192,6 +193,10 @@ class DeliveryFilterSet(PagedFilterSet):
     def of_webhook(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         """Keep a webhook's deliveries."""
         return rows.alias(webhook_without_index=unindexed("webhook")).filter(webhook_without_index=value)
+
+    def of_address(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        """Keep the deliveries that were sent to a webhook's own URL."""
+        return rows.filter(webhook_slug=value)
 
 
 def of_branch(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:

@@ -90,7 +90,7 @@ class Listing:
         following = self._follow(self.rows, after, descending=descending)
         edge = self._edge(after, descending=descending)
         if edge is not None:
-            following = following.filter(**{"key__gte" if descending else "key__lte": edge})
+            following = following.filter(**{"sort_key__gte" if descending else "sort_key__lte": edge})
         found = list(following[: size + 1])
         rows = found[:size]
         end = None
@@ -109,13 +109,14 @@ class Listing:
             yield page
 
     def _follow(self, rows: Rows, after: Position | None, *, descending: bool) -> Rows:
-        ordered: Rows = rows.alias(key=self.order.key).order_by(*(("-key", "-pk") if descending else ("key", "pk")))
+        names = ("-sort_key", "-pk") if descending else ("sort_key", "pk")
+        ordered: Rows = rows.alias(sort_key=self.order.key).order_by(*names)
         if after is None:
             return ordered
         # Not a single condition with OR: no database would use OR to start inside an index.
         towards, past = ("lte", "gte") if descending else ("gte", "lte")
-        from_here = ordered.filter(**{f"key__{towards}": after.key})
-        following: Rows = from_here.exclude(**{"key": after.key, f"pk__{past}": after.pk})
+        from_here = ordered.filter(**{f"sort_key__{towards}": after.key})
+        following: Rows = from_here.exclude(**{"sort_key": after.key, f"pk__{past}": after.pk})
         return following
 
     def _edge(self, after: Position | None, *, descending: bool) -> SortKey | None:

@@ -5,8 +5,8 @@ doubled if a check stops early or is repeated.
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Protocol
@@ -18,19 +18,13 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import EventType
 from logs.models import Standing, StateChange, WorkflowEvent
-from logs.models.events import SETTLED_AFTER
 from logs.standings.judging import KEY, Branch, Judgement, judge_branch, key_of
+from logs.standings.overlapping import Version, Written
 from logs.transactions import durable_transaction
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 50
-# How far before the end of the last check a check starts, because transactions that were open then have ended since.
-OVERLAP = timedelta(seconds=3)
-# Longer transactions and clocks that differ need a wider overlap, now and then, because it reads more.
-WIDE_EVERY_SECONDS = 30
-WIDE_OVERLAP = SETTLED_AFTER + timedelta(seconds=WIDE_EVERY_SECONDS)
-SLICE = timedelta(minutes=2)  # If no watch has run for a month, the runs of a slice still fit into memory.
 BRANCHES_READ_TOGETHER = 500
 MOST_SKIPPED = 1_000  # How many branches that could not be judged are remembered by the next process.
 IDLE_AFTER = timedelta(days=90)
@@ -42,8 +36,6 @@ _NEXT_BRANCHES = """
     WHERE event_type = 'workflow-completed' AND (project_slug, workflow, branch) > (%s, %s, %s)
     GROUP BY project_slug, workflow, branch ORDER BY project_slug, workflow, branch LIMIT %s
 """
-
-Version = tuple[int, str, str, str, str]  # A run's primary key, the time of its last change, and its branch.
 
 
 class BranchesSkipped(Exception):
@@ -61,17 +53,17 @@ class Lease(Protocol):
 
 
 class Follower:
-    """Checks the log for new runs again and again.
+    """Checks the log for new runs repeatedly.
 
     Args:
-        report: is called in the transaction that stores some changes, with these changes.
+        report: is called in the transaction that stores some judgements, with these judgements. Each has only the
+            changes that were not stored before.
     """
 
-    def __init__(self, report: Callable[[list[StateChange]], object]) -> None:
+    def __init__(self, report: Callable[[list[Judgement]], object]) -> None:
         self._report = report
-        self._seen: dict[int, Version] = {}  # By primary key.
+        self._written = Written(_runs_changed_between)
         self._skipped: dict[Branch, str] = {}  # The branches that could not be judged, with their errors.
-        self._widened_at: float | None = None
 
     def check(self, lease: Lease) -> Iterator[None]:
         """Judge the branches of all runs written since the last check; yield after each batch.
@@ -86,30 +78,16 @@ class Follower:
             for branches in _all_branches():
                 yield from self._judge(branches, lease, is_first=True)
             lease.cursor = self._cursor(started)
-        elif self._widened_at is None or time.monotonic() - self._widened_at >= WIDE_EVERY_SECONDS:
-            skipped = {tuple(branch) for branch in lease.cursor["skipped"]} | self._skipped.keys()
-            yield from self._judge(skipped, lease)
-            yield from self._judge_changed(lease, started, overlap=WIDE_OVERLAP)
-            self._widened_at = time.monotonic()
         else:
-            yield from self._judge_changed(lease, started, overlap=OVERLAP)
+            if self._written.is_wide_due:
+                skipped = {tuple(branch) for branch in lease.cursor["skipped"]} | self._skipped.keys()
+                yield from self._judge(skipped, lease)
+            for versions, until in self._written.since(datetime.fromisoformat(lease.cursor["until"]), started):
+                yield from self._judge({version[2:] for version in versions}, lease)
+                lease.cursor = self._cursor(until)
         if self._skipped:
             branch, error = next(iter(self._skipped.items()))
             raise BranchesSkipped(f"{len(self._skipped)} branches cannot be judged, such as {branch!r}: {error}")
-
-    def _judge_changed(self, lease: Lease, now: datetime, *, overlap: timedelta) -> Iterator[None]:
-        """Judge the branches of the runs written since the cursor, in slices of time."""
-        # At most now: if the clock was set back, new runs have times before the last check.
-        since = min(datetime.fromisoformat(lease.cursor["until"]), now) - overlap
-        seen = self._seen
-        while since < now:
-            # The last slice has no end: another host's clock may be ahead.
-            until = since + SLICE if since + SLICE < now else None
-            found = _runs_changed_between(since, until)
-            yield from self._judge({version[2:] for pk, version in found.items() if seen.get(pk) != version}, lease)
-            since = until or now
-            lease.cursor = self._cursor(since)
-            self._seen = found if overlap == WIDE_OVERLAP else seen | found
 
     def _cursor(self, until: datetime) -> dict[str, Any]:
         return {"until": until.isoformat(), "skipped": list(self._skipped)[:MOST_SKIPPED]}
@@ -138,7 +116,7 @@ class Follower:
         return judgement
 
 
-def _write(judgements: list[Judgement], lease: Lease, *, report: Callable[[list[StateChange]], object]) -> None:
+def _write(judgements: list[Judgement], lease: Lease, *, report: Callable[[list[Judgement]], object]) -> None:
     if not judgements:
         return
     standings = [judgement.standing for judgement in judgements if judgement.standing]
@@ -150,16 +128,18 @@ def _write(judgements: list[Judgement], lease: Lease, *, report: Callable[[list[
         for judgement in judgements:
             if judgement.standing is None:
                 Standing.objects.filter(**key_of(judgement.branch)).delete()
-        report(_note([change for judgement in judgements for change in judgement.changes]))
+        _note([change for judgement in judgements for change in judgement.changes])
+        # Those that were stored before have no primary key.
+        report([replace(each, changes=[change for change in each.changes if change.pk]) for each in judgements])
 
 
-def _note(changes: list[StateChange]) -> list[StateChange]:
-    """Store and return the changes that are new: a run breaks a branch twice if its status changes in between."""
+def _note(changes: list[StateChange]) -> None:
+    """Store the changes that are new: a run breaks a branch twice if its status changes in between."""
     if not changes:
-        return []
+        return
     stored = StateChange.objects.filter(event__in=[change.event_id for change in changes])
     known = set(stored.values_list("event_id", "kind"))
-    return StateChange.objects.bulk_create(change for change in changes if (change.event_id, change.kind) not in known)
+    StateChange.objects.bulk_create(change for change in changes if (change.event_id, change.kind) not in known)
 
 
 def _all_branches() -> Iterator[list[Branch]]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import EventType, Tone
 from logs.models import ChangeKind, Origin, Standing, StateChange, WorkflowEvent
-from logs.standings.stepping import Change, Kind, Run, State, judge
+from logs.standings.stepping import Change, Kind, Run, State, failures_before, judge
 from logs.times import duration
 
 WINDOW = 30  # How many of a branch's newest runs, by arrival, are compared with its standing.
@@ -22,6 +22,8 @@ COLUMNS = (
     *("verified", "origin", "revision", "author", "commit_subject"),
 )
 FIRST_CHECK = "first check of this branch"
+DELETED = "its run was deleted"
+UNSIGNED = "not signed; no rule asks for unsigned events"  # A rule may ask for them: `logs.notifications.rules`.
 ORIGINS = {Origin.API: "read from CircleCI's API", Origin.IMPORT: "imported"}
 
 Branch = tuple[str, str, str]  # The values of KEY.
@@ -35,6 +37,14 @@ class Judgement:
     branch: Branch
     standing: Standing | None  # None if no run decides any more.
     changes: Sequence[StateChange]
+    is_new: bool = False  # Whether the branch had no standing before the check.
+    failures_before: int = 0  # How many of the failures were known before the check; 0 if the state changed in it.
+    quiet_reason: str = ""  # Why the run that decides is not reported, as in StateChange.
+
+    @property
+    def failures(self) -> int:
+        """How many runs in a row have failed."""
+        return self.standing.failures if self.standing else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +80,16 @@ def judge_branch(branch: Branch, *, is_first: bool) -> Judgement | None:
         return None
     noted = [_state_change(change, standing, runs.rows, broken_at=broken_at) for change in changes]
     causes = [runs.rows[change.run.pk] for change in changes]
-    _explain(noted, causes, is_first=is_first and known is None)
-    return Judgement(branch=branch, standing=standing if state else None, changes=noted)
+    is_first = is_first and known is None
+    _explain(noted, causes, is_first=is_first)
+    return Judgement(
+        branch=branch,
+        standing=standing if state else None,
+        changes=noted,
+        is_new=known is None,
+        failures_before=failures_before(known, state.last) if state and not noted else 0,
+        quiet_reason=_why_quiet(state and runs.rows.get(state.last.pk), timezone.now(), is_first=is_first),
+    )
 
 
 def _read_runs(standing: Standing, key: dict[str, str]) -> _Runs:
@@ -97,10 +115,11 @@ def _rows(events: Any) -> Iterable[Row]:
 
 
 def _numbered(rows: Iterable[Row]) -> Iterable[Run]:
-    return (_run(row) for row in rows if row.pipeline_number is not None)
+    return (run_of(row) for row in rows if row.pipeline_number is not None)
 
 
-def _run(row: Row) -> Run:
+def run_of(row: Row) -> Run:
+    """Return the values of a row by which its branch is judged."""
     return Run(
         pk=row.pk,
         status=row.status,
@@ -115,7 +134,7 @@ def _known_state(standing: Standing, rows: dict[int, Row]) -> State | None:
         return None
 
     def run(pk: int | None) -> Run | None:
-        return _run(rows[pk]) if pk in rows and rows[pk].pipeline_number is not None else None
+        return run_of(rows[pk]) if pk in rows and rows[pk].pipeline_number is not None else None
 
     last = Run(
         pk=standing.last_id,
@@ -152,10 +171,35 @@ def _update(standing: Standing, state: State, runs: _Runs) -> None:
         standing.last_run_at = runs.newest.received_at
 
 
-def _ended(row: Row) -> datetime:
+def ended_at(row: Row, now: datetime) -> datetime:
     """Return when a run ended; a time in the future is wrong, and the run had ended when its event arrived."""
     ended: datetime = row.stopped_at or row.happened_at or row.received_at
-    return ended if ended <= timezone.now() else row.received_at
+    return ended if ended <= now else row.received_at
+
+
+def _ended(row: Row) -> datetime:
+    return ended_at(row, timezone.now())
+
+
+def why_quiet(row: Row, now: datetime) -> str:
+    """Return why a run or job that is read now is not reported; "" if it is. UNSIGNED comes last: a rule may lift it.
+
+    Args:
+        row: anything with its times, its origin and whether it is verified.
+        now: when it is read.
+    """
+    age = now - ended_at(row, now)
+    if age > timedelta(minutes=settings.NOTIFICATION_MAX_AGE_MINUTES):
+        return f"ended {duration(age.total_seconds())} before it was read"
+    if row.origin in ORIGINS:
+        return ORIGINS[row.origin]
+    return "" if row.verified else UNSIGNED
+
+
+def _why_quiet(row: Row | None, now: datetime, *, is_first: bool) -> str:
+    if is_first:
+        return FIRST_CHECK
+    return why_quiet(row, now) if row else DELETED
 
 
 def _state_change(
@@ -195,15 +239,7 @@ def _explain(noted: Sequence[StateChange], causes: Sequence[Row], *, is_first: b
     """Set the reasons of the changes that are quiet; `causes` are the runs that caused them."""
     later: StateChange | None = None
     for change, row in reversed(list(zip(noted, causes, strict=True))):
-        age = change.noted_at - change.happened_at
-        if is_first:
-            change.quiet_reason = FIRST_CHECK
-        elif age > timedelta(minutes=settings.NOTIFICATION_MAX_AGE_MINUTES):
-            change.quiet_reason = f"ended {duration(age.total_seconds())} before it was read"
-        elif row.origin in ORIGINS:
-            change.quiet_reason = ORIGINS[row.origin]
-        elif not row.verified:
-            change.quiet_reason = "not signed; no rule asks for unsigned events"
-        elif later:
+        change.quiet_reason = _why_quiet(row, change.noted_at, is_first=is_first)
+        if later and change.quiet_reason in ("", UNSIGNED):
             change.quiet_reason = f"overtaken by run #{later.pipeline_number}"
         later = change

@@ -75,19 +75,27 @@ def step(state: State | None, run: Run) -> tuple[State | None, Change | None]:
     """Return the state after a run, and the change if there is one.
 
     A run that is not newer than the run that decided, or that neither succeeded nor failed, changes nothing. A branch
-    whose first run fails broke; a branch whose first run succeeds has not changed.
+    whose first run fails broke; a branch whose first run succeeds has not changed. Once a proven run decides, failed
+    runs that are not proven do not count.
     """
-    if run.tone not in (Tone.GOOD, Tone.BAD) or (state and run.key <= state.last.key):
+    tone = run.tone
+    if tone not in (Tone.GOOD, Tone.BAD) or (state and run.key <= state.last.key):
         return state, None
     failures = state.failures if state else 0
     first_bad = state.first_bad if state else None
-    if run.tone is Tone.GOOD:
+    if tone is Tone.GOOD:
         fixed = Change(kind=Kind.FIXED, run=run, failures=failures, first_bad=first_bad) if failures else None
         return State(last=run, last_good=run), fixed
     broke = None if failures else Change(kind=Kind.BROKE, run=run, failures=1, first_bad=run)
     last_good = state.last_good if state else None
-    first_bad = first_bad if failures else run
-    return State(last=run, last_good=last_good, first_bad=first_bad, failures=failures + 1), broke
+    counted = failures_before(state, run)
+    first_bad = first_bad if counted else run
+    return State(last=run, last_good=last_good, first_bad=first_bad, failures=counted + 1), broke
+
+
+def failures_before(known: State | None, last: Run) -> int:
+    """Return how many failed runs of a known state count if `last` decides."""
+    return known.failures if known and known.last.is_proven == last.is_proven else 0
 
 
 def judge(known: State | None, runs: Iterable[Run], *, is_whole: bool) -> tuple[State | None, list[Change]]:
@@ -134,6 +142,8 @@ def _recount(known: State, shown: dict[int, Run], *, is_whole: bool) -> State | 
     for run in _in_order(older):
         state, _ = step(state, run)
     if is_whole or not (state and state.failures and known.failures) or state.last_good != known.last_good:
+        return state
+    if not failures_before(known, state.last):
         return state
     # Only the known state has counted the failed runs that are no longer shown.
     first_bad = known.first_bad and state.first_bad

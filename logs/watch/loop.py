@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error, InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
-from logs.watch.leases import RENEW_AFTER_SECONDS, Lease, LeaseLost
+from logs.watch.leases import Lease, LeaseLost, Process
 from logs.watch.tasks import Task, all_tasks
 
 logger = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ RETRY_AFTER_SECONDS = 60  # After an error, for a task that would otherwise star
 class Job:
     """A task in this process: its lease, and the steps of its current run."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, process: Process | None = None) -> None:
         self.task = task
-        self.lease = Lease(task.name)
+        self.lease = Lease(task.name, process)
         self._steps: Iterator[object] | None = None
         self._last_error = ""
         self._retry_at: float | None = None
@@ -50,7 +50,7 @@ class Job:
             return True
         self._steps, self._last_error = None, ""
         is_first, self.lease.finished_at = self.lease.finished_at is None, timezone.now()
-        if is_first or self.lease.error or self.task.interval.total_seconds() > RENEW_AFTER_SECONDS:
+        if is_first or self.lease.error or self.task.at:  # A daily task must not be repeated after a crash.
             self.lease.renew_soon()
         self.lease.error = ""
         return False
@@ -97,7 +97,8 @@ def run(*, beat: Callable[[], Any], stopping: Event) -> None:
         beat: is called after each step, and at least every few seconds.
         stopping: ends the loop after the current step.
     """
-    jobs = [Job(task) for task in all_tasks()]
+    process = Process()
+    jobs = [Job(task, process) for task in all_tasks()]
     logger.info("The watch runs: %s", ", ".join(job.task.name for job in jobs))
     while not stopping.is_set():
         is_busy = False

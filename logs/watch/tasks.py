@@ -13,13 +13,16 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from logs.insights.counting import CountedElsewhere, backfill, refresh, with_pauses
-from logs.models import StateChange
-from logs.models.watch import FOLLOW
-from logs.notifications import outbox
+from logs.insights.counting import CountedElsewhere, backfill, count_projects, refresh, with_pauses
+from logs.models.watch import ALARMS, FOLLOW, SOURCES
+from logs.notifications import alarms, outbox, reminding
 from logs.notifications.dispatching import Dispatcher
+from logs.notifications.events import EventFollower
 from logs.retention import delete_in_batches, rules
 from logs.standings.following import Follower, drop_idle_standings
+from logs.standings.judging import Judgement
+from logs.standings.silence import SilenceCheck
+from logs.standings.sources import SourceReader, drop_idle_sources
 from logs.watch.leases import Lease
 
 PRUNED_TOGETHER = 1_000  # Rows per transaction.
@@ -61,7 +64,12 @@ def all_tasks() -> list[Task]:
     sending = Sending()
     tasks = [
         Task(name=FOLLOW, run=Follower(sending.enqueue).check, interval=timedelta(seconds=1)),
+        Task(name="events", run=EventFollower(sending.start_soon).check, interval=timedelta(seconds=5)),
+        Task(name="remind", run=sending.remind, interval=timedelta(minutes=1)),
         Task(name="send", run=sending.run, interval=timedelta(seconds=5), wake=sending.wake, stop=sending.stop),
+        Task(name=SOURCES, run=SourceReader().check, interval=timedelta(seconds=10)),
+        Task(name="silence", run=SilenceCheck().check, interval=timedelta(minutes=1)),
+        Task(name=ALARMS, run=sending.check_alarms, interval=timedelta(minutes=1)),
         Task(name="rollup", run=Counting().run, interval=timedelta(minutes=1)),
         Task(name="forget", run=_forget, interval=timedelta(hours=1)),
     ]
@@ -77,10 +85,27 @@ class Sending:
         self._dispatcher = Dispatcher()
         self.wake = self._dispatcher.wake
 
-    def enqueue(self, changes: list[StateChange]) -> None:
-        """Add notifications for some changes; they are sent as soon as the transaction is committed."""
-        if outbox.enqueue(changes):
-            transaction.on_commit(self.wake.set)
+    def enqueue(self, judgements: list[Judgement]) -> None:
+        """Add notifications for some branches."""
+        if outbox.enqueue(judgements):
+            self.start_soon()
+
+    def start_soon(self) -> None:
+        """Send what was added as soon as the transaction is committed."""
+        transaction.on_commit(self.wake.set)
+
+    def remind(self, lease: Lease) -> Iterator[object]:
+        """Add the reminders that are due."""
+        for is_due in reminding.remind(lease):
+            if is_due:
+                self.wake.set()
+            yield None
+
+    def check_alarms(self, lease: Lease) -> Iterator[object]:
+        """Open and close alarms; the messages about them are sent at once."""
+        if alarms.check(lease):
+            self.wake.set()
+        yield None
 
     def run(self, lease: Lease) -> Iterator[object]:
         """Start to send what waits."""
@@ -101,22 +126,31 @@ class Counting:
 
     def __init__(self) -> None:
         self._next_at = 0.0
+        self._is_complete = False  # Whether no hour is left that was never counted, or that an older release counted.
 
     def run(self, lease: Lease) -> Iterator[object]:
-        """Count the hours whose events have changed, and hours that were never counted."""
+        """Count the hours whose events have changed, hours that were never counted, and those of older releases."""
         started = time.monotonic()
         if started < self._next_at:
             return
         with suppress(CountedElsewhere):
-            yield from with_pauses(chain(refresh(), backfill()))
+            for counted in with_pauses(refresh()):
+                self._is_complete = False  # A forgotten count may have begun again.
+                yield counted
+            if not self._is_complete:
+                yield from with_pauses(chain(backfill(), count_projects()))
+                self._is_complete = True
         self._next_at = time.monotonic() + REST * (time.monotonic() - started)
 
 
 def _forget(lease: Lease) -> Iterator[object]:
-    """Drop the standings of branches that are no longer used, and old notifications."""
+    """End idle incidents, and drop what is no longer used: idle standings and sources, old notifications and alarms."""
+    yield from reminding.end_resting(lease)  # First: it needs the standings.
     yield from drop_idle_standings()
+    yield from drop_idle_sources()
     outbox.expire_overdue()
     yield from outbox.delete_old()
+    yield from alarms.delete_old()
 
 
 def _prune(lease: Lease) -> Iterator[object]:

@@ -1,11 +1,11 @@
-"""Write channels in each state, with notifications, into a site's database; to be called in the site's own settings."""
+"""Write channels in each state, with rules and notifications, into a site's database, in the site's own settings."""
 
 from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from logs.models import Channel, Notification, NotificationAttempt, StateChange, WorkflowEvent
+from logs.models import AlarmKind, Channel, Notification, NotificationAttempt, Rule, StateChange, WorkflowEvent
 from logs.notifications.sealing import seal
 
 # The guard refuses its address, so no test sends anything.
@@ -39,6 +39,24 @@ def make_channels(name="ops"):
     _channel("new")
     _channel("tried")
     _channel("restored", sealed="from a site with another key")
+    _make_rules(works, failing)
+
+
+def _make_rules(works, failing):
+    user = User.objects.get(username="administrator")
+    hostile = works.name
+    for values, channels in (
+        (
+            {"name": hostile, "branches": f"<default>\nrelease/*\n!{hostile}", "projects": "github/acme/*"},
+            [works, failing],
+        ),
+        ({"name": "deployments", "subject": "runs", "workflows": "deploy", "statuses": ["failed", "error"]}, [works]),
+        ({"name": "old rule", "enabled": False, "after_failures": 3, "remind_every_hours": 24}, []),
+        ({"name": "the log", "subject": "log", "alarms": AlarmKind.values}, [works]),
+    ):
+        rule = Rule.objects.create(created_by=user, changed_by=user, **values)
+        rule.channels.set(channels)
+    Notification.objects.filter(channel=works).update(rule=Rule.objects.get(name=hostile))
 
 
 def _channel(name, **values):
@@ -50,15 +68,33 @@ def _channel(name, **values):
 def _notify(channel):
     now = timezone.now()
     _notification(channel, "broke", 1, change=_change("broke"), state="dropped")
-    _notification(channel, "fixed", 2, change=_change("fixed"), state="merged")
-    digest = {"headline": f"37 changes: 31 broke, 6 fixed {channel.name[:40]}"}
-    _notification(channel, "digest", 3, content=digest, state="sent", sent_at=now, attempts_made=1, last_status=200)
+    part = _notification(channel, "fixed", 2, change=_change("fixed"), state="merged")
+    strange = channel.name[:40]
+    digest = {
+        "headline": f"37 changes: 31 broke, 6 fixed {strange}",
+        "facts": [[f"acme/orchard · build {strange}", f"broke on {strange}"], ["And", "36 more"]],
+        "links": [["Open webhooklog", "https://hooks.example.com/admin/"], [strange, f"https://{strange}"]],
+    }
+    part.merged_into = _notification(
+        channel, "digest", 3, content=digest, state="sent", sent_at=now, attempts_made=1, last_status=200
+    )
+    part.save()
     refused = "400 invalid_blocks"
+    broke = {
+        "headline": f"build broke on main {strange}",
+        "facts": [
+            ["Failed jobs", "unit-tests, lint"],
+            ["First failing commit", f"1a2b3c4 {strange}"],
+            ["Author", "Ada"],
+        ],
+        "links": [["Open in CircleCI", "https://app.circleci.com/pipelines/github/acme/orchard/4711"]],
+    }
     _notification(
         channel,
         "broke",
         4,
         change=_change("broke"),
+        content=broke,
         state="failed",
         attempts_made=1,
         last_status=400,
@@ -68,6 +104,7 @@ def _notify(channel):
         channel, "fixed", 5, change=_change("fixed"), state="sent", sent_at=now, attempts_made=2, last_status=200
     )
     NotificationAttempt.objects.create(notification=crashed, started_at=now - HOUR)
+    NotificationAttempt.objects.create(notification=crashed, started_at=now, ended_at=now, status=200)
     _notification(channel, "test", 6, content=TEST, state="expired", created_at=now - HOUR)
 
 

@@ -47,6 +47,7 @@ def site(engine):
         site.wait_until_judged("failing_workflow")
         site.make_token()
         site.make_channels()
+        site.make_sources()
         yield site
         assert site.server.tracebacks() == []
 

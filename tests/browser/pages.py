@@ -11,6 +11,8 @@ from tests.browser.chromium import Browser
 
 MARKUP = quote(runs.MARKUP)
 EVENTS, DELIVERIES, CHANNELS = "/admin/logs/workflowevent/", "/admin/logs/delivery/", "/admin/logs/channel/"
+SOURCES = "/admin/logs/source/"
+RULES, NOTIFICATIONS = "/admin/logs/rule/", "/admin/logs/notification/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,42 @@ def enter_wrong_settings(browser):
     browser.wait_for(".errornote")
 
 
+def try_secret(browser):
+    """Try a secret that did not sign the delivery."""
+    browser.type("[name=secret]", "of another project")
+    browser.click("form.settings button")
+    browser.wait_for(".messagelist", "No match")
+
+
+def mute_without_date(browser):
+    """Ask to mute until a date, and name none."""
+    browser.click("#id_until_2")
+    browser.click("form.mute button")
+    browser.wait_for(".errorlist")
+
+
+def try_rule(browser):
+    """Try a rule before it is saved."""
+    browser.click("button", "Try on the last 7 days")
+    browser.wait_for(".trial", "It would have sent")
+
+
+def report_each_run(browser):
+    """Select another subject, which shows other fields."""
+    browser.click("[name=subject][value=runs]")
+    browser.wait_for(".field-statuses")
+    assert browser.find(".field-on_broke") is None
+
+
+def enter_wrong_rule(browser):
+    """Send the form of a rule that reports nothing."""
+    browser.click("[name=on_broke]")
+    browser.click("[name=on_fixed]")
+    browser.type("[name=branches]", "main !dev")
+    browser.click("button", "Add rule")
+    browser.wait_for(".errornote")
+
+
 # fmt: off
 PAGES = {
     "login":                 Page(path="/admin/login/", user=None),
@@ -102,6 +140,14 @@ PAGES = {
     "delivery-rejected":     Page(path=f"{DELIVERIES}{{rejected}}/change/"),
     "delivery-replayed":     Page(path=f"{DELIVERIES}replay/?ids={{guessed}}", act=give_reason),
     "delivery-history":      Page(path=f"{DELIVERIES}{{logged}}/history/"),
+    "secret":                Page(path=f"{DELIVERIES}{{guessed}}/try-secret/"),
+    "secret-tried":          Page(path=f"{DELIVERIES}{{guessed}}/try-secret/", act=try_secret),
+    "delivery-guessed":      Page(path=f"{DELIVERIES}{{guessed}}/change/"),
+    "sources":               Page(path=SOURCES),
+    "sources-viewer":        Page(path=SOURCES, user="viewer"),
+    "sources-filtered":      Page(path=f"{SOURCES}?project=orchard"),
+    "source-mute":           Page(path=f"{SOURCES}mute/?target={{source}}"),
+    "source-mute-refused":   Page(path=f"{SOURCES}mute/?target=all", act=mute_without_date),
     "replay":                Page(path=f"{DELIVERIES}replay/?ids={{guessed}},{{forbidden}},{{logged}}"),
     "retention":             Page(path=f"{DELIVERIES}prune/"),
     "retention-applied":     Page(path=f"{DELIVERIES}prune/", act=give_reason),
@@ -126,6 +172,29 @@ PAGES = {
     "channel-kinds":         Page(path=f"{CHANNELS}add/"),
     "channel-add":           Page(path=f"{CHANNELS}add/?kind=slack"),
     "channel-add-refused":   Page(path=f"{CHANNELS}add/?kind=slack", act=enter_wrong_settings),
+    "rules":                 Page(path=RULES),
+    "rules-viewer":          Page(path=RULES, user="viewer"),
+    "rule":                  Page(path=f"{RULES}{{rule}}/change/"),
+    "rule-viewer":           Page(path=f"{RULES}{{rule}}/change/", user="viewer"),
+    "rule-disabled":         Page(path=f"{RULES}{{disabled_rule}}/change/"),
+    "rule-history":          Page(path=f"{RULES}{{rule}}/history/"),
+    "rule-settings":         Page(path=f"{RULES}{{rule}}/settings/"),
+    "rule-tried":            Page(path=f"{RULES}{{rule}}/settings/", act=try_rule),
+    "rule-settings-log":     Page(path=f"{RULES}{{log_rule}}/settings/"),
+    "rule-add":              Page(path=f"{RULES}add/"),
+    "rule-add-default":      Page(path=f"{RULES}add/?default=1"),
+    "rule-add-log":          Page(path=f"{RULES}add/?log=1"),
+    "rule-add-runs":         Page(path=f"{RULES}add/", act=report_each_run),
+    "rule-add-refused":      Page(path=f"{RULES}add/?default=1", act=enter_wrong_rule),
+    "rule-delete":           Page(path=f"{RULES}{{rule}}/delete/"),
+    "notifications":         Page(path=NOTIFICATIONS),
+    "notifications-none":    Page(path=f"{NOTIFICATIONS}?state=failed&kind=run"),
+    "notifications-refused": Page(path=f"{NOTIFICATIONS}?state=bored", refused=True),
+    "notification-failed":   Page(path=f"{NOTIFICATIONS}{{failed_notification}}/change/"),
+    "notification-digest":   Page(path=f"{NOTIFICATIONS}{{digest}}/change/"),
+    "notification-twice":    Page(path=f"{NOTIFICATIONS}{{repeated_notification}}/change/"),
+    "notification-waiting":  Page(path=f"{NOTIFICATIONS}{{waiting_notification}}/change/"),
+    "notification-viewer":   Page(path=f"{NOTIFICATIONS}{{digest}}/change/", user="viewer"),
     "users":                 Page(path="/admin/auth/user/"),
     "user":                  Page(path="/admin/auth/user/{operator}/change/"),
     "user-add":              Page(path="/admin/auth/user/add/"),
@@ -159,6 +228,14 @@ HOSTILE_PAGES = {
     "hostile-channels":      Page(path=CHANNELS),
     "hostile-channel":       Page(path=f"{CHANNELS}{{channel}}/change/"),
     "hostile-settings":      Page(path=f"{CHANNELS}{{channel}}/settings/"),
+    "hostile-sources":       Page(path=SOURCES),
+    "hostile-mute":          Page(path=f"{SOURCES}mute/?target={{source}}"),
+    "hostile-rules":         Page(path=RULES),
+    "hostile-rule":          Page(path=f"{RULES}{{rule}}/change/"),
+    "hostile-rule-settings": Page(path=f"{RULES}{{rule}}/settings/"),
+    "hostile-notifications": Page(path=NOTIFICATIONS),
+    "hostile-notification":  Page(path=f"{NOTIFICATIONS}{{failed_notification}}/change/"),
+    "hostile-digest":        Page(path=f"{NOTIFICATIONS}{{digest}}/change/"),
     "hostile-api-events":    Page(path="/fetch-webhooks-logs"),
 }
 # fmt: on

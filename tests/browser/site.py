@@ -96,6 +96,22 @@ class Site:
         }.items():
             quoted = text.replace("'", "''")
             self.keys[key] = self._number(f"SELECT id FROM logs_channel WHERE name = '{quoted}'")
+        for key, condition in {
+            "failed_notification": "state = 'failed'",
+            "digest": "kind = 'digest'",
+            "repeated_notification": "state = 'sent' AND kind = 'fixed'",
+            "waiting_notification": "state = 'waiting'",
+        }.items():
+            self.keys[key] = self._number(f"SELECT min(id) FROM logs_notification WHERE {condition}")
+        self.keys["rule"] = self._number("SELECT min(id) FROM logs_rule WHERE subject = 'changes'")
+        self.keys["disabled_rule"] = self._number("SELECT min(id) FROM logs_rule WHERE name = 'old rule'")
+        self.keys["log_rule"] = self._number("SELECT min(id) FROM logs_rule WHERE subject = 'log'")
+
+    def make_sources(self, name="garden"):
+        """Make a source in each state; `name` is that of the silent project."""
+        self.manage("shell", "--no-imports", "-c", f"from tests.browser import sources; sources.make_sources({name!r})")
+        quoted = name.replace("'", "''")
+        self.keys["source"] = self._number(f"SELECT id FROM logs_source WHERE project = '{quoted}'")
 
     def post(self, document, *, secret=SECRET, path=RECEIVING_PATH, headers=None):
         """Send a payload, a document or bytes, as CircleCI does; return the status of the answer."""

@@ -29,6 +29,7 @@ def site(engine):
         site.manage("rollup")
         site.wait_until_judged("hostile")
         site.make_channels(MARKUP[:100])
+        site.make_sources(MARKUP[:100])
         yield site
         assert site.server.tracebacks() == []
 

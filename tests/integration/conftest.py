@@ -15,6 +15,7 @@ from django.test import Client
 from logs.api.asgi import Application
 from logs.circleci import samples
 from logs.ingest import insertion, pipeline
+from logs.insights import counting
 from logs.models import Delivery, RollupState
 from tests.conftest import SECRET
 from tests.integration import dashboard_log, on_loop, rollup_history
@@ -100,12 +101,19 @@ def half_past_two(settings):
 
 @pytest.fixture
 def counted():
-    """A log whose events of the last months are all counted."""
+    """A log whose events of the last months are all counted; retention has removed its oldest ones."""
+    dashboard_log.make_statuses(1, hours_ago=80 * 24)
     return RollupState.objects.create(
         counted_from=dashboard_log.NOW - timedelta(days=90),
         counted_until=dashboard_log.NOW,
         complete_until=dashboard_log.NOW,
     )
+
+
+@pytest.fixture
+def large_log(monkeypatch):
+    """Treat any log as a large one, which pages do not count each time."""
+    monkeypatch.setattr(counting, "SMALL_LOG", -1)
 
 
 @pytest.fixture

@@ -66,7 +66,8 @@ def make_body(event, repository="https://github.com/orchard/press"):
 
 
 def make_watch(**overrides):
-    """Make the task that judges branches, as a running watch has it."""
+    """Make the task that judges branches, and the one that reads deliveries, as a running watch has them."""
+    WatchTask.objects.create(name="sources", last_finished_at=NOW)
     values = {
         "claimed_until": NOW + timedelta(minutes=1),
         "last_started_at": NOW,

@@ -38,12 +38,16 @@ def lag_of(event):
     return None if event.happened_at is None else (event.received_at - event.happened_at).total_seconds()
 
 
+def source_of(event):
+    return event.name, event.project_slug if event.verified else ""
+
+
 def counted_in_python():
     """Return the sums of all events, and the name of each workflow's project."""
     events = list(WorkflowEvent.objects.order_by("received_at", "pk"))
     runs = [event for event in events if event.event_type == "workflow-completed"]
     statuses = Counter((hour_of(one.received_at), one.event_type, one.status) for one in events)
-    lags = Counter((hour_of(one.received_at), one.name, one.verified, bucket_of(lag_of(one))) for one in events)
+    lags = Counter((hour_of(one.received_at), *source_of(one), one.verified, bucket_of(lag_of(one))) for one in events)
     workflows, seconds = Counter(), Counter()
     for run in runs:
         key = (hour_of(run.received_at), run.project_slug, run.workflow, run.status)
@@ -71,7 +75,10 @@ def kept():
         key = (one.hour, one.workflow.project_slug, one.workflow.name, one.status, one.duration_bucket)
         workflows.append((key, one.count))
         seconds.append((key, round(one.seconds, 3)))
-    lags = [((one.hour, one.webhook, one.verified, one.lag_bucket), one.count) for one in HourlyLag.objects.all()]
+    lags = [
+        ((one.hour, one.webhook, one.project_slug, one.verified, one.lag_bucket), one.count)
+        for one in HourlyLag.objects.all()
+    ]
     projects = [((one.project_slug, one.name), one.project) for one in Workflow.objects.all()]
     tables = (statuses, workflows, seconds, lags, projects)
     assert all(len(dict(table)) == len(table) for table in tables)

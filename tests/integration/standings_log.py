@@ -29,9 +29,12 @@ class Watch:
     def __init__(self, *, is_new=False):
         self.lease = FakeLease()
         self.reported = []
-        self.follower = Follower(self.reported.extend)
+        self.follower = Follower(self._report)
         if not is_new:
             self.check()
+
+    def _report(self, judgements):
+        self.reported.extend(change for judgement in judgements for change in judgement.changes)
 
     def check(self):
         """Check the log once."""
@@ -40,7 +43,7 @@ class Watch:
 
     def restart(self):
         """Go on in another process."""
-        self.follower = Follower(self.reported.extend)
+        self.follower = Follower(self._report)
         self.lease = FakeLease(self.lease.cursor)
 
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import reverse
 
 from logs.admin.channels import form as channel_form
-from logs.models import Channel, Notification, NotificationAttempt, StateChange, WorkflowEvent
+from logs.models import Channel, Notification, NotificationAttempt, Rule, StateChange, WorkflowEvent
 from logs.notifications import sending
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.channels.base import Field, Transport
@@ -295,7 +295,7 @@ def test_the_list_and_the_page_take_the_same_queries_for_any_number_of_rows(admi
             counts.append(len(captured))
     assert counts[:2] == counts[2:]
     assert counts[0] <= 6
-    assert counts[1] <= 8
+    assert counts[1] <= 9
 
 
 # Adding.
@@ -324,6 +324,49 @@ def test_a_channel_is_added_with_its_secret_sealed_and_the_rest_as_options(admin
     assert channel.created_at == channel.changed_at == NOW
     assert channel.enabled
     assert audit_log() == [("administrator", "Added: Slack.")]
+
+
+def test_a_channel_is_added_and_tested_with_one_button(admin, staff_with):
+    values = {"name": "ops", "hourly_limit": "12", "setting_url": SECRET, "test": "yes"}
+    answer = admin.post(ADD_SLACK, values, follow=True)
+    page = answer.content.decode()
+    assert answer.redirect_chain == [(page_of(Channel.objects.get()), 302)]
+    assert "Test message queued." in page
+    assert [each.kind for each in Notification.objects.all()] == ["test"]
+    assert audit_log() == [("administrator", "Added: Slack."), ("administrator", "Requested a test message.")]
+    untested = staff_with("view_channel", "add_channel", username="other")
+    assert "Add channel and send test" in read(admin, ADD_SLACK)
+    assert "Add channel and send test" not in read(untested, ADD_SLACK)
+    assert untested.post(ADD_SLACK, values | {"name": "other"}).status_code == 302
+    assert Notification.objects.count() == 1
+
+
+def test_the_page_names_the_rules_that_use_the_channel(admin, staff_with):
+    channel, warning = make_channel(), "Nothing is sent to this channel except tests: no rule uses it."
+    client = staff_with("view_channel", "view_rule", "add_rule", username="other")
+    default_rule = f"{reverse('admin:logs_rule_add')}?default=1&channel={channel.pk}"
+    page = unescape(read(client, page_of(channel)))
+    assert warning in page
+    assert default_rule in page
+    assert default_rule not in unescape(read(admin, page_of(channel)))
+    rule = Rule.objects.create(name="deploys", enabled=False)
+    rule.channels.add(channel)
+    page = unescape(read(client, page_of(channel)))
+    assert "Used by the rules: deploys (disabled)" in words(page)
+    assert "Nothing is sent to this channel except tests: its rules are disabled." in page
+    assert f'href="{reverse("admin:logs_rule_change", args=[rule.pk])}"' in page
+    assert default_rule not in page
+    Rule.objects.update(enabled=True)
+    assert warning not in read(client, page_of(channel))
+    assert "Used by the rules" not in read(admin, page_of(channel))
+
+
+def test_the_page_links_to_each_notification(staff_with, operator):
+    channel = make_channel()
+    row = add_notification(channel)
+    link = reverse("admin:logs_notification_change", args=[row.pk])
+    assert link not in read(operator, page_of(channel))
+    assert link in read(staff_with("view_channel", "view_notification"), page_of(channel))
 
 
 def test_a_kind_has_its_own_fields_and_an_incident_kind_no_limit(admin, pager):
@@ -686,6 +729,19 @@ def test_a_channel_is_disabled_and_enabled(admin):
 
 
 # Notifications.
+
+
+@pytest.mark.parametrize(
+    ("action", "enabled", "message"),
+    [("disable", False, "The channel is disabled already."), ("enable", True, "The channel is enabled already.")],
+)
+def test_a_repeated_request_changes_nothing(admin, action, enabled, message):
+    reason = "" if enabled else "404 no_service"
+    channel = make_channel(enabled=enabled, disabled_reason=reason, failures_in_a_row=3)
+    assert message in act(admin, action, channel)
+    stored = Channel.objects.get()
+    assert (stored.enabled, stored.disabled_reason, stored.failures_in_a_row) == (enabled, reason, 3)
+    assert (stored.changed_by, audit_log()) == (None, [])
 
 
 def test_the_page_lists_the_newest_notifications(staff_with):

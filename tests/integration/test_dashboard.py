@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from logs.insights.counting import refresh
-from logs.models import RollupState, WatchTask, WorkflowEvent
+from logs.models import RollupState, Source, WatchTask, WorkflowEvent
+from logs.watch.tasks import Counting
 from tests.integration.dashboard_log import (
     DASHBOARD,
     DELIVERIES,
@@ -240,7 +241,7 @@ def test_says_so_where_no_watch_has_ever_run(counted, staff_with):
     page = read(staff_with("view_workflowevent"))
     assert "The watch is not running." in page
     assert "It last ran" not in page
-    assert "No failure is known yet" in section(page, "broken")[0]
+    assert "The watch has not read the deliveries yet – state unknown." in section(page, "broken")[0]
 
 
 @pytest.mark.parametrize("cursor", [None, "2026-05-04T14:30:00+00:00"])
@@ -286,6 +287,7 @@ def test_shows_the_ten_that_failed_last_and_that_there_are_more(ops):
 # How far the figures go.
 
 
+@pytest.mark.usefixtures("large_log")
 def test_says_so_when_nothing_older_than_this_hour_is_counted(staff_with):
     make_event()
     page = read(staff_with("view_workflowevent"))
@@ -300,6 +302,7 @@ def test_says_so_when_nothing_older_than_this_hour_is_counted(staff_with):
 @pytest.mark.parametrize("is_running", [True, False])
 def test_says_so_when_nothing_is_counted(staff_with, monkeypatch, is_running):
     monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
+    make_event()
     if is_running:
         make_watch()
     page = " ".join(read(staff_with("view_workflowevent")).split())
@@ -307,6 +310,7 @@ def test_says_so_when_nothing_is_counted(staff_with, monkeypatch, is_running):
     assert f"Nothing is counted yet. {todo}" in page
 
 
+@pytest.mark.usefixtures("large_log")
 @pytest.mark.parametrize(
     ("hours", "notice", "compares"),
     [
@@ -333,6 +337,15 @@ def test_counts_what_is_new_before_it_shows_it(ops, counted):
     RollupState.objects.update(counted_until=NOW - 2 * HOUR, complete_until=NOW - 2 * HOUR)
     make_event(received_at=NOW, changed_at=NOW)
     assert "Events 1 " in section(read(ops), "totals")[0]
+
+
+def test_shows_the_first_events_although_the_watch_has_just_counted_an_empty_log(watched, staff_with):
+    list(Counting().run(None))
+    client = staff_with("view_workflowevent")
+    assert "Set up this site" in read(client)
+    make_event(received_at=NOW, changed_at=NOW)
+    make_event(received_at=NOW, changed_at=NOW)
+    assert "Events 2 " in section(read(client), "totals")[0]
 
 
 @pytest.mark.parametrize(
@@ -363,6 +376,7 @@ def test_says_so_where_a_page_could_not_count_all_that_is_due(ops):
     assert "Counted only until" not in read(ops)
 
 
+@pytest.mark.usefixtures("large_log")
 def test_figures_are_not_remembered_while_hours_are_due(ops):
     """All of them written within the last minute: each count ends at the same moment."""
     RollupState.objects.update(complete_until=NOW - timedelta(minutes=3))
@@ -452,6 +466,7 @@ def test_every_link_leads_to_a_page(ops, settings):
 
 def fill():
     for number in range(40):
+        Source.objects.create(webhook="Orchard", project_slug=f"github/orchard/{number}", state="silent")
         good = make_event(workflow=f"w{number}", status="success", revision=GOOD)
         first, last = (make_event(workflow=f"w{number}", workflow_id=f"run {number}", revision=BAD) for _ in range(2))
         make_event(event_type="job-completed", workflow_id=f"run {number}", job="test")
@@ -464,6 +479,7 @@ def fill():
     for hours_ago in range(48):
         make_statuses(3, hours_ago=hours_ago)
         make_lags(1, hours_ago=hours_ago)
+    Source.objects.create(webhook="Orchard", project_slug="heard", state="up", last_delivery_at=NOW + HOUR)
 
 
 @pytest.mark.parametrize("period", ["24h", "7d"])
@@ -479,9 +495,9 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
     cache.clear()
     with CaptureQueriesContext(connection) as much:
         read(ops, period)
-    # Four for who is asking, two for how far the rollups go, one for the watch, four for what is broken, and thirteen
-    # for the figures.
-    assert (len(little), len(much)) == (24, 24)
+    # Four for who is asking, six for how far the rollups go, one for the watch, four for what is broken, thirteen for
+    # the figures, and six for silence and what is not set up.
+    assert (len(little), len(much)) == (34, 34)
 
 
 def test_the_figures_are_read_once_for_each_count(ops):

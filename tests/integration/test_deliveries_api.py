@@ -129,6 +129,7 @@ def story(deliver, workflow_document, ping_document, webhook_secrets):
         ("webhook=lab", ["unsigned"]),
         ("webhook=My CircleCI Webhook", ["malformed", "ping", "duplicate", "logged"]),
         ("webhook=my circleci webhook", []),
+        ("address=lab", ["unsigned"]),
         ("verified=false", ["unsigned", "unverified"]),
         ("verified=true&outcome=logged", ["logged"]),
         ("received_after=2026-05-04T14:00:00Z", ["unsigned", "unverified"]),
@@ -173,7 +174,7 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
             "status=failed",
             "unknown_parameter",
             (
-                "Unknown parameter 'status'; there are: bom, cursor, event, format, limit, ordering, outcome, "
+                "Unknown parameter 'status'; there are: address, bom, cursor, event, format, limit, ordering, outcome, "
                 "received_after, received_before, verified, webhook."
             ),
         ),

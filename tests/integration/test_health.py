@@ -1,15 +1,24 @@
 """What probes learn."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from logs.models import WatchTask
+from logs.models import Source, WatchTask
+
+READY = {"status": "ready", "news": "current"}
+
+
+@pytest.fixture(autouse=True)
+def webhooks(settings):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {}
+    return settings.CIRCLECI_WEBHOOK_SECRETS
 
 
 def test_healthz_touches_nothing(client, settings):
@@ -23,7 +32,7 @@ def test_healthz_touches_nothing(client, settings):
 @pytest.mark.django_db
 def test_readyz_is_green_on_a_migrated_database(client):
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "watch": "not running"})
+    assert (answer.status_code, answer.json()) == (200, READY | {"watch": "not running"})
 
 
 def task(name, claimed_for, error=""):
@@ -51,7 +60,7 @@ def test_readyz_says_whether_a_watch_has_been_active_within_two_minutes(client, 
         for number, claimed_for in enumerate(claims):
             task(f"task {number}", claimed_for)
         answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "watch": watch})
+    assert (answer.status_code, answer.json()) == (200, READY | {"watch": watch})
 
 
 @pytest.mark.django_db
@@ -68,6 +77,38 @@ def test_readyz_names_the_tasks_that_fail_but_not_their_errors(client):
 def test_readyz_calls_a_watch_that_has_ended_not_running_even_if_it_failed_before(client):
     task("follow", -110, error="OperationalError")
     assert client.get("/readyz").json()["watch"] == "not running"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("states", "news"),
+    [
+        ({"orchard": "silent", "harbour": "silent"}, "unknown since 2026-05-03T22:00Z"),
+        ({"harbour": "up", "orchard": "silent"}, "current"),
+        ({}, "unknown"),
+    ],
+)
+def test_readyz_says_that_the_state_is_unknown_and_since_when_but_stays_green(client, webhooks, states, news):
+    webhooks["one"] = "a-secret-of-the-tests"
+    with time_machine.travel("2026-05-04T10:30:00Z", tick=False):
+        now = timezone.now()
+        WatchTask.objects.create(name="sources", last_finished_at=now)
+        Source.objects.create(webhook="one", state_since=now - timedelta(days=2))
+        for number, (slug, state) in enumerate(states.items()):
+            last = datetime(2026, 5, 3, 22 - number, tzinfo=UTC)
+            Source.objects.create(webhook="one", project_slug=slug, state=state, last_delivery_at=last)
+        with CaptureQueriesContext(connection) as captured:
+            answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, READY | {"watch": "not running", "news": news})
+    assert len([query for query in captured if "logs_source" in query["sql"]]) == 1
+
+
+@pytest.mark.django_db
+def test_readyz_says_that_the_state_is_unknown_if_the_watch_does_not_read_deliveries(client, webhooks):
+    webhooks["one"] = "a-secret-of-the-tests"
+    assert client.get("/readyz").json()["news"] == "unknown"
+    WatchTask.objects.create(name="sources", last_finished_at=datetime(2026, 5, 3, 22, tzinfo=UTC))
+    assert client.get("/readyz").json()["news"] == "unknown since 2026-05-03T22:00Z"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,18 +15,36 @@ from django.urls import reverse
 
 from logs.admin import log_entries
 from logs.models import Delivery
-from logs.permissions import PRUNE, REPLAY, TEST_CHANNELS, VIEW_BODIES, VIEW_CHANNELS, VIEW_DELIVERIES, VIEW_EVENTS
+from logs.permissions import (
+    MUTE_SOURCES,
+    PRUNE,
+    REPLAY,
+    RESEND,
+    TEST_CHANNELS,
+    TRY_SECRETS,
+    VIEW_ALARMS,
+    VIEW_BODIES,
+    VIEW_CHANNELS,
+    VIEW_DELIVERIES,
+    VIEW_EVENTS,
+    VIEW_NOTIFICATIONS,
+    VIEW_RULES,
+    VIEW_SOURCES,
+)
 
 pytestmark = pytest.mark.django_db
 
 LOG = reverse("admin:admin_logentry_changelist")
 NAMES = ["administrators", "operators", "viewers"]
-VIEWERS = {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_CHANNELS}
+VIEWERS_OF_RULES = {VIEW_RULES, VIEW_NOTIFICATIONS, VIEW_ALARMS, VIEW_SOURCES}
+VIEWERS = {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_CHANNELS, *VIEWERS_OF_RULES}
+ACTIONS = {VIEW_BODIES, REPLAY, PRUNE, TEST_CHANNELS, RESEND, MUTE_SOURCES, TRY_SECRETS}
+EXTENSIONS = ["0014_channel_groups", "0016_first_rule"]
 
 
 def migrate():
     """Run the migrations' functions as migrating does."""
-    for name, function in (("0006_groups", "add_groups"), ("0014_channel_groups", "extend_groups")):
+    for name, function in (("0006_groups", "add_groups"), *((name, "extend_groups") for name in EXTENSIONS)):
         apps = MigrationExecutor(connection).loader.project_state(("logs", name)).apps
         getattr(import_module(f"logs.migrations.{name}"), function)(apps, SimpleNamespace(connection=connection))
     ContentType.objects.clear_cache()
@@ -60,9 +78,9 @@ def test_viewers_view(groups):
     assert permissions_of("viewers") == VIEWERS
 
 
-def test_operators_see_bodies_replay_prune_test_channels_and_handle_tokens(groups):
+def test_operators_act_and_handle_tokens(groups):
     tokens = {f"logs.{action}_apitoken" for action in ("view", "add", "delete")}
-    assert permissions_of("operators") == VIEWERS | {VIEW_BODIES, REPLAY, PRUNE, TEST_CHANNELS} | tokens
+    assert permissions_of("operators") == VIEWERS | ACTIONS | tokens
 
 
 def test_administrators_do_all_that_the_application_knows_and_handle_accounts(groups):
@@ -84,15 +102,23 @@ def test_what_a_site_has_changed_stays(groups):
     Group.objects.get(name="operators").permissions.clear()
     Group.objects.get(name="viewers").delete()
     migrate()
-    assert permissions_of("operators") == {VIEW_CHANNELS, TEST_CHANNELS}
+    assert permissions_of("operators") == {
+        VIEW_CHANNELS,
+        TEST_CHANNELS,
+        *VIEWERS_OF_RULES,
+        RESEND,
+        MUTE_SOURCES,
+        TRY_SECRETS,
+    }
     assert permissions_of("viewers") == VIEWERS
     assert sorted(Group.objects.values_list("name", flat=True)) == NAMES
 
 
-def test_a_group_that_a_site_has_deleted_is_not_made_for_channels(groups):
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_a_group_that_a_site_has_deleted_is_not_made_again(groups, name):
     Group.objects.all().delete()
-    apps = MigrationExecutor(connection).loader.project_state(("logs", "0014_channel_groups")).apps
-    import_module("logs.migrations.0014_channel_groups").extend_groups(apps, SimpleNamespace(connection=connection))
+    apps = MigrationExecutor(connection).loader.project_state(("logs", name)).apps
+    import_module(f"logs.migrations.{name}").extend_groups(apps, SimpleNamespace(connection=connection))
     assert not Group.objects.exists()
 
 

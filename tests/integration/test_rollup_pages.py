@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from logs.insights import counting
 from logs.insights.counting import backfill, is_stale, refresh_if_stale, with_pauses
@@ -21,6 +22,7 @@ from tests.integration.rollup_history import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("webhook_secrets")]
 
 
+@pytest.mark.usefixtures("large_log")
 def test_a_page_counts_when_the_figures_are_older_than_a_minute(clock):
     assert is_stale()
     refresh_if_stale()
@@ -47,6 +49,57 @@ def test_a_page_counts_a_bounded_number_of_hours(clock):
     while is_stale():
         refresh_if_stale()
     assert kept() == counted_in_python()
+
+
+def test_a_page_counts_each_event_of_a_small_log(clock):
+    count_all()
+    log_run("new", changed_at=NOW)
+    log_run("newer", changed_at=NOW)
+    assert not is_stale()
+    refresh_if_stale()
+    assert counted_hours() == hours_ago(0)
+    assert kept() == counted_in_python()
+    with CaptureQueriesContext(connection) as again:
+        refresh_if_stale()
+    assert len(again) == 5
+    assert not [query for query in again if not query["sql"].strip().startswith("SELECT")]
+
+
+def test_what_another_page_counts_meanwhile_is_not_counted_again(clock, monkeypatch):
+    count_all()
+    clock.shift(SECOND)
+    log_run("new", changed_at=NOW)
+    lock, recount, recounted = counting._locked_state, counting.recount, []  # noqa: SLF001 - the moment before it
+
+    def locked_state():
+        monkeypatch.setattr(counting, "_locked_state", lock)
+        refresh_if_stale()
+        return lock()
+
+    monkeypatch.setattr(counting, "_locked_state", locked_state)
+    monkeypatch.setattr(counting, "recount", lambda hour: recounted.append(hour) or recount(hour))
+    refresh_if_stale()
+    assert len(recounted) == 1
+    assert kept() == counted_in_python()
+
+
+def test_a_page_counts_the_older_hours_of_a_small_log_that_was_never_counted(clock):
+    for age in range(counting.MAX_HOURS_OF_A_PAGE - 1):
+        log_run(age, age * HOUR, changed_at=NOW - age * HOUR)
+    refresh_if_stale()
+    assert kept() == counted_in_python()
+
+
+def test_a_page_does_not_count_a_log_that_has_grown(clock, monkeypatch):
+    monkeypatch.setattr(counting, "SMALL_LOG", 2)
+    count_all()
+    for name in ("a", "b"):
+        log_run(name, changed_at=NOW)
+    refresh_if_stale()
+    assert kept() == counted_in_python()
+    log_run("c", changed_at=NOW)
+    refresh_if_stale()
+    assert kept() != counted_in_python()
 
 
 @pytest.mark.parametrize("broken", ["is_stale", "refresh"])

@@ -220,7 +220,7 @@ def test_what_nobody_signed_is_counted_apart_from_what_was_signed(clock):
     log_run("signed")
     log_run("unsigned", verified=False)
     count_all()
-    assert sorted(verified for _, _, verified, _ in kept()[3]) == [False, True]
+    assert sorted(verified for _, _, _, verified, _ in kept()[3]) == [False, True]
     assert kept() == counted_in_python()
 
 

@@ -284,7 +284,7 @@ def test_ends_quietly_when_nobody_reads_on():
 
 
 def answering_by_turns(monkeypatch, *addresses):
-    """Let a name resolve to one address after the other, the last one again and again."""
+    """Let a name resolve to one address after the other, the last one repeatedly."""
     look_up, turns = socket.getaddrinfo, iter(addresses)
     last = addresses[-1]
 

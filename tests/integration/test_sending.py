@@ -19,6 +19,7 @@ from logs.notifications.guard import ForbiddenAddress, Response, Unreachable
 from logs.notifications.sealing import seal
 from logs.standings.following import Follower
 from logs.watch import tasks
+from tests.integration.rules_for_tests import add_rule, enqueue_changes
 from tests.integration.standings_log import DAY, HOUR, MINUTE, SECOND, Watch, log_run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("webhook_secrets", "clock")]
@@ -81,7 +82,11 @@ def vendor(monkeypatch):
 
 
 def add_channel(name="ops", kind=CHAT, **columns):
-    return Channel.objects.create(name=name, kind=kind, sealed=seal({"url": URL}), **columns)
+    """Add a channel that gets all changes on default branches: fixes without their breakages, too."""
+    channel = Channel.objects.create(name=name, kind=kind, sealed=seal({"url": URL}), **columns)
+    add_rule(channel, on_fixed=False)
+    add_rule(channel, on_broke=False)
+    return channel
 
 
 def change(number=1, kind="broke", **columns):
@@ -91,8 +96,14 @@ def change(number=1, kind="broke", **columns):
     return StateChange.objects.create(**values | columns, kind=kind, happened_at=now, noted_at=now, failures=1)
 
 
+def report_breakages_and_their_fixes(channel):
+    """Replace the rules of `add_channel`, by which fixes are sent even without a breakage."""
+    channel.rules.all().delete()
+    add_rule(channel)
+
+
 def enqueue(*numbers, **columns):
-    outbox.enqueue([change(number, **columns) for number in numbers])
+    enqueue_changes(*(change(number, **columns) for number in numbers))
 
 
 def send_due():
@@ -101,7 +112,7 @@ def send_due():
 
 
 def run(clock, duration, step=SECOND):
-    """Send what is due, again and again."""
+    """Send what is due, repeatedly."""
     for _ in range(int(duration / step)):
         send_due()
         clock.shift(step)
@@ -148,7 +159,7 @@ def test_a_disabled_channel_gets_no_end_of_what_it_did_not_report_or_combines(ki
     if kind == CHAT:
         send_due()
     channel.disable()
-    assert not outbox.enqueue([change(kind="fixed")])
+    assert not enqueue_changes(change(kind="fixed"))
     assert Notification.objects.count() == 1
 
 
@@ -158,20 +169,20 @@ def test_a_loud_change_on_a_default_branch_is_added_once_per_channel():
     add_channel("off", enabled=False)
     add_channel("unknown", kind="pigeon")
     one = change()
-    assert outbox.enqueue([one])
-    outbox.enqueue([one])
+    assert enqueue_changes(one)
+    enqueue_changes(one)
     assert sorted(Notification.objects.values_list("channel__name", "kind")) == [("chat", "broke"), ("ops", "broke")]
 
 
 @pytest.mark.parametrize("columns", [{"quiet_reason": "replayed"}, {"branch": "feature"}])
 def test_a_quiet_change_and_one_on_another_branch_are_not_added(columns):
     add_channel()
-    assert not outbox.enqueue([change(**columns)])
+    assert not enqueue_changes(change(**columns))
     assert not Notification.objects.exists()
 
 
 def test_without_a_channel_nothing_is_added():
-    assert not outbox.enqueue([change()])
+    assert not enqueue_changes(change())
 
 
 def test_a_change_and_its_notifications_are_stored_together(monkeypatch):
@@ -645,13 +656,13 @@ def test_a_message_expires(vendor, clock, kind, lifetime):
 
 
 def test_a_breakage_that_was_fixed_before_it_was_reported_is_dropped_with_its_end(vendor):
-    add_channel()
+    report_breakages_and_their_fixes(add_channel())
     enqueue(1)
     enqueue(2)
     enqueue(1, kind="fixed")
     enqueue(1)
     send_due()
-    assert states() == ["dropped", "sent", "dropped", "sent"]
+    assert states() == ["dropped", "sent", "sent"]
     assert [text.split()[1] for text in vendor.texts] == ["w2", "w1"]
 
 
@@ -682,10 +693,10 @@ def test_a_storm_is_combined_in_chat(vendor):
     digest = Notification.objects.get(kind=NotificationKind.DIGEST)
     assert digest.state == "sent"
     assert (digest.parts.count(), states().count("merged")) == (40, 40)
-    assert digest.content["headline"] == "40 changes: 31 broke, 9 fixed"
+    assert digest.content["headline"] == "40 messages: 31 broke, 9 fixed"
     assert (len(digest.content["facts"]), digest.content["facts"][-1]) == (16, ["And", "25 more"])
     assert digest.content["facts"][0] == ["orchard · w0", "broke on main"]
-    assert "40 changes: 31 broke, 9 fixed" in vendor.texts[0]
+    assert "40 messages: 31 broke, 9 fixed" in vendor.texts[0]
 
 
 def test_a_storm_is_not_combined_for_incidents(vendor):
@@ -706,7 +717,7 @@ def test_a_digest_is_sent_before_what_is_newer(vendor):
     add_channel()
     enqueue(*range(52))
     send_due()
-    assert [text.split(":")[0] for text in vendor.texts] == ["50 changes", "orchard", "orchard"]
+    assert [text.split(":")[0] for text in vendor.texts] == ["50 messages", "orchard", "orchard"]
 
 
 def test_a_message_that_was_tried_is_not_combined_and_stays_first(vendor, clock):
@@ -716,7 +727,7 @@ def test_a_message_that_was_tried_is_not_combined_and_stays_first(vendor, clock)
     send_due()
     enqueue(*range(2, 12))
     run(clock, 13 * SECOND)
-    assert vendor.texts[1:] == ["orchard: w1 broke on main (#1)", "10 changes: 10 broke"]
+    assert vendor.texts[1:] == ["orchard: w1 broke on main (#1)", "10 messages: 10 broke"]
 
 
 def test_a_queue_is_tidied_once_unless_messages_are_added(monkeypatch, vendor):
@@ -725,15 +736,15 @@ def test_a_queue_is_tidied_once_unless_messages_are_added(monkeypatch, vendor):
             enqueue(30)
         return vendor(request)
 
-    lengths, recovered = [], sending.recovered
-    monkeypatch.setattr(sending, "recovered", lambda waiting: lengths.append(len(waiting)) or recovered(waiting))
+    tidied, tidy = [], sending._tidy  # noqa: SLF001 - how often it runs is the point
+    monkeypatch.setattr(sending, "_tidy", lambda *args: tidied.append(args) or tidy(*args))
     monkeypatch.setattr(
         sending.guard, "send", lambda request: (len(vendor.texts) == 9 and enqueue(30)) or vendor(request)
     )
     add_channel(kind=PAGER)
     enqueue(*range(20))
     send_due()
-    assert (lengths, len(vendor.requests)) == ([20, 11], 21)
+    assert (len(tidied), len(vendor.requests)) == (2, 21)
 
 
 def test_a_breakage_that_is_fixed_while_another_is_sent_is_dropped(monkeypatch, vendor):
@@ -742,17 +753,17 @@ def test_a_breakage_that_is_fixed_while_another_is_sent_is_dropped(monkeypatch, 
         return vendor(request)
 
     monkeypatch.setattr(sending.guard, "send", send)
-    add_channel()
+    report_breakages_and_their_fixes(add_channel())
     enqueue(1, 2)
     send_due()
-    assert states() == ["sent", "dropped", "dropped"]
+    assert states() == ["sent", "dropped"]
 
 
 def test_a_great_storm_becomes_several_digests(vendor):
     add_channel()
     enqueue(*range(120))
     send_due()
-    assert [text.split(":")[0] for text in vendor.texts] == ["50 changes", "50 changes", "20 changes"]
+    assert [text.split(":")[0] for text in vendor.texts] == ["50 messages", "50 messages", "20 messages"]
 
 
 def test_a_digest_expires_with_its_newest_part(clock):
@@ -958,6 +969,7 @@ def test_old_notifications_are_deleted_with_their_attempts(vendor, clock, settin
     recent = Notification.objects.create(channel=channel, kind="broke", key="r", expires_at=datetime.now(UTC) + HOUR)
     assert sum(outbox.delete_old()) == 0
     clock.shift(2 * MINUTE)
+    Notification.objects.update(kind="run")  # The last breakages would be kept.
     steps = list(outbox.delete_old())
     assert steps == [3, 3, 3, 3, 1]
     assert list(Notification.objects.order_by("pk").values_list("key", flat=True)) == ["w", recent.key]

@@ -31,7 +31,7 @@ SECRET = "a-secret-of-the-server-tests"
 WAIT_SECONDS = 20
 MAX_BODY_BYTES = 10_000
 GRACEFUL_TIMEOUT_SECONDS = 10
-READY = b'{"status": "ready", "watch": "not running"}'
+READY = b'{"status": "ready", "watch": "not running", "news": "unknown"}'
 
 
 class Server:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from logs.ingest.replay import replay
 from logs.models import Standing, StateChange, WorkflowEvent
-from logs.standings import following, judging
+from logs.standings import following, judging, overlapping
 from logs.standings.following import BranchesSkipped, drop_idle_standings
 from tests.integration.standings_log import DAY, HOUR, MINUTE, SECOND, Watch, log_run, noted, refuse_run
 from tests.plans import analyze, plan_of
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("webhook_secrets")]
 def watch(clock, monkeypatch):
     """A watch that has checked an empty log, as on a new site."""
     # The clock that is moved does not move time.monotonic().
-    monkeypatch.setattr(following, "time", SimpleNamespace(monotonic=lambda: datetime.now(UTC).timestamp()))
+    monkeypatch.setattr(overlapping, "time", SimpleNamespace(monotonic=lambda: datetime.now(UTC).timestamp()))
     return Watch()
 
 

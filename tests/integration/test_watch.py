@@ -15,7 +15,7 @@ from logs.models import HourlyStatus, Standing, WatchTask
 from logs.models.watch import LEASE
 from logs.retention import rules
 from logs.watch import leases, loop, tasks
-from logs.watch.leases import Lease, LeaseLost
+from logs.watch.leases import Lease, LeaseLost, Process
 from logs.watch.loop import Job, run
 from logs.watch.tasks import Task, all_tasks
 from tests.integration.standings_log import DAY, HOUR, MINUTE, SECOND, log_run, noted
@@ -257,7 +257,8 @@ def _fail(*args, **options):
 
 
 def test_an_idle_watch_runs_at_most_two_statements_a_second(clock):
-    jobs = [Job(task) for task in all_tasks()]
+    process = Process()
+    jobs = [Job(task, process) for task in all_tasks()]
     run_rounds(jobs, 5, clock)
     with CaptureQueriesContext(connection) as captured:
         run_rounds(jobs, 600, clock)

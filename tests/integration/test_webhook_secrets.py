@@ -1,6 +1,7 @@
 """Which secret signed, whether an old one is still in use, and what a bound webhook may speak for."""
 
 import io
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,8 @@ PAYMENTS = "/log-circleci-webhook/payments"
 def report():
     """Return what the command says."""
     output = io.StringIO()
-    call_command("check_webhooks", stdout=output)
+    with suppress(SystemExit):  # No watch runs, which is a problem.
+        call_command("check_webhooks", stdout=output)
     return output.getvalue()
 
 
@@ -93,7 +95,8 @@ def test_tells_of_an_unsigned_webhook_and_of_none(deliver, workflow_document, se
 def test_reads_no_bodies_and_few_rows(deliver, workflow_document, rotating, django_assert_num_queries):
     for seed in range(20):
         deliver(workflow_document(seed), PAYMENTS, secret=NEW)
-    with django_assert_num_queries(5) as captured:  # Uses of secrets, the log's projects, two addresses, the watch.
+    # Sources, uses of secrets, the log's projects, two addresses, two for the watch, three for problems.
+    with django_assert_num_queries(9) as captured:
         report()
     assert not [query for query in captured.captured_queries if '"body"' in query["sql"]]
 
@@ -140,8 +143,8 @@ def test_the_bare_address_holds_a_webhook_to_its_projects_too(deliver, workflow_
 
 
 def watch_paragraph():
-    """Return the lines of the last paragraph, without its title."""
-    return report().split("\nWatch\n")[1].splitlines()
+    """Return the lines of the watch's paragraph, without its title."""
+    return report().split("\nWatch\n")[1].partition("Problems\n")[0].splitlines()
 
 
 def make_task(name="follow", *, claimed_for=timedelta(minutes=1), **columns):

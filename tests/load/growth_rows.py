@@ -45,6 +45,7 @@ DELIVERY_FILTERS = [
     ("outcome",         "duplicate,updated",    "expired,forbidden"),
     ("outcome",         "logged,duplicate",     None),
     ("webhook",         "My+CircleCI+Webhook",  "none"),
+    ("address",         "my-circleci-webhook",  "none"),
     ("verified",        "true",                 None),  # Some refused ones are not.
     ("verified",        "false",                None),
     ("event",           "{event_id}",           "none"),

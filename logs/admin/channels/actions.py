@@ -98,12 +98,16 @@ def _unmute(request: HttpRequest, channel: Channel) -> tuple[str, str]:
 
 
 def _disable(request: HttpRequest, channel: Channel) -> tuple[str, str]:
+    if not channel.enabled:  # Its reason would be lost.
+        raise Impossible(_("The channel is disabled already."))
     _record_change(request, channel)
     channel.disable()
     return _("Disabled."), _("Disabled. New changes are not reported to this channel.")
 
 
 def _enable(request: HttpRequest, channel: Channel) -> tuple[str, str]:
+    if channel.enabled:
+        raise Impossible(_("The channel is enabled already."))
     _record_change(request, channel)
     channel.enable()
     return _("Enabled."), _("Enabled. Messages that have not expired are sent now.")

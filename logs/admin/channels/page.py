@@ -1,12 +1,9 @@
 """The context of a channel's page, limited to what the user may view."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from logs.admin.channels.actions import mute_choices
@@ -14,23 +11,21 @@ from logs.admin.channels.list import title_of
 from logs.admin.channels.result import is_running, result_of
 from logs.admin.channels.secrets import StoredSecrets, read_secrets
 from logs.admin.channels.state import UNREADABLE, state_of
+from logs.admin.notifications.shown import shown, with_subjects
 from logs.insights.watching import read_watch
-from logs.models import Channel, Notification, NotificationAttempt, NotificationKind, NotificationState
+from logs.models import Channel, Notification, NotificationKind
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.channels.base import Field
-from logs.permissions import CHANGE_CHANNELS, TEST_CHANNELS, VIEW_EVENTS
+from logs.permissions import (
+    ADD_RULES,
+    CHANGE_CHANNELS,
+    TEST_CHANNELS,
+    VIEW_EVENTS,
+    VIEW_NOTIFICATIONS,
+    VIEW_RULES,
+)
 
 SHOWN_NOTIFICATIONS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownNotification:
-    """A notification, as a channel's page shows it."""
-
-    notification: Notification
-    subject: str  # Untrusted.
-    event_key: int | None  # None without an event, or without permission to view it.
-    doubt: str
 
 
 def channel_context(request: HttpRequest, channel: Channel) -> dict[str, Any]:
@@ -42,6 +37,7 @@ def channel_context(request: HttpRequest, channel: Channel) -> dict[str, Any]:
     notifications = _newest_notifications(channel)
     tests = [each for each in notifications if each.kind == NotificationKind.TEST]
     test = tests[0] if tests else None
+    rules = list(channel.rules.order_by("name"))
     return {
         "channel": channel,
         "kind": title_of(channel),
@@ -52,53 +48,23 @@ def channel_context(request: HttpRequest, channel: Channel) -> dict[str, Any]:
         "waiting": waiting,
         "is_watch_running": read_watch().is_running,
         "settings": list(_settings(channel, secrets)),
-        "notifications": [
-            _shown(each, may_see_events=may(VIEW_EVENTS)) for each in notifications[:SHOWN_NOTIFICATIONS]
-        ],
+        "notifications": [shown(each, may_see_events=may(VIEW_EVENTS)) for each in notifications[:SHOWN_NOTIFICATIONS]],
         "has_more_notifications": len(notifications) > SHOWN_NOTIFICATIONS,
         "test_result": result_of(channel, test) if test else "",
         "is_test_running": bool(test and is_running(channel, test)),
         "mute_choices": mute_choices(),
+        "rules": rules,
+        "is_used": any(rule.enabled for rule in rules),
+        "may_add_rules": may(ADD_RULES) and may(VIEW_RULES),
+        "may_view_rules": may(VIEW_RULES),
+        "may_view_notifications": may(VIEW_NOTIFICATIONS),
         "may_test": may(TEST_CHANNELS),
         "may_change": may(CHANGE_CHANNELS),
     }
 
 
 def _newest_notifications(channel: Channel) -> list[Notification]:
-    # Loads `cryptography`, as read_secrets() does.
-    from logs.notifications.sending import LEASE  # noqa: PLC0415
-
-    # After the lease, an attempt without an end has failed: its process no longer has the channel.
-    unfinished = NotificationAttempt.objects.filter(
-        notification=OuterRef("pk"), ended_at=None, started_at__lte=timezone.now() - LEASE
-    )
-    rows = channel.notifications.select_related("change", "event").annotate(is_doubtful=Exists(unfinished))
-    return list(rows.order_by("-pk")[: SHOWN_NOTIFICATIONS + 1])
-
-
-def _shown(notification: Notification, *, may_see_events: bool) -> ShownNotification:
-    change = notification.change
-    if change:
-        subject = _("%(project)s · %(workflow)s on %(branch)s") % {
-            "project": change.project,
-            "workflow": change.workflow,
-            "branch": change.branch,
-        }
-    else:
-        subject = str((notification.content or {}).get("headline", ""))
-    return ShownNotification(
-        notification=notification,
-        subject=subject,
-        event_key=notification.event.pk if notification.event and may_see_events else None,
-        doubt=_doubt_about(notification),
-    )
-
-
-def _doubt_about(notification: Notification) -> str:
-    if not getattr(notification, "is_doubtful", False):
-        return ""
-    is_sent = notification.state == NotificationState.SENT
-    return _("may have been sent twice") if is_sent else _("may have been sent")
+    return list(with_subjects(channel.notifications.all()).order_by("-pk")[: SHOWN_NOTIFICATIONS + 1])
 
 
 def _settings(channel: Channel, secrets: StoredSecrets | None) -> Iterator[tuple[str, str]]:

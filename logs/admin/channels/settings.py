@@ -13,12 +13,13 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
+from logs.admin.channels.actions import ACTIONS
 from logs.admin.channels.form import ChannelForm
 from logs.admin.channels.secrets import StoredSecrets, read_secrets, sealed
 from logs.models import Channel
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.channels.base import Transport
-from logs.permissions import ADD_CHANNELS, CHANGE_CHANNELS
+from logs.permissions import ADD_CHANNELS, CHANGE_CHANNELS, TEST_CHANNELS
 
 hide_post_parameters = method_decorator(sensitive_post_parameters())  # On the exception page; they contain secrets.
 
@@ -41,7 +42,11 @@ def add_view(model_admin: "admin.ModelAdmin[Channel]", request: HttpRequest) -> 
         with transaction.atomic():
             channel = _write(form, request)
             model_admin.log_addition(request, channel, _("Added: %(kind)s.") % {"kind": transport.title})
-        model_admin.message_user(request, _("Channel added. Send a test message to check it."), messages.SUCCESS)
+            message = _("Channel added. Send a test message to check it.")
+            if "test" in request.POST and request.user.has_perm(TEST_CHANNELS):
+                recorded, message = ACTIONS["test"].perform(request, channel)
+                model_admin.log_change(request, channel, recorded)
+        model_admin.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:logs_channel_change", args=[channel.pk]))
     title = _("Add %(kind)s channel") % {"kind": transport.title}
     return _show(model_admin, request, form, title=title, back_url=reverse("admin:logs_channel_add"))
@@ -95,6 +100,7 @@ def _show(
         "transport": form.transport,
         "is_new": form.is_new,
         "is_unreadable": not form.secrets.is_readable,
+        "may_test": request.user.has_perm(TEST_CHANNELS),
         "back_url": back_url,
     }
     return TemplateResponse(request, "logs/admin/channel_form.html", context)

@@ -7,8 +7,9 @@ from django.http import HttpRequest
 from logs.admin.body import show_body
 from logs.admin.curl import curl_for
 from logs.admin.deliveries.advice import advice_for
+from logs.admin.deliveries.try_secret import can_try
 from logs.models import Delivery, Outcome
-from logs.permissions import REPLAY, VIEW_BODIES
+from logs.permissions import REPLAY, TRY_SECRETS, VIEW_BODIES
 
 SHOWN_ATTEMPTS = 50
 
@@ -29,5 +30,6 @@ def delivery_context(request: HttpRequest, delivery: Delivery) -> dict[str, Any]
         "body": body,
         "curl": curl_for(request, delivery) if body else "",
         "may_see_bodies": may_see_bodies,
+        "may_try_secret": request.user.has_perm(TRY_SECRETS) and can_try(delivery),
         "may_replay": request.user.has_perm(REPLAY),
     }

@@ -52,6 +52,7 @@ EXAMPLES: dict[str, Any] = EVENT | {
     "tag": "v2026.8.1",
     "revision": EVENT["revision"][:7],
     "webhook": EVENT["name"],
+    "address": "my-circleci-webhook",
     "pipeline": EVENT["pipeline_number"],
     "happened_after": "2026-08-20",
     "happened_before": "2026-08-20T12:00:00+02:00",

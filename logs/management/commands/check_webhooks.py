@@ -1,21 +1,21 @@
 """Report the state of each configured webhook: ``manage.py check_webhooks``."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from logs import conf
 from logs.insights.secret_use import Removal, Rotation, Use, read_rotations, read_uses
 from logs.insights.watching import WatchState, read_watch
+from logs.management.arguments import age
 from logs.management.examples import CommandWithExamples
+from logs.management.source_report import age_of, cut, news_line, problems, source_lines, when
 from logs.management.terminal import printable
 from logs.models import Delivery
-
-MAX_LISTED = 10
+from logs.standings.sources import read_news, read_sources
 
 # fmt: off
 ADVICE = {
@@ -33,33 +33,61 @@ class Command(CommandWithExamples):
     help = (
         "For each webhook in CIRCLECI_WEBHOOK_SECRETS, show its last delivery, the last refused delivery at its URL, "
         "the projects that still use an older secret, and whether that secret is safe to remove. CircleCI does not "
-        "report failed deliveries. The last paragraph shows whether the watch runs."
+        "report failed deliveries. Each source (a project of a webhook) has a line with its state, last delivery and "
+        "the fingerprint of its secret; silent sources come first. The last paragraphs show whether the state is "
+        "known, whether the watch runs, and which problems exist. Muted sources are not problems."
     )
     examples = """
 manage.py check_webhooks
+manage.py check_webhooks --max-age 24h
 manage.py check_webhooks | grep "STILL IN USE"
 """
-    exit_codes = "0 whatever the state of the webhooks"
+    exit_codes = (
+        "0 without problems; 1 when a source is silent, or the state of the workflows is unknown, for example because\n"
+        "the watch does not run; with --max-age, 1 when a source's last delivery is older, a webhook has never\n"
+        "delivered, or the state of the workflows is unknown;\n"
+        "2 for invalid arguments"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add --max-age."""
+        parser.add_argument(
+            "--max-age",
+            type=age,
+            metavar="AGE",
+            help="exit with 1 if a source's last delivery is older (30m, 24h, 7d), whatever its state",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a paragraph for each webhook, and another for the URL that all webhooks share."""
-        configured = conf.webhooks()
+        """Print a paragraph for each webhook, and another for the URL that all webhooks share.
+
+        Raises:
+            SystemExit: with 1, if there are problems.
+        """
+        now, configured, sources = timezone.now(), conf.webhooks(), read_sources()
         if not configured:
             self.stdout.write("No webhook is configured: set CIRCLECI_WEBHOOK_SECRETS.")
         uses = read_uses()
         rotations = read_rotations(uses)
         for webhook in configured:
             title = f"{webhook.name}  ({_path(webhook.slug)})"
-            self.stdout.write("\n".join([title, *_facts(webhook, uses[webhook.name], rotations.get(webhook.name))]))
+            facts = _facts(webhook, uses[webhook.name], rotations.get(webhook.name))
+            of_sources = source_lines([source for source in sources if source.webhook == webhook.name], now)
+            self.stdout.write("\n".join([title, *facts, *of_sources]))
         self.stdout.write("\n".join([f"URL of all webhooks  ({_path('')})", _last_refused("")]))
+        news = read_news(now)
+        self.stdout.write(f"News\n  {news_line(news)}")
         self.stdout.write("\n".join(["Watch", *_watch_facts(read_watch())]))
+        if found := list(problems(configured, sources, uses, news, now=now, max_age=options["max_age"])):
+            self.stdout.write("\n".join(["Problems", *cut([f"  {each}" for each in found], more="  and {} more")]))
+            raise SystemExit(1)
 
 
 def _watch_facts(watch: WatchState) -> Iterator[str]:
     if watch.is_running:
         yield "  running"
     else:
-        last = _when(watch.last_started_at) if watch.last_started_at else "never"
+        last = when(watch.last_started_at) if watch.last_started_at else "never"
         yield f"  NOT RUNNING; last active: {last}. State changes are not found: unset WATCH or run manage.py watch"
     for task, error in watch.errors.items():
         yield f"  the task {task} fails: {printable(error)}"
@@ -92,7 +120,7 @@ def _secret_facts(webhook: conf.Webhook, uses: Sequence[Use]) -> Iterator[str]:
 def _rotation_facts(rotation: Rotation) -> Iterator[str]:
     is_one = len(rotation.removals) == 1
     behind = [
-        f"{_project(each.project)}{'' if is_one else f' (secret {each.position + 1})'}, {_age(each.received_at)}"
+        f"{_project(each.project)}{'' if is_one else f' (secret {each.position + 1})'}, {age_of(each.received_at)}"
         for each in rotation.behind
     ]
     of_projects = f"  {rotation.on_newest} of {rotation.projects} projects use the new secret"
@@ -115,24 +143,15 @@ def _project(name: str) -> str:
 
 
 def _listed(items: Sequence[str]) -> str:
-    more = len(items) - MAX_LISTED
-    return "; ".join([*items[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join(cut(items, more="and {} more"))
 
 
 def _last_refused(slug: str) -> str:
     refused = Delivery.objects.refused().filter(webhook_slug=slug).newest_first().defer("body").first()
     if refused is None:
         return "  last refused: never"
-    return f"  last refused: {_when(refused.received_at)}, {refused.outcome}: {refused.reason}"
+    return f"  last refused: {when(refused.received_at)}, {refused.outcome}: {refused.reason}"
 
 
 def _last(uses: Sequence[Use]) -> str:
-    return _when(max(uses, key=lambda use: use.key).received_at) if uses else "never"
-
-
-def _when(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC ({_age(at)})"
-
-
-def _age(at: datetime) -> str:
-    return f"{timesince(at, timezone.now()).replace(chr(0xA0), ' ')} ago"
+    return when(max(uses, key=lambda use: use.key).received_at) if uses else "never"

@@ -1,4 +1,4 @@
-"""PagerDuty, through its Events API v2: a breakage triggers an incident, and a fix resolves it.
+"""PagerDuty, through its Events API v2: a breakage or an alarm triggers an incident, and its end resolves it.
 
 Sources (read 2026-11-29):
     https://github.com/PagerDuty/developer-docs/blob/main/docs/events-API-v2/02-Trigger-Events.md
@@ -10,6 +10,7 @@ The EU service region: https://support.pagerduty.com/docs/service-regions
 from typing import Any
 
 from logs.models.notifications import LIFETIME, NotificationKind
+from logs.models.rules import AlarmKind
 from logs.notifications.channels.base import (
     Dead,
     Field,
@@ -30,10 +31,12 @@ BASE_URL, EU_BASE_URL = "https://events.pagerduty.com", "https://events.eu.pager
 MAX_SUMMARY = 1_024  # PagerDuty's limit. An event is at most 512 kB; with the following it is below 300 kB.
 MAX_FACTS, MAX_NAME, MAX_VALUE = 50, 255, 1_000
 CLIENT = "webhooklog"
+TRIGGERS = (NotificationKind.BROKE, NotificationKind.ALARM)
+EARLY = (AlarmKind.TOKEN, AlarmKind.SECRET)  # Alarms about what will fail in some days.
 
 
 class PagerDutyTransport(Transport):
-    """Triggers and resolves one incident per workflow and branch.
+    """Triggers and resolves one incident per workflow and branch, and per alarm.
 
     A test resolves an incident that does not exist: PagerDuty checks the key, drops the event and calls no one. A
     change event would be visible, but PagerDuty rejects those with the key of a ruleset.
@@ -42,6 +45,7 @@ class PagerDutyTransport(Transport):
     kind = "pagerduty"
     title = "PagerDuty"
     is_combined = False
+    opens_incidents = True
     lifetime = LIFETIME
     accepted = (202,)
     fields = [
@@ -65,13 +69,13 @@ class PagerDutyTransport(Transport):
     def request(self, message: Message) -> Request:
         """Return the request that triggers or resolves the incident."""
         base_url = message.settings.get("base_url") or BASE_URL
-        is_broke = message.content.kind == NotificationKind.BROKE
+        is_triggered = message.content.kind in TRIGGERS
         event = {
             "routing_key": message.settings["routing_key"],
-            "event_action": "trigger" if is_broke else "resolve",
+            "event_action": "trigger" if is_triggered else "resolve",
             "dedup_key": message.thread or f"notification-{message.id}",
         }
-        return json_request(f"{base_url}/v2/enqueue", event | _alert(message.content) if is_broke else event)
+        return json_request(f"{base_url}/v2/enqueue", event | _alert(message.content) if is_triggered else event)
 
     def outcome(self, response: Response) -> Outcome:
         """Return what a response means."""
@@ -83,10 +87,11 @@ class PagerDutyTransport(Transport):
 def _alert(content: Content) -> dict[str, Any]:
     """Return the members of an event that describe an alert."""
     run, page = run_and_page(content)
-    fields = {"component": content.workflow, "group": content.branch, "class": "workflow"}
+    is_alarm = content.kind == NotificationKind.ALARM
+    fields = {"component": content.workflow, "group": content.branch, "class": "log" if is_alarm else "workflow"}
     payload = {
         "summary": line(content.subject, MAX_SUMMARY),
-        "severity": "error",
+        "severity": "warning" if is_alarm and content.data.get("alarm") in EARLY else "error",
         "source": line(content.project, MAX_NAME) or CLIENT,
         **{name: line(value, MAX_NAME) for name, value in fields.items() if value},
         "timestamp": utc(content),

@@ -28,6 +28,11 @@ from logs.notifications.guard import Request
 TYPES = {
     NotificationKind.BROKE.value: "workflow.broke",
     NotificationKind.FIXED.value: "workflow.fixed",
+    NotificationKind.REMINDER.value: "workflow.still_broken",
+    NotificationKind.RUN.value: "workflow.completed",
+    NotificationKind.JOB.value: "job.completed",
+    NotificationKind.ALARM.value: "alarm.opened",
+    NotificationKind.ALARM_OVER.value: "alarm.closed",
     NotificationKind.TEST.value: "channel.test",
 }
 MAX_BODY_BYTES = 20_000
@@ -38,7 +43,7 @@ SECRET = f"{PREFIX}(?:[A-Za-z0-9+/]{{4}}){{8,21}}(?:[A-Za-z0-9+/]{{2}}==|[A-Za-z
 
 
 class WebhookTransport(Transport):
-    """Posts the columns of the change as JSON."""
+    """Posts the columns of the change, run, job or alarm as JSON."""
 
     kind = "webhook"
     title = "Signed webhook"
@@ -64,7 +69,7 @@ class WebhookTransport(Transport):
     ]
 
     def request(self, message: Message) -> Request:
-        """Return the request with the change; its timestamp and signatures are those of this attempt."""
+        """Return the request with the data; its timestamp and signatures are those of this attempt."""
         request = json_request(message.settings["url"], _document(message.content))
         name, seconds = f"msg_{message.id}", str(int(timezone.now().timestamp()))
         signed = f"{name}.{seconds}.".encode() + request.body

@@ -1,4 +1,4 @@
-"""Kill two watches again and again while they send notifications to servers that sometimes fail.
+"""Kill two watches repeatedly while they send notifications to servers that sometimes fail.
 
 No message is lost, each channel keeps its order, and a message arrives twice only after a kill.
 """
@@ -29,10 +29,11 @@ ATTEMPTS = "logs_notificationattempt"
 CHANGES = "logs_statechange"
 ADD_CHANNELS = """
 import json
-from logs.models import Channel
+from logs.models import Channel, Rule
 from logs.notifications.sealing import seal
 for number, url in enumerate(json.loads({urls!r})):
     Channel.objects.create(name=f"channel {{number}}", kind="pager", sealed=seal({{"url": url}}))
+Rule.objects.create(name="default branches", branches="<default>").channels.set(Channel.objects.all())
 """
 
 

@@ -1,4 +1,4 @@
-"""Kill two watches again and again while runs arrive: each change is in the log once, and none is missing."""
+"""Kill two watches repeatedly while runs arrive: each change is in the log once, and none is missing."""
 
 import signal
 import subprocess

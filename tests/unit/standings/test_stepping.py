@@ -196,6 +196,23 @@ def test_a_signed_run_outranks_an_unsigned_one():
     assert state.tone is Tone.BAD
 
 
+@given(runs_of_a_branch, st.randoms(use_true_random=False))
+def test_once_a_proven_run_decides_only_proven_failures_count(runs, random):
+    random.shuffle(runs)
+    state, _ = arrive(runs)
+    if state and state.last.is_proven:
+        proven, _ = arrive([run for run in runs if run.is_proven])
+        assert (state.tone, state.failures, state.first_bad) == (proven.tone, proven.failures, proven.first_bad)
+
+
+def test_the_failures_that_were_counted_do_not_count_once_the_last_run_turns_out_to_be_proven():
+    runs = [make_run(pk, "failed", is_proven=False) for pk in range(1, 6)]
+    state, _ = arrive(runs)
+    assert state.failures == 5
+    state, changes = judge(state, [make_run(5, "failed")], is_whole=False)
+    assert (state.failures, changes) == (1, [])
+
+
 def failing_for_long(count, *, shown):
     """Return the state of a branch that has failed so often, and the runs that are still shown."""
     runs = [make_run(0), *(make_run(pk, "failed") for pk in range(1, count + 1))]

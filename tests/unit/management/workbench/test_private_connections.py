@@ -14,7 +14,7 @@ PUBLIC = "93.184.215.14"
 
 @pytest.fixture
 def resolver(monkeypatch):
-    """Resolve NAME to the next of some lists of addresses, the last one again and again; return all lookups of it."""
+    """Resolve NAME to the next of some lists of addresses, the last one repeatedly; return all lookups of it."""
     look_up, lookups = socket.getaddrinfo, []
 
     def resolve(*answers):

@@ -17,7 +17,8 @@ ID = 1042
 THREAD = "wl-5f2c9a1e7b3d4086"
 RUN_URL = "https://app.circleci.com/pipelines/github/acme/orchard/4711/workflows/0a1b2c3d"
 PAGE_URL = "https://hooks.example.com/admin/logs/workflowevent/7/change/"
-KINDS = ["broke", "fixed", "digest", "test"]
+KINDS = ["broke", "fixed", "reminder", "run", "job", "alarm", "alarm_over", "digest", "test"]
+BAD = ("broke", "reminder", "run", "job", "alarm", "digest")
 HOSTILE = {
     "mention": "<!channel> <@U123> <!here>",
     "everyone": "@everyone @here @channel",
@@ -54,12 +55,28 @@ def change(**overrides):
     return values | overrides
 
 
+def alarm(text="github/acme/garden", **overrides):
+    values = {
+        "id": 5,
+        "alarm": "silence",
+        "opened_at": "2026-11-27T16:40:00Z",
+        "closed_at": None,
+        "detail": {"project": text, "project_slug": text, "webhook": text, "projects": [text] * 15},
+    }
+    return values | overrides
+
+
 def make_content(kind="broke", **overrides):
     """Return content as it is composed, or as hostile as the overrides are."""
-    is_change = kind in ("broke", "fixed")
+    is_change = kind in ("broke", "fixed", "reminder", "run", "job")
     headlines = {
         "broke": "build broke on main",
         "fixed": "build is fixed on main",
+        "reminder": "build is still broken on main",
+        "run": "build failed on main",
+        "job": "lint failed on main",
+        "alarm": "acme/garden has been silent since Wed 2026-11-25 16:53 UTC",
+        "alarm_over": "acme/garden delivers again, after 2 h 14 min",
         "digest": "2 changes: 1 broke, 1 fixed",
         "test": "Test message from webhooklog",
     }
@@ -72,19 +89,29 @@ def make_content(kind="broke", **overrides):
             ("State", "Failing since 2026-11-27 16:40 UTC"),
         ],
         "fixed": [("Project", "acme/orchard"), ("State", "After 2 h 14 min and 3 failed runs")],
+        "reminder": [("Project", "acme/orchard"), ("State", "Failing since 2026-11-27 16:40 UTC")],
+        "run": [("Project", "acme/orchard"), ("Author", "Ada")],
+        "job": [("Project", "acme/orchard"), ("Author", "Ada")],
+        "alarm": [("Projects", "github/acme/garden"), ("What to do", "Check that the webhook still exists.")],
+        "alarm_over": [("Projects", "github/acme/garden")],
         "digest": [("acme/orchard · build", "broke on main"), ("acme/shop · deploy", "fixed on main")],
         "test": [("Result", "This channel works.")],
     }
     data = {
         "broke": change(),
         "fixed": change(failures=3, broken_for_seconds=8040),
+        "reminder": change(failures=3),
+        "run": change(),
+        "job": change(),
+        "alarm": alarm(),
+        "alarm_over": alarm(closed_at="2026-11-27T18:54:00Z"),
         "digest": {"changes": [change(), change(id=734)], "broke": 1, "fixed": 1},
         "test": {},
     }
     run_links = [("Open in CircleCI", RUN_URL), ("Open in webhooklog", PAGE_URL)]
     values = {
         "kind": kind,
-        "tone": "bad" if kind in ("broke", "digest") else "good",
+        "tone": "bad" if kind in BAD else "good",
         "headline": headlines[kind],
         "facts": facts[kind],
         "links": run_links if is_change else [("Open webhooklog", "https://hooks.example.com/admin/")],
@@ -101,7 +128,7 @@ def make_content(kind="broke", **overrides):
 def filled_with(text, kind="broke"):
     """Return content in which a stranger has written a text wherever possible."""
     texts = dict.fromkeys(("project", "project_slug", "workflow", "branch", "author", "subject"), text)
-    data = change(**texts)
+    data = alarm(text) if kind.startswith("alarm") else change(**texts)
     return make_content(
         kind,
         headline=f"{text} broke on {text}",

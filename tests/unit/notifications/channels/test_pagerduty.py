@@ -15,6 +15,7 @@ from tests.unit.notifications.channels.contract import (
     RUN_URL,
     THREAD,
     HttpContract,
+    alarm,
     make_content,
     make_response,
 )
@@ -45,7 +46,7 @@ class TestPagerDuty(HttpContract):
         assert payload["source"]
         assert datetime.fromisoformat(payload["timestamp"])
         assert event["event_action"] == "trigger"
-        assert payload["severity"] == "error"
+        assert payload["severity"] in ("error", "warning")
 
     def check_inert(self, wire):
         assert not [text for text in self.texts(wire) if "\n" in text]
@@ -85,6 +86,41 @@ class TestPagerDuty(HttpContract):
         request = self.request_of("fixed")
         assert request.url == "https://events.pagerduty.com/v2/enqueue"
         assert json.loads(request.body) == {"routing_key": KEY, "event_action": "resolve", "dedup_key": THREAD}
+
+    def test_an_alarm_triggers_an_incident_and_its_end_resolves_it(self):
+        event = json.loads(self.request_of("alarm").body)
+        assert (event["event_action"], event["dedup_key"]) == ("trigger", THREAD)
+        assert event["payload"] == {
+            "summary": "acme/garden has been silent since Wed 2026-11-25 16:53 UTC",
+            "severity": "error",
+            "source": "webhooklog",
+            "class": "log",
+            "timestamp": "2026-11-27T16:40:00Z",
+            "custom_details": {
+                "Projects": "github/acme/garden",
+                "What to do": "Check that the webhook still exists.",
+            },
+        }
+        assert json.loads(self.request_of("alarm_over").body) == {
+            "routing_key": KEY,
+            "event_action": "resolve",
+            "dedup_key": THREAD,
+        }
+
+    @pytest.mark.parametrize(
+        ("kind", "severity"),
+        [
+            ("silence", "error"),
+            ("refusals", "error"),
+            ("channel", "error"),
+            ("watch", "error"),
+            ("token", "warning"),
+            ("secret", "warning"),
+        ],
+    )
+    def test_an_alarm_about_what_fails_in_some_days_is_a_warning(self, kind, severity):
+        wire = self.wire(self.make_message(make_content("alarm", data=alarm(alarm=kind))))
+        assert json.loads(wire)["payload"]["severity"] == severity
 
     def test_a_test_opens_nothing(self):
         event = json.loads(self.request_of("test").body)

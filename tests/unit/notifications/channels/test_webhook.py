@@ -20,6 +20,7 @@ from tests.unit.notifications.channels.contract import (
     PAGE_URL,
     RUN_URL,
     HttpContract,
+    alarm,
     change,
     make_content,
     make_response,
@@ -64,11 +65,25 @@ class TestWebhook(HttpContract):
             "data": change(failures=3, broken_for_seconds=8040) | {"run_url": RUN_URL, "url": PAGE_URL},
         }
 
+    def test_an_alarm_has_its_kind_its_times_and_its_detail(self):
+        request = self.request_of(kind="alarm_over", links=[("Open in webhooklog", PAGE_URL)])
+        closed = alarm(closed_at="2026-11-27T18:54:00Z")
+        assert Webhook(SECRET).verify(request.body, dict(request.headers)) == {
+            "type": "alarm.closed",
+            "timestamp": "2026-11-27T16:40:00Z",
+            "data": closed | {"run_url": "", "url": PAGE_URL},
+        }
+
     @pytest.mark.parametrize(
         ("kind", "name"),
         [
             ("broke", "workflow.broke"),
             ("fixed", "workflow.fixed"),
+            ("reminder", "workflow.still_broken"),
+            ("run", "workflow.completed"),
+            ("job", "job.completed"),
+            ("alarm", "alarm.opened"),
+            ("alarm_over", "alarm.closed"),
             ("test", "channel.test"),
         ],
     )

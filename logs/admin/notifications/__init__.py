@@ -1,0 +1,5 @@
+"""The admin's pages for notifications."""
+
+from logs.admin.notifications.admin import NotificationAdmin
+
+__all__ = ["NotificationAdmin"]
