@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from logs.insights.counting import CountedElsewhere, backfill, count_projects, refresh, with_pauses
+from logs.insights.counting import CountedElsewhere, backfill, count_projects, coverage, refresh, with_pauses
 from logs.models.watch import ALARMS, FOLLOW, SOURCES
 from logs.notifications import alarms, outbox, reminding
 from logs.notifications.dispatching import Dispatcher
@@ -126,7 +126,8 @@ class Counting:
 
     def __init__(self) -> None:
         self._next_at = 0.0
-        self._is_complete = False  # Whether no hour is left that was never counted, or that an older release counted.
+        # The first counted hour when no hour was left that was never counted, or that an older release counted.
+        self._complete_from: datetime | None = None
 
     def run(self, lease: Lease) -> Iterator[object]:
         """Count the hours whose events have changed, hours that were never counted, and those of older releases."""
@@ -135,12 +136,18 @@ class Counting:
             return
         with suppress(CountedElsewhere):
             for counted in with_pauses(refresh()):
-                self._is_complete = False  # A forgotten count may have begun again.
+                self._complete_from = None
                 yield counted
-            if not self._is_complete:
+            # After `rollup --anew`, there is another first hour.
+            if self._complete_from is None or self._complete_from != _counted_from():
                 yield from with_pauses(chain(backfill(), count_projects()))
-                self._is_complete = True
+                self._complete_from = _counted_from()
         self._next_at = time.monotonic() + REST * (time.monotonic() - started)
+
+
+def _counted_from() -> datetime | None:
+    known = coverage()
+    return known and known[0]
 
 
 def _forget(lease: Lease) -> Iterator[object]:

@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from logs.insights import counting
 from logs.insights.watching import read_watch
 from logs.models import HourlyStatus, Standing, WatchTask
 from logs.models.watch import LEASE
@@ -188,6 +189,17 @@ def test_counts_events_for_the_dashboard(clock):
     jobs = [Job(task) for task in all_tasks()]
     log_run(1, "failed")
     run_rounds(jobs, 1, clock)
+    assert HourlyStatus.objects.get().count == 1
+
+
+def test_completes_a_recount_that_was_interrupted_although_nothing_arrives(clock):
+    log_run(1, "failed")
+    clock.shift(5 * HOUR)
+    jobs = [Job(task) for task in all_tasks()]
+    run_rounds(jobs, 2, clock)
+    counting.forget()
+    HourlyStatus.objects.all().delete()
+    run_rounds(jobs, 62, clock)
     assert HourlyStatus.objects.get().count == 1
 
 
