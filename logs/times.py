@@ -1,7 +1,7 @@
-"""Times and durations in forms that people write and read."""
+"""Times and durations in forms that people write and read, and the hours that events are counted by."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from logs.timestamps import read_timestamp
 
 EMPTY = "–"  # Shown in place of a missing value.
+HOUR = timedelta(hours=1)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d{1,5})([mhd])", re.ASCII)
@@ -40,6 +41,11 @@ def parse_time(text: str) -> datetime:
             "such as 30m, 24h or 7d"
         )
     return time
+
+
+def hour_of(time: datetime) -> datetime:
+    """Return the start of the UTC hour that contains a time."""
+    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def duration(seconds: float | None) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, local
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 
 # The waits for other events (insertion.py), for a turn and for SQLite (databases.py) total less than 10 seconds.
 TURN_TIMEOUT_SECONDS = 3
@@ -42,6 +43,27 @@ def require_time_left(since: float) -> None:
     seconds = time.monotonic() - since
     if seconds > LATEST_SECOND_TRY_SECONDS:
         raise OperationalError(f"the first try took {seconds:.1f} seconds: there is no time for a second one")
+
+
+def delete_in_steps(rows: QuerySet[Any], *, size: int) -> Iterator[int]:
+    """Delete rows with the rows that depend on them; yield the number of deleted rows after each transaction.
+
+    Waiting writers get the lock in between.
+
+    Args:
+        rows: the rows, which must not have been sliced.
+        size: the maximum number of rows that a transaction deletes.
+    """
+    while True:
+        keys = list(rows.values_list("pk", flat=True)[:size])
+        if keys:
+            with durable_transaction():
+                # Without only(), Django would load whole rows to find dependent rows.
+                rows.model._default_manager.filter(pk__in=keys).only("pk").delete()
+        yield len(keys)
+        if len(keys) < size:
+            return
+        time.sleep(LOCK_PAUSE_SECONDS)
 
 
 @contextmanager

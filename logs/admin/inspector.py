@@ -39,6 +39,31 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
         return False
 
 
+class OwnListAdmin(InspectorAdmin):
+    """Shows its list in a template of its own instead of Django's."""
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the context of the template; `problem` says why there are no rows."""
+        raise NotImplementedError
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list.
+
+        Raises:
+            PermissionDenied: the user may not view the rows.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(self.opts.verbose_name_plural).capitalize(),
+            "opts": self.opts,
+            **self.list_context(request),
+        }
+        template = f"admin/logs/{self.opts.model_name}/change_list.html"
+        return TemplateResponse(request, template, context, status=400 if "problem" in context else 200)
+
+
 class RowPageAdmin(InspectorAdmin):
     """Shows each row on its own page instead of in Django's form."""
 

@@ -16,18 +16,11 @@ from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from logs.insights.sums import (
-    HOUR,
-    CountedHour,
-    drop_idle_workflows,
-    drop_sums,
-    hour_of,
-    newest_without_projects,
-    recount,
-)
+from logs.insights.sums import CountedHour, drop_idle_workflows, drop_sums, newest_without_projects, recount
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
+from logs.times import HOUR, hour_of
 from logs.transactions import LOCK_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)

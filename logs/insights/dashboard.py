@@ -15,12 +15,12 @@ from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling, tre
 from logs.insights.counting import MAX_AGE
 from logs.insights.periods import Period
 from logs.insights.refusals import Refusals, read_refusals
-from logs.insights.sums import HOUR
 from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.watching import WatchState, read_watch
 from logs.insights.webhooks import WebhookFigures, read_webhooks
 from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
 from logs.models import RollupState, WorkflowEvent
+from logs.times import HOUR
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
 CHART_HEIGHT = 160

@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db.models import Sum
 
 from logs.insights.buckets import quantile
-from logs.insights.sums import hour_of
 from logs.models import HourlyLag
+from logs.times import hour_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Func, IntegerField, Q
 from django.db.models.sql.compiler import SQLCompiler
 
-from logs.insights.sums import HOUR, hour_of
+from logs.times import HOUR, hour_of
 
 # The length of each period and of the bars in its charts, keyed by the period's name in the page's URL.
 LENGTHS = {

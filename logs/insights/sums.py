@@ -1,7 +1,7 @@
 """The sums of one hour, counted by the database from all events that arrived in that hour."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,8 +29,8 @@ from logs.insights.buckets import bucket_of
 from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, Workflow, WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
 from logs.retention import oldest_kept_event
+from logs.times import HOUR
 
-HOUR = timedelta(hours=1)
 WorkflowKey = tuple[str, str]  # A workflow's project slug and name.
 SUMS = (HourlyStatus, HourlyWorkflow, HourlyLag)
 
@@ -56,11 +56,6 @@ class CountedHour:
 
     began_at: datetime
     events: int
-
-
-def hour_of(time: datetime) -> datetime:
-    """Return the start of the UTC hour that contains a time."""
-    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def arrived_in(hour: datetime) -> WorkflowEventQuerySet:

@@ -15,7 +15,7 @@ from logs.notifications.content import CIRCLECI, Content
 from logs.notifications.links import page_url
 from logs.notifications.reminding import RESTING_AFTER
 from logs.standings.jobs import failed_jobs
-from logs.standings.judging import KEY
+from logs.standings.judging import branch_of, key_of
 from logs.times import duration
 
 MAX_JOBS = 10
@@ -154,7 +154,7 @@ def _how_often(change: StateChange, notification: Notification) -> str:
     """Return "3 failures in a row. " for a breakage that was reported with a later run than the first failed one."""
     if notification.kind != NotificationKind.BROKE or notification.event_id == change.event_id:
         return ""
-    branch = {name: getattr(change, name) for name in KEY}
+    branch = key_of(branch_of(change))
     # If another run has decided since, the number at that time is unknown.
     standing = Standing.objects.filter(last=notification.event_id or 0, failures__gt=1, **branch).first()
     return f"{standing.failures} failures in a row. " if standing else ""

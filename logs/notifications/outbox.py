@@ -1,9 +1,7 @@
 """The outbox: which notifications are to be sent. Changes are added in the transaction that notes them."""
 
 import hashlib
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from secrets import token_hex
 from typing import Any
@@ -18,8 +16,8 @@ from logs.models.notifications import Channel, Notification, NotificationKind, N
 from logs.models.rules import Rule, Subject
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.rules import channels_for, is_loud, matches, matches_standing, reports_breakage, reports_fix
-from logs.standings.judging import UNSIGNED, Judgement, key_of
-from logs.transactions import LOCK_PAUSE_SECONDS, durable_transaction
+from logs.standings.judging import UNSIGNED, Branch, Judgement, branch_of, key_of
+from logs.transactions import delete_in_steps, durable_transaction
 
 THREAD_DIGITS = 16
 # The end of an incident is sent however long its channel was disabled or muted: it would stay open forever.
@@ -32,8 +30,6 @@ RESTS = "rests:"  # The keys of ends of incidents whose branches are no longer u
 DELETED_TOGETHER = 500  # Rows per transaction.
 # The states of a message that a channel got or will get.
 ARRIVING = (NotificationState.WAITING, NotificationState.SENT, NotificationState.MERGED)
-BEGINNINGS = (NotificationKind.BROKE, NotificationKind.ALARM)
-ENDS = (NotificationKind.FIXED, NotificationKind.ALARM_OVER)
 
 
 class ChannelDisabled(Exception):
@@ -84,35 +80,47 @@ def _breakage_of(judgement: Judgement) -> StateChange | None:
     The stored changes of a branch without a standing are old: it was forgotten because it was not used.
     """
     if judgement.changes:
-        last: StateChange | None = judgement.changes[-1]
-    elif judgement.is_new:
-        return None
-    else:
-        last = StateChange.objects.filter(**key_of(judgement.branch)).order_by("-pk").first()
+        last = judgement.changes[-1]
+        return last if last.kind == NotificationKind.BROKE else None
+    return None if judgement.is_new else _stored_breakage(judgement.branch)
+
+
+def _stored_breakage(branch: Branch) -> StateChange | None:
+    """Return a branch's last change if it is a breakage."""
+    last = StateChange.objects.filter(**key_of(branch)).order_by("-pk").first()
     return last if last and last.kind == NotificationKind.BROKE else None
 
 
 def _breakages_after_rest(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> Iterator[Notification]:
     """Yield a second message about branches that fail again after their incidents ended because they were not used."""
     failing = {thread_of(site_id, *each.branch): each for each in news if each.failures and not each.changes}
+    if not failing:
+        return
     begun = Notification.objects.filter(
         thread=OuterRef("thread"), channel=OuterRef("channel"), pk__gt=OuterRef("pk"), kind=NotificationKind.BROKE
     )
     rests = Notification.objects.filter(~Exists(begun), thread__in=failing, key__startswith=RESTS)
-    for rest in rests.order_by("pk") if failing else ():
+    for rest in rests.select_related("channel").order_by("pk"):
         judgement = failing[rest.thread]
-        change, standing = _breakage_of(replace(judgement, is_new=False)), judgement.standing
-        if not change or not standing or change.pk != rest.change_id:
-            continue
-        for rule in rules:
-            is_due = reports_breakage(rule, before=0, after=standing.failures) and matches_standing(rule, standing)
-            if is_due and is_loud(rule, judgement.quiet_reason) and matches(rule.authors, change.author):
-                for channel in channels_for(rule, rule.channels.all()):
-                    if channel.pk == rest.channel_id:
-                        subject, event = f"{change.kind}:{change.pk}:{rest.pk}", standing.last_id
-                        yield new_notification(
-                            channel, change.kind, subject, thread=rest.thread, change=change, event_id=event, rule=rule
-                        )
+        change, standing = _stored_breakage(judgement.branch), judgement.standing
+        if change and standing and change.pk == rest.change_id:
+            reporting = [rule for rule in rules if _reports_again(rule, judgement, change, rest.channel)]
+            if reporting:
+                subject, event, rule = f"{change.kind}:{change.pk}:{rest.pk}", standing.last_id, reporting[0]
+                yield new_notification(
+                    rest.channel, change.kind, subject, thread=rest.thread, change=change, event_id=event, rule=rule
+                )
+
+
+def _reports_again(rule: Rule, judgement: Judgement, change: StateChange, channel: Channel) -> bool:
+    """Return whether a rule reports a breakage to a channel again: the failures count as if the branch were new."""
+    return (
+        reports_breakage(rule, before=0, after=judgement.failures)
+        and matches_standing(rule, judgement.standing)
+        and is_loud(rule, judgement.quiet_reason)
+        and matches(rule.authors, change.author)
+        and channel in channels_for(rule, rule.channels.all())
+    )
 
 
 def _fixes(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> Iterator[Notification]:
@@ -124,7 +132,7 @@ def _fixes(news: Sequence[Judgement], rules: Sequence[Rule], site_id: str) -> It
     fixes = [each.changes[-1] for each in news if each.changes and each.changes[-1].kind == NotificationKind.FIXED]
     if not fixes:
         return
-    threads = {fix: thread_of(site_id, fix.project_slug, fix.workflow, fix.branch) for fix in fixes}
+    threads = {fix: thread_of(site_id, *branch_of(fix)) for fix in fixes}
     drop_unsent(thread__in=threads.values(), kind__in=(NotificationKind.BROKE, NotificationKind.REMINDER))
     broken = open_breakages(threads.values())
     for fix, thread in threads.items():
@@ -272,16 +280,7 @@ def delete_old() -> Iterator[int]:
     old = old.filter(
         ~Q(kind__in=BEGINNINGS) | ~Q(state__in=ARRIVING) | Q(created_at__lt=now - END_LIFETIME) | Exists(later)
     )
-    while True:
-        keys = list(old.values_list("pk", flat=True)[:DELETED_TOGETHER])
-        if keys:
-            with durable_transaction():
-                # Without only(), Django would load whole rows to find dependent rows.
-                Notification.objects.filter(pk__in=keys).only("pk").delete()
-        yield len(keys)
-        if len(keys) < DELETED_TOGETHER:
-            return
-        time.sleep(LOCK_PAUSE_SECONDS)
+    yield from delete_in_steps(old, size=DELETED_TOGETHER)
 
 
 def read_site_id() -> str:

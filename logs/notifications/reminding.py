@@ -25,7 +25,7 @@ from logs.notifications.outbox import (
 )
 from logs.notifications.rules import channels_for, matches, matches_standing
 from logs.standings.following import Lease
-from logs.standings.judging import KEY
+from logs.standings.judging import KEY, branch_of
 from logs.transactions import durable_transaction
 
 RESTING_AFTER = timedelta(days=30)  # A broken branch without a run for this time is not used any more.
@@ -110,7 +110,7 @@ def end_resting(lease: Lease) -> Iterator[bool]:
 
 
 def _incidents(standings: Iterable[Standing], site_id: str) -> list[Notification]:
-    threads = [thread_of(site_id, each.project_slug, each.workflow, each.branch) for each in standings]
+    threads = [thread_of(site_id, *branch_of(each)) for each in standings]
     return [each for each in open_breakages(threads).values() if is_incident(each)]
 
 

@@ -10,7 +10,7 @@ from logs.models.notifications import CHAT_LIFETIME, Channel, Notification, Noti
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.composing import compose
 from logs.notifications.outbox import AGAIN, BEGINNINGS, ENDS
-from logs.standings.judging import KEY
+from logs.standings.judging import branch_of, key_of
 
 RESENDABLE = (
     NotificationState.SENT,
@@ -98,8 +98,7 @@ def _is_overtaken(notification: Notification, channel: Channel) -> bool:
     change = StateChange.objects.filter(pk=notification.change_id or 0).first()
     if change is None:
         return notification.kind in BEGINNINGS
-    branch = {name: getattr(change, name) for name in KEY}
-    return StateChange.objects.filter(pk__gt=change.pk, **branch).exists()
+    return StateChange.objects.filter(pk__gt=change.pk, **key_of(branch_of(change))).exists()
 
 
 def _content_of(notification: Notification) -> object:

@@ -25,7 +25,7 @@ from logs.notifications.rules import (
     reports_breakage,
     reports_fix,
 )
-from logs.standings.judging import WINDOW, ended_at, run_of, why_quiet
+from logs.standings.judging import WINDOW, branch_of, ended_at, run_of, why_quiet
 from logs.standings.stepping import Change, Kind, Run, State, failures_before, judge, step
 
 MOST_RUNS = 20_000
@@ -161,7 +161,7 @@ class _Changes:
 
     def _branch(self, row: Row) -> _Branch | None:
         """Return a run's branch; None if the rule does not select it."""
-        key = (row.project_slug, row.workflow, row.branch)
+        key = branch_of(row)
         if key not in self._branches:
             self._branches[key] = _Branch() if matches_standing(self._rule, row) else None
         return self._branches[key]

@@ -56,6 +56,11 @@ class _Runs:
     is_whole: bool  # Whether these are all runs of the branch.
 
 
+def branch_of(row: Any) -> Branch:
+    """Return the branch of a run, a standing or a change."""
+    return row.project_slug, row.workflow, row.branch
+
+
 def key_of(branch: Branch) -> dict[str, str]:
     """Return the columns that identify a branch, in events and in standings."""
     return dict(zip(KEY, branch, strict=True))

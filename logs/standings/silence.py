@@ -6,7 +6,7 @@ clocks may have changed. A source is silent only if it sent enough events in eve
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -17,9 +17,10 @@ from django.utils import timezone
 from logs import conf
 from logs.models import HourlyLag, Source, SourceState, WatchTask
 from logs.models.watch import SOURCES
+from logs.times import HOUR, hour_of
 from logs.transactions import durable_transaction
 
-HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
+WEEK = timedelta(weeks=1)
 WEEKS = (1, 2, 3, 4)
 SHIFTS = (-HOUR, timedelta(0), HOUR)
 HISTORY = WEEK * len(WEEKS)  # Before a source has a history of this length, its silence is not judged.
@@ -36,7 +37,7 @@ def stretches(last_delivery_at: datetime, now: datetime) -> list[Stretch]:
 
     Only whole hours count. Events are counted by the hour, and part of an hour must never cause an alarm.
     """
-    first, end = _hour_of(last_delivery_at) + HOUR, _hour_of(now)
+    first, end = hour_of(last_delivery_at) + HOUR, hour_of(now)
     moves = [shift - week * WEEK for week in WEEKS for shift in SHIFTS]
     return [(first + move, end + move) for move in moves]
 
@@ -72,7 +73,7 @@ def find_too_quiet(sources: Collection[Source], now: datetime) -> set[int]:
     One query. Do not pass more sources than a page shows.
     """
     up = {_key(source): source.pk for source in sources if source.state == SourceState.UP}
-    end = _hour_of(now)
+    end = hour_of(now)
     weeks = {f"week_{week}": Q(hour__gte=end - week * WEEK, hour__lt=end - (week - 1) * WEEK) for week in WEEKS}
     webhooks, slugs = {webhook for webhook, _ in up}, {slug for _, slug in up}
     sums = HourlyLag.objects.filter(
@@ -173,7 +174,3 @@ def _key(source: Source) -> tuple[str, str]:
 def _count(hours: Hours, stretch: Stretch) -> int:
     first, end = stretch
     return sum(count for hour, count in hours.items() if first <= hour < end)
-
-
-def _hour_of(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
 from logs.insights.periods import period_of
-from logs.insights.sums import HOUR
 from logs.insights.totals import read_bars
 from logs.models import HourlyStatus
+from logs.times import HOUR
 from tests.integration.dashboard_log import (
     SLUG,
     make_delivery,

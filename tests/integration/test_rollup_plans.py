@@ -8,8 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from logs.insights.counting import backfill, refresh
-from logs.insights.sums import hour_of
 from logs.models import RollupState, WorkflowEvent
+from logs.times import hour_of
 from tests.plans import analyze, assert_reads_little
 
 pytestmark = pytest.mark.django_db

@@ -9,6 +9,7 @@ from threading import Event, Thread
 import pytest
 from django.db import InterfaceError, OperationalError, transaction
 
+from logs import transactions
 from logs.models import Channel, StateChange
 from logs.models.notifications import LIFETIME, Notification, NotificationAttempt, NotificationKind
 from logs.notifications import dispatching, outbox, sending
@@ -953,7 +954,7 @@ def test_a_response_about_a_message_gives_up_this_one(vendor, status):
 
 
 def test_old_notifications_are_deleted_with_their_attempts(vendor, clock, settings, monkeypatch):
-    monkeypatch.setattr(outbox, "LOCK_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(transactions, "LOCK_PAUSE_SECONDS", 0)
     monkeypatch.setattr(outbox, "DELETED_TOGETHER", 3)
     settings.NOTIFICATION_RETENTION_DAYS = 30
     channel = add_channel()

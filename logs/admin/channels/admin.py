@@ -4,23 +4,21 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from logs.admin.channels.actions import ACTIONS, action_view
 from logs.admin.channels.list import channel_rows
 from logs.admin.channels.page import channel_context
 from logs.admin.channels.settings import add_view, settings_view
-from logs.admin.inspector import RowPageAdmin
+from logs.admin.inspector import OwnListAdmin, RowPageAdmin
 from logs.models import Channel
 from logs.permissions import ADD_CHANNELS, CHANGE_CHANNELS
 
 
 @admin.register(Channel)
-class ChannelAdmin(RowPageAdmin):
+class ChannelAdmin(OwnListAdmin, RowPageAdmin):
     """Shows, adds and changes channels; they can be disabled but not deleted."""
 
     page_template = "logs/admin/channel_page.html"
@@ -51,22 +49,9 @@ class ChannelAdmin(RowPageAdmin):
         """Return whether the user may change channels."""
         return request.user.has_perm(CHANGE_CHANNELS)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show all channels.
-
-        Raises:
-            PermissionDenied: the user may not view channels.
-        """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.opts.verbose_name_plural).capitalize(),
-            "opts": self.opts,
-            "rows": channel_rows(),
-            "may_add": self.has_add_permission(request),
-        }
-        return TemplateResponse(request, "admin/logs/channel/change_list.html", context)
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return all channels."""
+        return {"rows": channel_rows(), "may_add": self.has_add_permission(request)}
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -4,13 +4,11 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 
-from logs.admin.inspector import RowPageAdmin
+from logs.admin.inspector import OwnListAdmin, RowPageAdmin
 from logs.admin.notifications.actions import ACTIONS, action_view
 from logs.admin.notifications.list import list_context
 from logs.admin.notifications.page import notification_context
@@ -19,7 +17,7 @@ from logs.models import Notification
 
 
 @admin.register(Notification)
-class NotificationAdmin(RowPageAdmin):
+class NotificationAdmin(OwnListAdmin, RowPageAdmin):
     """Shows notifications; operators send them again or drop them."""
 
     page_template = "logs/admin/notification_page.html"
@@ -41,22 +39,9 @@ class NotificationAdmin(RowPageAdmin):
         """Return the notifications with their channels and subjects."""
         return with_subjects(Notification.objects.select_related("channel", "merged_into"))
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show a page of the list.
-
-        Raises:
-            PermissionDenied: the user may not view notifications.
-        """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.opts.verbose_name_plural).capitalize(),
-            "opts": self.opts,
-            **list_context(request),
-        }
-        status = 400 if "problem" in context else 200
-        return TemplateResponse(request, "admin/logs/notification/change_list.html", context, status=status)
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return a page of notifications."""
+        return list_context(request)
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the context of a notification's page."""

@@ -4,13 +4,11 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from logs.admin.inspector import RowPageAdmin
+from logs.admin.inspector import OwnListAdmin, RowPageAdmin
 from logs.admin.rules.actions import switch_view
 from logs.admin.rules.list import rule_rows, with_last_sent
 from logs.admin.rules.page import rule_context
@@ -20,7 +18,7 @@ from logs.permissions import ADD_RULES, CHANGE_RULES, DELETE_RULES
 
 
 @admin.register(Rule)
-class RuleAdmin(RowPageAdmin):
+class RuleAdmin(OwnListAdmin, RowPageAdmin):
     """Shows, adds, changes and deletes rules."""
 
     page_template = "logs/admin/rule_page.html"
@@ -56,24 +54,14 @@ class RuleAdmin(RowPageAdmin):
         """Name no dependent rows: the links to channels are part of a rule."""
         return [], {}, set(), []
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show all rules.
-
-        Raises:
-            PermissionDenied: the user may not view rules.
-        """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return all rules."""
         rows = rule_rows()
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.opts.verbose_name_plural).capitalize(),
-            "opts": self.opts,
+        return {
             "rows": rows,
             "has_rule_for_log": any(row.rule.subject == Subject.LOG for row in rows),
             "may_add": self.has_add_permission(request),
         }
-        return TemplateResponse(request, "admin/logs/rule/change_list.html", context)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -7,13 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from logs.admin.inspector import InspectorAdmin
+from logs.admin.inspector import OwnListAdmin
 from logs.admin.sources.blocks import read_blocks
 from logs.admin.sources.muting import mute_view, unmute_view
 from logs.admin.sources.refusals import read_refused
@@ -30,7 +28,7 @@ MAX_FILTER_LENGTH = 255
 
 
 @admin.register(Source)
-class SourceAdmin(InspectorAdmin):
+class SourceAdmin(OwnListAdmin):
     """Shows every webhook with its projects."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -42,21 +40,9 @@ class SourceAdmin(InspectorAdmin):
         ]
         return own + super().get_urls()
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show all webhooks with their projects.
-
-        Raises:
-            PermissionDenied: the user may not view sources.
-        """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.opts.verbose_name_plural).capitalize(),
-            "opts": self.opts,
-            **_context(request),
-        }
-        return TemplateResponse(request, "admin/logs/source/change_list.html", context)
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return all webhooks with their projects."""
+        return _context(request)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -18,9 +18,10 @@ from logs.insights.counting import (
     refresh,
     with_pauses,
 )
-from logs.insights.sums import HOUR, CountedHour
+from logs.insights.sums import CountedHour
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C
+from logs.times import HOUR
 
 
 class Command(CommandWithExamples):

@@ -1,6 +1,5 @@
 """Compare the current problems with the open alarms: open and close alarms, and add the notifications about them."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from logs.notifications.alarms.problems import Problems
 from logs.notifications.alarms.refusals import find_refusals
 from logs.notifications.alarms.silence import find_silence
 from logs.notifications.alarms.watching import STOPPED, lasting, read_failing, stopped_since
-from logs.transactions import LOCK_PAUSE_SECONDS, durable_transaction
+from logs.transactions import delete_in_steps, durable_transaction
 
 DELETED_TOGETHER = 500  # Rows per transaction.
 
@@ -109,12 +108,4 @@ def _write(lease: Lease, new: list[Alarm], over: list[Alarm], *, stop: Alarm | N
 def delete_old() -> Iterator[int]:
     """Delete the alarms that closed more than NOTIFICATION_RETENTION_DAYS ago; yield their number after each batch."""
     oldest = timezone.now() - timedelta(days=settings.NOTIFICATION_RETENTION_DAYS)
-    while True:
-        keys = list(Alarm.objects.filter(closed_at__lt=oldest).values_list("pk", flat=True)[:DELETED_TOGETHER])
-        if keys:
-            with durable_transaction():
-                Alarm.objects.filter(pk__in=keys).delete()
-        yield len(keys)
-        if len(keys) < DELETED_TOGETHER:
-            return
-        time.sleep(LOCK_PAUSE_SECONDS)
+    yield from delete_in_steps(Alarm.objects.filter(closed_at__lt=oldest), size=DELETED_TOGETHER)

@@ -10,9 +10,9 @@ from logs.circleci.vocabulary import Tone
 from logs.insights.charts import LEAST_HEIGHT, chart_of, highest_of, round_ceiling
 from logs.insights.periods import period_of
 from logs.insights.rates import Compared, success_rate
-from logs.insights.sums import HOUR
 from logs.insights.totals import Bar
 from logs.templatetags import figures
+from logs.times import HOUR
 
 NOW = datetime(2026, 5, 4, 14, 37, 12, tzinfo=UTC)
 
