@@ -2,13 +2,15 @@
 
 # Not in logs.admin: importing that package registers its pages with this site, which must already exist.
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -44,6 +46,18 @@ class WebhooklogAdminSite(admin.AdminSite):
     login_form = SignInForm
     # The tables need the sidebar's space.
     enable_nav_sidebar = False
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self._pages: list[URLPattern] = []
+
+    def add_page(self, route: str, view: Callable[..., HttpResponse], *, name: str) -> None:
+        """Add a page that belongs to no model; only signed-in staff reach its view, which checks their permissions."""
+        self._pages.append(path(route, self.admin_view(view), name=name))
+
+    def get_urls(self) -> list[Any]:
+        """Return the URLs of pages without a model, then the admin's own URLs."""
+        return [*self._pages, *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard to users who may view events, and the links to all pages to every user."""
