@@ -137,7 +137,7 @@ class _Branch:
     broke: Row | None = None  # The run that broke it.
     reported: tuple[datetime, Row] | None = None  # When its breakage was reported, and the run that was reported.
     last_run_at: datetime | None = None  # When its newest run arrived.
-    is_open: bool = False  # Whether a breakage was reported, and no fix since.
+    open: list[Channel] = field(default_factory=list)  # The channels that got a breakage, and no fix since.
 
 
 class _Changes:
@@ -146,7 +146,6 @@ class _Changes:
     def __init__(self, rule: Rule, channels: Sequence[Channel], now: datetime) -> None:
         self._rule, self._channels, self._now = rule, channels, now
         self._reminded = [channel for channel in channels if not TRANSPORTS[channel.kind].opens_incidents]
-        self._ended = [channel for channel in channels if not TRANSPORTS[channel.kind].is_combined]
         self._branches: dict[tuple[str, str, str], _Branch | None] = {}
 
     def messages(self, rows: Iterable[Row]) -> Iterator[WouldSend]:
@@ -184,19 +183,22 @@ class _Changes:
         is_due = reports_breakage(self._rule, before=before, after=after) and not branch.reported
         is_matching = branch.broke is not None and matches(self._rule.authors, branch.broke.author)
         if is_due and is_matching and is_loud(self._rule, why_quiet(decides, row.received_at)):
-            branch.reported, branch.is_open = (row.received_at, decides), True
+            branch.reported, branch.open = (row.received_at, decides), list(self._channels)
             yield _message(NotificationKind.BROKE, decides, self._channels, ended_at(decides, row.received_at))
 
     def _fix(self, branch: _Branch, row: Row) -> Iterator[WouldSend]:
         branch.reported = None
-        if not is_loud(self._rule, why_quiet(row, row.received_at)):
-            return
-        is_wanted = reports_fix(self._rule, row, has_breakage=branch.is_open)
-        ended = self._ended if branch.is_open else []  # They get the end, whatever the rule says.
-        if is_wanted or ended:
-            channels = self._channels if is_wanted else ended
+        is_heard = is_loud(self._rule, why_quiet(row, row.received_at))
+        channels = [each for each in self._channels if self._gets_fix(each, branch, row, is_heard=is_heard)]
+        branch.open = [each for each in branch.open if each not in channels]
+        if channels:
             yield _message(NotificationKind.FIXED, row, channels, ended_at(row, row.received_at))
-        branch.is_open = False
+
+    def _gets_fix(self, channel: Channel, branch: _Branch, row: Row, *, is_heard: bool) -> bool:
+        """Return whether a channel gets a fix: an incident's end is sent whatever the rule says."""
+        has_breakage = channel in branch.open
+        is_end = has_breakage and not TRANSPORTS[channel.kind].is_combined
+        return is_end or (is_heard and reports_fix(self._rule, row, has_breakage=has_breakage))
 
     def _reminders(self, branch: _Branch, until: datetime) -> Iterator[WouldSend]:
         """Yield the reminders of a breakage that was reported, since the branch's last run, until it rests."""

@@ -159,12 +159,12 @@ class Browser:
 
     # What is wrong.
 
-    def violations(self):
-        """Return what axe-core finds wrong for people who see, hear or move differently."""
+    def violations(self, rules=None):
+        """Return what axe-core finds wrong for people who see, hear or move differently, by these rules or all."""
         axe = Axe(self.driver)
         axe.inject()
         # Without "preload": it writes styles into the page, which the page's policy refuses with an error.
-        options = {"runOnly": AXE_TAGS, "resultTypes": ["violations"], "preload": False}
+        options = {"runOnly": rules or AXE_TAGS, "resultTypes": ["violations"], "preload": False}
         results = axe.run(options=json.dumps(options))
         return [
             f"{rule['id']}: {' '.join(map(str, node['target']))}\n  {node['html'][:200]}\n  {node['failureSummary']}"
