@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
@@ -27,6 +28,11 @@ def changed(query: QueryDict, **values: str) -> QueryDict:
 def leading(query: QueryDict) -> str:
     """Return a query string to which one more parameter can be appended."""
     return f"?{query.urlencode()}&" if query else "?"
+
+
+def to_row(query: QueryDict) -> str:
+    """Return the query of a link from a list to a row's page, by which that page leads back to the list."""
+    return f"?{urlencode({'list': query.urlencode()})}" if query else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

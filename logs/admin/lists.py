@@ -5,8 +5,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied, TooManyFieldsSent
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from logs.admin.inspector import InspectorAdmin
-from logs.admin.links import changed, leading, without
+from logs.admin.links import changed, leading, to_row, without
 from logs.exceptions import InvalidQuery
 from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_of
@@ -76,6 +76,7 @@ class ListAdmin(InspectorAdmin):
             "opts": self.opts,
             "query": request.GET.dict(),
             "row_template": self.row_template,
+            "row_query": to_row(request.GET),
             "is_filtered": bool(request.GET.keys() - OWN_PARAMETERS),
             "max_scanned": MAX_SCANNED,
             # Both URLs end where a link appends a parameter.
@@ -104,7 +105,8 @@ class ListAdmin(InspectorAdmin):
         except InvalidQuery as error:
             return JsonResponse({"refusal": str(error)}, status=400)
         page = reading.page(NEWER_SIZE)
-        html = "".join(render_to_string(self.row_template, {"row": row}, request) for row in page.rows)
+        context = {"row_query": to_row(without(request.GET, "cursor"))}
+        html = "".join(render_to_string(self.row_template, {"row": row, **context}, request) for row in page.rows)
         return JsonResponse({"html": html, "cursor": _cursor_of_newer(reading, page, now)})
 
     def suggestions_view(self, request: HttpRequest) -> HttpResponse:
@@ -115,6 +117,36 @@ class ListAdmin(InspectorAdmin):
             return JsonResponse({"refusal": _("This column has no suggestions.")}, status=400)
         start = request.GET.get("start", "").replace("\x00", "")
         return JsonResponse({"values": values_of(self.model, column, start=start, most=MAX_SUGGESTIONS)})
+
+    def trail(self, request: HttpRequest, row: Model) -> dict[str, Any]:
+        """Return the links from a row's page back to the list it was opened from, and to its neighbours there.
+
+        The list's query is in the parameter ``list``.
+        """
+        query, reading = self._opened_from(request.GET.get("list", ""))
+        before, after = reading.around(row)
+        return {**self._list_context(query), "row_before": before, "row_after": after}
+
+    def way_back(self, text: str) -> dict[str, Any]:
+        """Return the link back to the list with a query; an invalid query stands for the whole list."""
+        query, _reading = self._opened_from(text)
+        return self._list_context(query)
+
+    def _opened_from(self, text: str) -> tuple[QueryDict, Reading]:
+        try:
+            query = _canonical(QueryDict(text), self.filterset_class.repeatable())
+            return query, self._reading(without(query, "cursor"))
+        except (InvalidQuery, TooManyFieldsSent):
+            return QueryDict(), self._reading(QueryDict())
+
+    def _list_context(self, query: QueryDict) -> dict[str, Any]:
+        url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return {
+            "list_query": query.urlencode(),
+            "list_url": f"{url}?{query.urlencode()}" if query else url,
+            "list_filters": ", ".join(f"{name}: {query[name]}" for name in query if name not in OWN_PARAMETERS),
+            "row_query": to_row(query),
+        }
 
     def _require_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from logs.circleci.repositories import compare_url
+from logs.circleci.repositories import repository_of
 from logs.circleci.vocabulary import Tone
 from logs.conf import DefaultBranches, default_branches, is_default_branch
 from logs.models import Delivery, Standing, WorkflowEvent
@@ -88,4 +88,6 @@ def _compare_url(standing: Standing, bodies: Mapping[int, bytes]) -> str:
     # Any client can send an unsigned payload, and name any page in it.
     if not (standing.last and standing.last.verified and standing.last_good and standing.last.pk in bodies):
         return ""
-    return compare_url(bodies[standing.last.pk], good=standing.last_good.revision, bad=standing.last.revision)
+    repository = repository_of(bodies[standing.last.pk])
+    good, bad = standing.last_good.revision, standing.last.revision
+    return repository.compare_url(good=good, bad=bad) if repository else ""

@@ -9,6 +9,7 @@ from typing import Self
 from django.db import connection, models
 from django.db.models import F, Func, Q
 
+from logs.circleci.pages import job_page
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import PROVIDER_SPELLINGS, EventType
 
@@ -177,6 +178,11 @@ class WorkflowEvent(models.Model):
     def __str__(self) -> str:
         subject = self.job if self.event_type == EventType.JOB_COMPLETED else self.workflow
         return " · ".join(filter(None, [self.project, subject, self.status])) or self.event_id
+
+    @property
+    def circleci_url(self) -> str:
+        """The URL of its page in CircleCI: a job's own page if it is known, or the workflow's; "" if unknown."""
+        return job_page(self.url, self.job_number) if self.event_type == EventType.JOB_COMPLETED else self.url
 
     def of_same_pipeline(self) -> models.QuerySet["WorkflowEvent"]:
         """Return the pipeline's other events (workflows, reruns and jobs), oldest first."""

@@ -171,7 +171,7 @@ def _links(run: WorkflowEvent | None) -> list[tuple[str, str]]:
     """Return links to CircleCI and to this site; other URLs in a payload may come from a stranger."""
     links = []
     if run and run.url.startswith(CIRCLECI):
-        links.append(("Open in CircleCI", run.url))
+        links.append(("Open in CircleCI", run.circleci_url))
     if run and settings.SITE_URL:
         links.append(("Open in webhooklog", page_url("admin:logs_workflowevent_change", run.pk)))
     return links

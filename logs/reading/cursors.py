@@ -132,6 +132,15 @@ class Reading:
             positions = {Direction.PREV: page.end, Direction.NEXT: self._start(page)}
         return {direction: self.cursor_to(position, direction) for direction, position in positions.items() if position}
 
+    def around(self, row: Model) -> tuple[Model | None, Model | None]:
+        """Return the rows directly before and after a row of the list.
+
+        None if there is none, or if a page from this row on would end before it.
+        """
+        position = self.listing.order.position_of(row)
+        before, after = (self.listing.page(1, after=position, backwards=backwards).rows for backwards in (True, False))
+        return next(iter(before), None), next(iter(after), None)
+
     def cursor_to(self, position: Position, direction: Direction) -> str:
         """Return the encoded cursor for the page before or after a position."""
         return Cursor(ordering=self.ordering, direction=direction, position=position).encode()

@@ -49,6 +49,11 @@ def test_a_list_is_filtered_and_paged_without_scripts(without_scripts):
     without_scripts.click("#filters button", "Apply filters")
     without_scripts.wait(lambda: f"project={FAILING_PROJECT}" in without_scripts.path, "a filter in the address")
     assert {each.text for each in without_scripts.all("#rows td:nth-child(3)")} == {FAILING_PROJECT}
+    without_scripts.click("#rows a.row-link")
+    without_scripts.click("a[rel=next]")
+    without_scripts.wait_for("a[rel=prev]")
+    without_scripts.click(".breadcrumbs a", f"Events (project: {FAILING_PROJECT})")
+    without_scripts.wait(lambda: without_scripts.path == f"{EVENTS}?project={FAILING_PROJECT}", "the filtered list")
     without_scripts.open(EVENTS)
     without_scripts.click("a[rel=next]")
     without_scripts.wait_for("a[rel=prev]")

@@ -21,7 +21,7 @@ def words(browser, selector):
     return set(browser.evaluate("[...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector))
 
 
-def test_a_click_filters(events):
+def test_a_click_filters_and_the_filter_is_kept_from_row_to_row_and_back(events):
     events.click("[aria-label=Status] a", "Any failure")
     events.wait(lambda: "status=" in events.path, "a filter in the address")
     assert words(events, "#rows .pill") == {"✕ failed"}
@@ -29,6 +29,16 @@ def test_a_click_filters(events):
     events.click("[aria-label=Type] a", "Jobs")
     events.wait(lambda: "event_type=job-completed" in events.path, "a second filter in the address")
     assert "status=" in events.path
+    filtered = events.path
+    first, second = events.evaluate("[...document.querySelectorAll('#rows a.row-link')].map((a) => a.pathname)")[:2]
+    events.click("#rows a.row-link")
+    events.wait(lambda: events.path.startswith(first), "the first row")
+    events.press("j")
+    events.wait(lambda: events.path.startswith(second), "the second row")
+    events.click("a[rel=prev]")
+    events.wait(lambda: events.path.startswith(first), "the first row again")
+    events.click(".breadcrumbs a", "Events (status: ")
+    events.wait(lambda: events.path == filtered, "the filtered list")
 
 
 def test_the_form_filters_and_its_address_can_be_shared(events, other_browser):
@@ -43,12 +53,13 @@ def test_the_form_filters_and_its_address_can_be_shared(events, other_browser):
 
 
 def test_older_and_newer_pages_are_a_click_away(events):
-    first = events.evaluate("document.querySelector('#rows a.row-link').href")
+    first_row = "document.querySelector('#rows a.row-link').pathname"
+    first = events.evaluate(first_row)
     events.click("a[rel=next]")
     events.wait(lambda: "cursor=" in events.path, "the second page")
-    assert events.evaluate("document.querySelector('#rows a.row-link').href") != first
+    assert events.evaluate(first_row) != first
     events.click("a[rel=prev]")
-    events.wait(lambda: events.evaluate("document.querySelector('#rows a.row-link').href") == first, "the first page")
+    events.wait(lambda: events.evaluate(first_row) == first, "the first page")
 
 
 def test_the_search_box_leads_an_id_to_its_event(events):

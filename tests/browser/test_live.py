@@ -42,7 +42,8 @@ def test_a_new_event_that_is_filtered_out_does_not_appear(browser, happen):
     assert not browser.all("#rows tr")
     happen("of-another-name")
     path = happen("of-that-name")
-    browser.wait_for(f"#rows a[href='{path}']", seconds=POLLING_SECONDS + 10)
+    link = browser.wait_for(f"#rows a[href^='{path}']", seconds=POLLING_SECONDS + 10)
+    assert link.get_attribute("href").endswith("?list=branch%3Dof-that-name")
     assert len(browser.all("#rows tr")) == 1
 
 

@@ -217,7 +217,8 @@ def test_costs_the_same_however_often_it_was_judged(admin_client, refused):
     few = count_queries(lambda: read(admin_client, refused))
     for _ in range(SHOWN_ATTEMPTS + 1):
         replay(refused.pk, actor="ops")
-    assert count_queries(lambda: read(admin_client, refused)) == few == 5  # Session, user, row, body, attempts.
+    # Session, user, the row, its body, its attempts, two neighbours.
+    assert count_queries(lambda: read(admin_client, refused)) == few == 7
     assert "Only the newest are shown." in read(admin_client, refused)
 
 

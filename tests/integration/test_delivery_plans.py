@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -101,6 +102,25 @@ def test_where_no_index_leads_to_the_deliveries_a_page_searches_a_bounded_number
     assert 'rel="next"' in answer.headers["Link"]
     for sql in (edge, page):
         assert_reads_little(sql, rf"({index}|INTEGER PRIMARY KEY)")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "delivery_newest"),
+        ("outcome=logged", "delivery_outcome_newest"),
+        ("webhook=unheard-of", "delivery_newest"),
+        ("outcome=unverified,forbidden", "delivery_newest"),
+    ],
+)
+def test_the_neighbours_of_a_delivery_are_read_from_its_place_in_the_index(rf, monkeypatch, query, index):
+    monkeypatch.setattr(pages, "MAX_SCANNED", 200)
+    row = Delivery.objects.order_by("pk")[DELIVERIES // 2]
+    with CaptureQueriesContext(connection) as captured:
+        admin.site.get_model_admin(Delivery).trail(rf.get("/", {"list": query}), row)
+    assert len(captured) == (2 if query in ("", "outcome=logged") else 4)
+    for one in captured:
+        assert_reads_little(one["sql"], rf"({index}|INTEGER PRIMARY KEY)")
 
 
 @pytest.mark.parametrize("query", ["", "&outcome=logged", "&webhook=deploys", "&verified=true"])

@@ -13,6 +13,8 @@ from logs.admin.events.page import SHOWN_DELIVERIES
 from logs.admin.events.run import MAX_EVENTS
 from logs.circleci import samples
 from logs.models import Delivery, WorkflowEvent
+from logs.models.notifications import Notification
+from logs.notifications.composing import compose
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +78,63 @@ def test_tells_first_what_ended_and_how(admin_client, event, workflow_document):
     assert f'href="{EVENTS}?branch={event.branch}"' in page
     link = f'href="{event.url}" rel="noopener noreferrer" target="_blank"'
     assert link in " ".join(page.split())
+
+
+def test_leads_to_the_repository_the_commit_and_its_changes_at_the_code_host(staff_with, deliver, workflow_document):
+    others = [{"branch": "fix"}, {"workflow": "deploy"}, {"project": "quay"}]
+    runs = [(2, other) for other in others] + [(number, {}) for number in (3, 1, 4, 5)]
+    same = {"project": "orchard", "branch": "main", "workflow": "build"}
+    commits = [f"{number:040x}" for number in range(5)]
+    # A rerun of an old pipeline arrives later; a pipeline can build the commit of the one before again.
+    for seed, (number, other) in enumerate(runs):
+        document = workflow_document(seed, pipeline=number, **same | other)
+        document["pipeline"]["vcs"]["revision"] = commits[min(number, 4)]
+        deliver(document)
+    client = staff_with("view_workflowevent")
+    rows = {row.pipeline_number: row for row in WorkflowEvent.objects.all()}
+    repository = "https://github.com/acme/orchard"
+    for number, commit, before in [(5, 4, 3), (4, 4, 3), (1, 1, None), (3, 3, None)]:
+        facts = section(read(client, rows[number]), "facts-title")
+        found = re.findall(rf'href="{repository}([^"]*)"\s+rel="noopener noreferrer"\s+target="_blank"', facts)
+        compare = [] if before is None else [f"/compare/{commits[before]}...{commits[commit]}"]
+        assert found == ["", f"/commit/{commits[commit]}", *compare], number
+
+
+@pytest.mark.parametrize("change", ["unsigned", "no body", "tag"])
+def test_leads_to_no_code_host_that_the_log_cannot_prove(admin_client, deliver, workflow_document, change):
+    for seed in (1, 2):
+        tag = "v1" if change == "tag" else None
+        deliver(workflow_document(seed, pipeline=seed, project="orchard", tag=tag, workflow="build"))
+    if change == "unsigned":
+        WorkflowEvent.objects.update(verified=False)
+    if change == "no body":
+        Delivery.objects.all().delete()
+    facts = section(read(admin_client, WorkflowEvent.objects.last()), "facts-title")
+    assert ("github.com/acme/orchard/commit/" in facts) == (change == "tag")
+    assert "/compare/" not in facts
+
+
+def test_a_hostile_repository_is_not_linked(admin_client, deliver, workflow_document):
+    document = workflow_document()
+    document["pipeline"]["vcs"]["target_repository_url"] = "https://user@evil.example/acme/orchard"
+    deliver(document)
+    assert "evil.example" not in section(read(admin_client, WorkflowEvent.objects.get()), "facts-title")
+
+
+def test_opens_a_job_itself_in_circleci(admin_client, event, deliver_job):
+    job = deliver_job(1)
+    page = f"{job.url}/jobs/{job.job_number}"
+    assert f'href="{page}"' in read(admin_client, job)
+    listed = admin_client.get(EVENTS).content.decode()
+    assert f'href="{page}"' in listed
+    assert f'href="{event.url}"' in listed
+    links = {
+        kind: dict(compose(Notification(kind=kind, event_id=row.pk)).links)["Open in CircleCI"]
+        for kind, row in (("job", job), ("run", event))
+    }
+    assert links == {"job": page, "run": event.url}
+    api = admin_client.get(f"/fetch-webhooks-logs/{job.event_id}").json()
+    assert api["url"] == job.url
 
 
 def test_marks_what_nobody_has_signed(admin_client, deliver, workflow_document, webhook_secrets):
@@ -253,8 +312,9 @@ def test_costs_the_same_however_much_there_is_to_show(
         deliver_job(number)
         deliver(workflow_document(status="failed"))
     assert count_queries(lambda: read(client, event)) == few
-    # Session, user, the event, its versions, the body, the run, its deliveries; or two of permissions, and no body.
-    assert few == {"all": 7, "views only": 8}[rights]
+    # Session, user, the event, its versions, the body, the commit before, the run, its deliveries and two neighbours;
+    # or also two of permissions.
+    assert few == {"all": 10, "views only": 12}[rights]
     assert Delivery.objects.count() > SHOWN_DELIVERIES
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from logs.admin.events.code_host import RECENT_RUNS, revision_before
 from logs.models import WorkflowEvent
 from logs.reading import pages, search
 from logs.reading.search import FEW
@@ -200,3 +202,36 @@ def test_a_deep_page_starts_in_the_index(events_queries):
             address = re.search(r"\?([^>]*)>; rel=.next", answer.headers["Link"])[1]
         index = {"received_at": "event_newest", "happened_at": "event_happened"}.get(ordering[-11:].strip("-"))
         assert_reads_little(sql, index or "event_duration", is_range=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "event_newest"),
+        ("ordering=received_at", "event_newest"),
+        ("ordering=-happened_at", "event_happened"),
+        ("ordering=duration", "event_duration"),
+        ("project=project-1&ordering=received_at", "event_project_newest"),
+        ("status=success", "event_status_newest"),
+        ("verified=false", "event_newest"),
+        ("branch=main&author=nobody", "event_branch_newest"),
+        ("verified=false&ordering=-duration", "event_duration"),
+    ],
+)
+def test_the_neighbours_of_a_row_are_read_from_its_place_in_the_index(rf, monkeypatch, query, index):
+    monkeypatch.setattr(pages, "MAX_SCANNED", SCANNED)
+    row = WorkflowEvent.objects.get(event_id=f"event-{EVENTS // 2}")
+    with CaptureQueriesContext(connection) as captured:
+        admin.site.get_model_admin(WorkflowEvent).trail(rf.get("/", {"list": query}), row)
+    assert len(captured) == (4 if "verified" in query or "author" in query else 2)
+    for one in captured:
+        assert_reads_little(one["sql"], index, is_range=True)
+
+
+def test_the_commit_before_is_read_from_the_index_of_a_branchs_runs():
+    row = WorkflowEvent.objects.filter(project="project-1", branch="main").newest_first()[0]
+    with CaptureQueriesContext(connection) as captured:
+        assert revision_before(row)
+    (query,) = captured
+    assert f"LIMIT {RECENT_RUNS}" in query["sql"]
+    assert_reads_little(query["sql"], "event_workflow_runs", is_range=True, most=RECENT_RUNS)

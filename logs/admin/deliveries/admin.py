@@ -43,7 +43,7 @@ class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the context of a delivery's page."""
-        return delivery_context(request, row)
+        return {**delivery_context(request, row), **self.trail(request, row)}
 
     def body_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return a delivery's bytes as a download.

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from logs.admin.deliveries.reason import ReasonForm
+from logs.admin.lists import ListAdmin
 from logs.ingest.replay import Replay, replay
 from logs.models import Delivery
 from logs.permissions import REPLAY, VIEW_DELIVERIES
@@ -46,7 +47,7 @@ def change_of(result: Replay) -> str:
     return f"{result.before} → {result.verdict.outcome}"
 
 
-def replay_view(model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest) -> HttpResponse:
+def replay_view(model_admin: ListAdmin, request: HttpRequest) -> HttpResponse:
     """Preview the replay of the selected deliveries, or replay them once the operator confirms.
 
     Raises:
@@ -85,9 +86,7 @@ def _page_after(keys: list[int]) -> str:
     return reverse("admin:logs_delivery_changelist")
 
 
-def _ask(
-    model_admin: "admin.ModelAdmin[Delivery]", request: HttpRequest, keys: list[int], form: ReasonForm
-) -> HttpResponse:
+def _ask(model_admin: ListAdmin, request: HttpRequest, keys: list[int], form: ReasonForm) -> HttpResponse:
     outcomes = Outcomes()
     for key in keys:
         _replay_into(outcomes, key, actor=request.user.get_username(), dry_run=True)
@@ -98,6 +97,7 @@ def _ask(
         "outcomes": outcomes,
         "ids": ",".join(str(each.delivery.pk) for each in outcomes.replays),
         "back_url": _page_after(keys),
+        **model_admin.way_back(request.POST.get("list", request.GET.get("list", ""))),
     }
     return TemplateResponse(request, "logs/admin/replay.html", context)
 

@@ -19,4 +19,4 @@ class WorkflowEventAdmin(EventListAdmin, RowPageAdmin):
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the context of an event's page."""
-        return event_context(request, row)
+        return {**event_context(request, row), **self.trail(request, row)}

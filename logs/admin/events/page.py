@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from logs.admin.body import show_body
 from logs.admin.curl import curl_for
+from logs.admin.events.code_host import code_host_links
 from logs.admin.events.run import MAX_EVENTS, run_of
 from logs.admin.events.timeline import timeline_of
 from logs.circleci.vocabulary import BAD_STATUSES
@@ -31,6 +32,7 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
         "shown": shown,
         "body": body,
         "curl": curl_for(request, shown) if shown and body else "",
+        "code_host": code_host_links(event, shown),
         "may_see_deliveries": may_see_deliveries,
         "may_see_bodies": may_see_bodies,
         "may_replay": may(REPLAY),
