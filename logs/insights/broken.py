@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db.models import OuterRef, Subquery, Value
@@ -13,11 +13,13 @@ from django.utils.translation import gettext as _
 from logs.circleci.repositories import repository_of
 from logs.circleci.vocabulary import Tone
 from logs.conf import DefaultBranches, default_branches, is_default_branch
-from logs.models import Delivery, Standing, WorkflowEvent
+from logs.models import ChangeKind, Delivery, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS
 from logs.standings.jobs import failed_jobs
 
 SHOWN = 10
+MAX_COUNTED = 1_000
+MAX_CHANGES_READ = 500
 # A renamed or removed workflow never succeeds again; it must not stay red forever.
 RESTING_AFTER = timedelta(days=30)
 
@@ -38,17 +40,21 @@ class BrokenNow:
     default_branches: list[str]  # The entries of DEFAULT_BRANCHES, in words.
     resting_days: int
     shown: list[Broken]
-    has_more: bool
+    count: int  # At most MAX_COUNTED.
 
 
-def read_broken() -> BrokenNow:
-    """Return the workflows that are broken now, in at most four queries, whatever their number."""
+def read_broken(project_slug: str = "") -> BrokenNow:
+    """Return the workflows, of one project or of all, that are broken now.
+
+    Makes at most four queries, whatever their number.
+    """
     failing = Standing.objects.filter(tone=Tone.BAD, last_run_at__gte=timezone.now() - RESTING_AFTER)
     rows = failing.order_by("-last_run_at", "-pk").values_list("pk", "project_slug", "branch")
-    on_default = (pk for pk, slug, branch in rows.iterator() if is_default_branch(slug, branch))
-    keys = list(islice(on_default, SHOWN + 1))
+    # The project is compared here: SQLite might read all its branches by their slug instead.
+    found = (pk for pk, slug, branch in rows.iterator() if _is_watched(slug, branch, project_slug))
+    keys = list(islice(found, MAX_COUNTED))
     # Left joins, because retention may have deleted any of these runs.
-    standings = Standing.objects.select_related("last", "last_good", "broken_since").in_bulk(keys)
+    standings = Standing.objects.select_related("last", "last_good", "broken_since").in_bulk(keys[:SHOWN])
     shown = [standings[key] for key in keys[:SHOWN] if key in standings]
     jobs = failed_jobs([standing.last for standing in shown if standing.last])
     bodies = _bodies([standing.last.pk for standing in shown if standing.last and standing.last_good])
@@ -63,8 +69,23 @@ def read_broken() -> BrokenNow:
             )
             for standing in shown
         ],
-        has_more=len(keys) > SHOWN,
+        count=len(keys),
     )
+
+
+def read_last_fixed_at(project_slug: str = "") -> datetime | None:
+    """Return when a workflow was last fixed on a default branch; None if none of the newest changes says so."""
+    columns = ("kind", "project_slug", "branch", "happened_at")
+    changes = StateChange.objects.order_by("-happened_at", "-pk").values_list(*columns)[:MAX_CHANGES_READ]
+    fixed = (
+        at for kind, slug, branch, at in changes if kind == ChangeKind.FIXED and _is_watched(slug, branch, project_slug)
+    )
+    return next(fixed, None)
+
+
+def _is_watched(slug: str, branch: str, project_slug: str) -> bool:
+    """Return whether a branch is a default branch of the project, or of any project if `project_slug` is empty."""
+    return project_slug in ("", slug) and is_default_branch(slug, branch)
 
 
 def _in_words(entry: DefaultBranches) -> str:

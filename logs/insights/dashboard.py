@@ -1,5 +1,6 @@
 """The dashboard's figures, read in a fixed number of queries, whatever the size of the log."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,12 +15,13 @@ from logs.insights.broken import BrokenNow, read_broken
 from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling, trend_of
 from logs.insights.counting import MAX_AGE
 from logs.insights.periods import Period
+from logs.insights.projects import Project
 from logs.insights.refusals import Refusals, read_refusals
 from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.watching import WatchState, read_watch
 from logs.insights.webhooks import WebhookFigures, read_webhooks
 from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
-from logs.models import RollupState, WorkflowEvent
+from logs.models import HourlyStatus, HourlyWorkflow, RollupState, WorkflowEvent
 from logs.times import HOUR
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
@@ -67,47 +69,58 @@ class Dashboard:
     """The parts of the page."""
 
     period: Period
+    project: Project | None  # None: the whole site.
     watch: WatchState
     coverage: Coverage | None  # None: nothing has been counted yet.
     broken: BrokenNow
     figures: Figures
-    refusals: Refusals | None  # None: the user may not view refused deliveries.
-    webhooks: list[WebhookFigures]
+    refusals: Refusals | None  # None: not requested, or the user may not view refused deliveries.
+    webhooks: list[WebhookFigures]  # Empty for a project.
     keeps_deliveries: bool  # Whether retention keeps all deliveries; if so, a missing delivery never arrived.
 
 
-def read_dashboard(period: Period, *, with_refusals: bool) -> Dashboard:
-    """Return all parts of the page for a period."""
+def read_dashboard(period: Period, project: Project | None = None, *, with_refusals: bool) -> Dashboard:
+    """Return all parts of the page for a period.
+
+    Args:
+        period: the period of the figures.
+        project: only its figures; webhooks and refused deliveries are not counted per project, and are left out.
+        with_refusals: whether to read the refused deliveries of the whole site.
+    """
     state = RollupState.objects.first()
     return Dashboard(
         period=period,
+        project=project,
         watch=read_watch(),
         coverage=read_coverage(period, state) if state else None,
-        broken=read_broken(),
-        figures=_remembered_figures(period, state) if state else read_figures(period),
-        refusals=read_refusals(period) if with_refusals else None,
-        webhooks=read_webhooks(period),
+        broken=read_broken(project.slug if project else ""),
+        figures=_remembered_figures(period, project, state) if state else read_figures(period, project),
+        refusals=None if project or not with_refusals else read_refusals(period),
+        webhooks=[] if project else read_webhooks(period),
         keeps_deliveries=not (settings.DELIVERY_RETENTION_DAYS or settings.DELIVERY_RETENTION_COUNT),
     )
 
 
-def _remembered_figures(period: Period, state: RollupState) -> Figures:
+def _remembered_figures(period: Period, project: Project | None, state: RollupState) -> Figures:
     """Return the figures from the last count, cached for a minute."""
     if state.complete_until < state.counted_until:  # Another hour may be counted at any time without changing the key.
-        return read_figures(period)
+        return read_figures(period, project)
     times = (period.since, period.until, state.counted_from, state.counted_until)
     # Two counts can end at the same time; the newest keys tell them apart.
     keys = (state.last_event, state.last_delivery, state.last_attempt)
-    key = "-".join(["figures", period.name, *(str(time.timestamp()) for time in times), *map(str, keys)])
-    figures: Any = cache.get_or_set(key, partial(read_figures, period), MAX_AGE.total_seconds())
+    of_project = hashlib.sha256(project.slug.encode()).hexdigest() if project else ""  # A slug can be any text.
+    parts = ["figures", period.name, of_project, *(str(time.timestamp()) for time in times), *map(str, keys)]
+    figures: Any = cache.get_or_set("-".join(parts), partial(read_figures, period, project), MAX_AGE.total_seconds())
     return figures  # type: ignore[no-any-return]  # The cache is untyped.
 
 
-def read_figures(period: Period) -> Figures:
-    """Return a period's figures from the rollups."""
-    workflows, bars = read_workflows(period), read_bars(period)
+def read_figures(period: Period, project: Project | None = None) -> Figures:
+    """Return a period's figures from the rollups; for a project, its totals and chart count workflow runs only."""
+    runs = project.sums if project else HourlyWorkflow.objects.all()
+    counted = runs if project else HourlyStatus.objects.all()
+    workflows, bars = read_workflows(period, runs), read_bars(period, counted)
     return Figures(
-        totals=read_totals(period),
+        totals=read_totals(period, counted),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
         workflows=[
             WorkflowRow(figures=each, trend=trend_of(each.bars, width=TREND_WIDTH, height=TREND_HEIGHT))

@@ -4,19 +4,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType, Tone, tone_of
 from logs.insights.periods import Period
 from logs.insights.rates import Compared, success_rate
-from logs.models import HourlyStatus
+from logs.models import HourlyStatus, HourlyWorkflow
+
+Sums = QuerySet[HourlyStatus] | QuerySet[HourlyWorkflow]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
     """The headline figures of a period."""
 
-    events: Compared
+    events: Compared  # From the sums of workflows: their runs only.
     success_rate: Compared
     failed_runs: Compared
 
@@ -35,12 +37,12 @@ class Bar:
         return self.counts.total()
 
 
-def read_totals(period: Period) -> Totals:
-    """Return the totals for a period and the previous period; only workflow runs count as runs."""
-    runs = Q(event_type=EventType.WORKFLOW_COMPLETED)
+def read_totals(period: Period, rows: Sums) -> Totals:
+    """Return the totals of rollup rows for a period and the previous period; only workflow runs count as runs."""
+    runs = Q(event_type=EventType.WORKFLOW_COMPLETED) if rows.model is HourlyStatus else Q()
     kinds = {"events": Q(), "good": runs & Q(status__in=GOOD_STATUSES), "bad": runs & Q(status__in=BAD_STATUSES)}
     times = {"now": period.present, "before": period.past}
-    sums = HourlyStatus.objects.filter(hour__gte=period.compared_since).aggregate(
+    sums = rows.filter(hour__gte=period.compared_since).aggregate(
         **{
             f"{kind}_{time}": Sum("count", filter=of_kind & of_time, default=0)
             for kind, of_kind in kinds.items()
@@ -57,11 +59,11 @@ def read_totals(period: Period) -> Totals:
     )
 
 
-def read_bars(period: Period) -> list[Bar]:
-    """Return a period's events as bars, oldest first; each bar counts events by the tone of their status."""
+def read_bars(period: Period, rows: Sums) -> list[Bar]:
+    """Return the rollup rows of a period as bars, oldest first; each bar counts events by the tone of their status."""
     counts: defaultdict[int, Counter[Tone]] = defaultdict(Counter)
-    rows = HourlyStatus.objects.filter(period.present).values_list(period.bar_number, "status").annotate(Sum("count"))
-    for number, status, count in rows:
+    sums = rows.filter(period.present).values_list(period.bar_number, "status").annotate(Sum("count"))
+    for number, status, count in sums:
         counts[number][tone_of(status)] += count
     return bars_of(period, counts)
 

@@ -72,9 +72,9 @@ class Finished:
             self.buckets[bucket] += count
 
 
-def read_workflows(period: Period) -> Workflows:
-    """Return the figures of the workflows that ran in a period."""
-    busiest, slowest = _read_busiest(period), _read_slowest(period)
+def read_workflows(period: Period, sums: QuerySet[HourlyWorkflow]) -> Workflows:
+    """Return the figures of the workflows that ran in a period, by their hourly sums."""
+    busiest, slowest = _read_busiest(period, sums), _read_slowest(period, sums)
     known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
     rows = HourlyWorkflow.objects.filter(workflow__in=[pk for pk, _ in busiest[:SHOWN]])
     finished, bars = _read_finished(period, rows), _read_bars(period, rows)
@@ -85,17 +85,17 @@ def read_workflows(period: Period) -> Workflows:
     )
 
 
-def _read_busiest(period: Period) -> list[tuple[int, int]]:
+def _read_busiest(period: Period, sums: QuerySet[HourlyWorkflow]) -> list[tuple[int, int]]:
     """Return the keys and run counts of the SHOWN + 1 busiest workflows."""
-    sums = HourlyWorkflow.objects.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
-    return list(sums.order_by("-runs", "workflow_id")[: SHOWN + 1])
+    runs = sums.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
+    return list(runs.order_by("-runs", "workflow_id")[: SHOWN + 1])
 
 
-def _read_slowest(period: Period) -> list[tuple[int, int, float]]:
+def _read_slowest(period: Period, sums: QuerySet[HourlyWorkflow]) -> list[tuple[int, int, float]]:
     """Return keys, run counts and mean durations for the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
-    timed = HourlyWorkflow.objects.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
-    sums = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
-    return list(sums.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
+    timed = sums.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
+    means = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
+    return list(means.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
 
 
 def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:

@@ -223,17 +223,20 @@ class News:
     is_outdated: bool = False  # Whether it is unknown because the watch has not read the deliveries since `since`.
 
 
-def read_news(now: datetime) -> News:
+def read_news(now: datetime, project_slug: str = "") -> News:
     """Return what is known about the configured webhooks, in two queries and one for the silent sources.
 
-    The source that was heard from last decides. Muted sources do not count, unless all are muted.
+    The source that was heard from last decides. Muted sources do not count, unless all are muted. For a project, its
+    own sources must be heard from too, which takes one more query.
     """
     heeded = heeded_sources(now)
     silent = heeded.filter(state=SourceState.SILENT).order_by(*KEY)
     known_until = read_until()
     if conf.webhooks() and (known_until is None or known_until < now - OUTDATED_AFTER):
         return News(is_unknown=True, since=known_until, silent=silent, is_outdated=True)
-    newest = _newest(heeded)
+    newest = _newest(heeded, _judged_sources())
+    if project_slug and newest is not None and not _is_unknown(newest, now):
+        newest = _newest(heeded, _judged_sources().filter(project_slug=project_slug)) or newest
     return News(
         is_unknown=newest is not None and _is_unknown(newest, now), since=newest and newest.last_at, silent=silent
     )
@@ -263,10 +266,10 @@ def _judged_sources() -> QuerySet[Source]:
     return _configured_sources().exclude(project_slug="", webhook__in=projects.values("webhook"))
 
 
-def _newest(heeded: QuerySet[Source]) -> Any:
+def _newest(heeded: QuerySet[Source], sources: QuerySet[Source]) -> Any:
     """Return the source that was heard from last, with the last delivery of any as `last_at`; heeded ones first."""
-    all_of_them = _judged_sources().annotate(is_left_out=~Q(pk__in=heeded.values("pk")))
-    with_last = all_of_them.annotate(last_at=Window(Max("last_delivery_at"), partition_by="is_left_out"))
+    marked = sources.annotate(is_left_out=~Q(pk__in=heeded.values("pk")))
+    with_last = marked.annotate(last_at=Window(Max("last_delivery_at"), partition_by="is_left_out"))
     return with_last.order_by("is_left_out", Coalesce("last_delivery_at", "state_since").desc()).first()
 
 

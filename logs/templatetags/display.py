@@ -70,7 +70,7 @@ def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
 
     Args:
         value: an aware time; None is shown as a dash.
-        style: "exact", or "relative", which has the exact time as its tooltip.
+        style: "exact"; "relative", or "clock" for today's time of day, which have the exact time as their tooltip.
     """
     if value is None:
         return EMPTY

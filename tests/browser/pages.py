@@ -120,6 +120,9 @@ PAGES = {
     "dashboard-24h":         Page(path="/admin/?period=24h"),
     "dashboard-7d":          Page(path="/admin/?period=7d"),
     "dashboard-viewer":      Page(path="/admin/", user="viewer"),
+    "dashboard-project":     Page(path="/admin/?project=harbour-web"),
+    "dashboard-no-project":  Page(path="/admin/?project=harbor", refused=True),
+    "wall":                  Page(path="/admin/?wall"),
     "events":                Page(path=EVENTS),
     "events-older":          Page(path=EVENTS, act=turn_over),
     "events-filtered":       Page(path=f"{EVENTS}?project=harbour-web&branch=main&received_after=7d"),
@@ -215,6 +218,7 @@ PAGES = {
 # Those that show what a stranger has written, of a site where a stranger has.
 HOSTILE_PAGES = {
     "hostile-dashboard":     Page(path="/admin/"),
+    "hostile-wall":          Page(path=f"/admin/?wall&project={MARKUP}"),
     "hostile-events":        Page(path=EVENTS),
     "hostile-filter":        Page(path=f"{EVENTS}?project={MARKUP}&branch={MARKUP}&q={MARKUP}&tag={MARKUP}"),
     "hostile-event":         Page(path=f"{EVENTS}{{hostile}}/change/?list={quote(f'branch={MARKUP}')}"),

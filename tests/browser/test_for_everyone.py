@@ -31,6 +31,7 @@ def without_scripts(browser):
     ("path", "shown"),
     [
         ("/admin/", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}"),
+        ("/admin/?wall", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}"),
         (EVENTS, FAILING_WORKFLOW),
         (f"{EVENTS}{{failing_job}}/change/", 'name "unit-tests"'),
         (DELIVERIES, "the circleci-signature matches no secret"),

@@ -1,4 +1,4 @@
-"""New events come into an open list, and stay away from one whose switch is off."""
+"""New events come into an open list, and onto an open dashboard, unless its updates are switched off."""
 
 import time
 from datetime import UTC, datetime
@@ -122,3 +122,117 @@ def test_suggestions_that_fail_leave_the_page_in_peace(browser):
     browser.type("[name=project]", "harb")
     time.sleep(1)
     assert browser.evaluate("document.querySelector('[name=project]').list.options.length") == 0
+
+
+# The dashboard.
+
+TOP = "document.getElementById('workflows-title').getBoundingClientRect().top"
+
+
+@pytest.fixture
+def break_workflow(site):
+    """Send a failed run of a workflow, and wait until the watch has judged it."""
+
+    def send(workflow):
+        document = samples.workflow_completed(
+            random=site.random,
+            project="lighthouse",
+            workflow=workflow,
+            branch="main",
+            status="failed",
+            happened_at=datetime.now(UTC),
+        )
+        assert site.post(document) == 201
+        site.keys["broken"] = site.key_of(document)
+        site.wait_until_judged("broken")
+
+    return send
+
+
+def poll(browser):
+    """Let the dashboard poll now, as it does when its tab becomes visible."""
+    browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_a_newly_broken_workflow_appears_on_the_dashboard(browser, break_workflow):
+    browser.sign_in("viewer", "/admin/")
+    browser.evaluate("window.isSamePage = true")
+    browser.click("#hours-title + .card summary")
+    browser.evaluate("document.querySelector('details td').textContent = 'outdated'")
+    browser.evaluate("document.querySelector('.broken .button').focus()")
+    focused = browser.evaluate("document.activeElement.href")
+    browser.evaluate("document.documentElement.style.overflowAnchor = 'none'")  # As in Safari.
+    browser.evaluate("document.getElementById('workflows-title').scrollIntoView()")
+    top = browser.evaluate(TOP)
+    unchanged = browser.find("#slowest-title")
+    break_workflow("broken-live")
+    poll(browser)
+    browser.wait_for(".broken li", "lighthouse › broken-live")
+    assert browser.evaluate("window.isSamePage")
+    assert browser.evaluate("document.activeElement.href") == focused
+    assert browser.find("details[open] td").text != "outdated"
+    assert browser.evaluate(TOP) == pytest.approx(top, abs=2)
+    assert unchanged.is_displayed()  # It is the same element.
+    assert "sec. ago" in browser.find(".broken li", "broken-live").text
+
+
+def test_the_dashboard_stays_as_it_is_while_paused(browser, break_workflow):
+    browser.sign_in("viewer", "/admin/")
+    browser.click("#pause-updates", "Pause updates")
+    browser.wait_for("#update-problem", "Updates are paused.")
+    break_workflow("broken-paused")
+    poll(browser)
+    time.sleep(1)
+    assert browser.find(".broken li", "broken-paused") is None
+    browser.click("#pause-updates", "Resume updates")
+    browser.wait_for(".broken li", "broken-paused")
+    assert browser.evaluate("document.getElementById('update-problem').textContent") == ""
+
+
+def test_the_dashboard_says_that_it_is_signed_out(browser):
+    browser.sign_in("viewer", "/admin/?wall")
+    browser.command("Network.clearBrowserCookies")
+    poll(browser)
+    browser.wait_for("#update-problem", "You are signed out, and updates have stopped.")
+    browser.click("#update-problem a", "Sign in")
+    browser.wait_for("#id_username")
+    assert "wall" in browser.path
+
+
+def test_the_dashboard_says_since_when_it_could_not_update(browser):
+    browser.sign_in("viewer", "/admin/?wall")
+    browser.evaluate("window.realFetch = window.fetch")
+    browser.evaluate("window.fetch = () => Promise.reject(new TypeError())")
+    poll(browser)
+    updated = browser.evaluate("document.querySelector('#updated time').textContent")
+    browser.wait_for("#update-problem", f"Could not update since {updated}; retrying.")
+    assert browser.find(".not-updated") is not None  # Which takes its green from the verdict that all pass.
+    browser.evaluate("window.fetch = window.realFetch")
+    poll(browser)
+    browser.wait(
+        lambda: browser.evaluate("document.getElementById('update-problem').textContent") == "", "the end of the notice"
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720)])
+def test_eight_broken_workflows_and_notices_fit_on_a_wall(browser, width, height):
+    browser.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    browser.sign_in("viewer", "/admin/?wall")
+    browser.evaluate("""(() => {
+        const rows = document.querySelector(".wall-broken ul");
+        while (rows.children.length < 8) rows.append(rows.children[0].cloneNode(true));
+        rows.querySelectorAll("bdi").forEach((each) => { each.textContent = each.textContent.repeat(9); });
+        rows.insertAdjacentHTML("afterend", "<p class=wall-more>and 12 more</p>");
+        const notices = document.querySelector(".wall-notices");
+        notices.append(notices.querySelector(".news").cloneNode(true));
+    })()""")
+    assert browser.evaluate("[document.documentElement.scrollHeight, document.documentElement.scrollWidth]") == [
+        height,
+        width,
+    ]
+    assert browser.evaluate("document.querySelector('.wall-totals').getBoundingClientRect().bottom") <= height
+    assert browser.evaluate("""[...document.querySelectorAll(".wall-broken li p")].every(
+        (each) => each.getBoundingClientRect().bottom <= each.parentNode.getBoundingClientRect().bottom
+    )""")
+    size = browser.evaluate("parseFloat(getComputedStyle(document.querySelector('.wall-name')).fontSize)")
+    assert size >= 0.03 * height

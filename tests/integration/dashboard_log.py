@@ -122,7 +122,7 @@ def read(client, period="24h"):
 
 def section(page, name):
     """Return a part of the page without tags, its spaces made one; and the addresses it links to."""
-    found = re.search(rf'<section aria-labelledby="{name}-title">.*?</section>', page, re.DOTALL)[0]
+    found = re.search(rf'<section[^>]* aria-labelledby="{name}-title">.*?</section>', page, re.DOTALL)[0]
     text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", found)))
     return text, [html.unescape(link) for link in re.findall(r'href="([^"]*)"', found)]
 

@@ -101,7 +101,7 @@ def statements(settings):
         broken = read_broken()
     assert [each.standing.branch for each in broken.shown] == [f"topic-{number * OTHERS}" for number in range(SHOWN)]
     assert [each.failed_jobs for each in broken.shown] == [["test"]] * SHOWN
-    assert broken.has_more
+    assert broken.count == BRANCHES // OTHERS
     sql = [query["sql"] for query in captured if query["sql"].startswith(("SELECT", "DECLARE"))]
     return [each[each.index("SELECT") :] for each in sql]
 

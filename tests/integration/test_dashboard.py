@@ -301,7 +301,7 @@ def test_says_so_when_nothing_older_than_this_hour_is_counted(staff_with):
 
 @pytest.mark.parametrize("is_running", [True, False])
 def test_says_so_when_nothing_is_counted(staff_with, monkeypatch, is_running):
-    monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
+    monkeypatch.setattr("logs.admin_site.dashboard.refresh_if_stale", lambda: None)
     make_event()
     if is_running:
         make_watch()
@@ -352,7 +352,7 @@ def test_shows_the_first_events_although_the_watch_has_just_counted_an_empty_log
     ("behind", "is_late"), [(timedelta(minutes=2), False), (timedelta(minutes=2, seconds=1), True)]
 )
 def test_says_so_where_what_came_lately_is_not_counted(ops, monkeypatch, behind, is_late):
-    monkeypatch.setattr("logs.admin_site.refresh_if_stale", lambda: None)
+    monkeypatch.setattr("logs.admin_site.dashboard.refresh_if_stale", lambda: None)
     make_statuses(3)
     make_statuses(2, hours_ago=25)
     RollupState.objects.update(counted_until=NOW - behind, complete_until=NOW - behind)
@@ -495,9 +495,9 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
     cache.clear()
     with CaptureQueriesContext(connection) as much:
         read(ops, period)
-    # Four for who is asking, six for how far the rollups go, one for the watch, four for what is broken, thirteen for
-    # the figures, and six for silence and what is not set up.
-    assert (len(little), len(much)) == (34, 34)
+    # Four for who is asking, six for how far the rollups go, one for the projects, one for the watch, four for what is
+    # broken, thirteen for the figures, and six for silence and what is not set up.
+    assert (len(little), len(much)) == (35, 35)
 
 
 def test_the_figures_are_read_once_for_each_count(ops):
