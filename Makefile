@@ -24,7 +24,7 @@ CHECK_ENV := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR=var/
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(BIN)/prod.installed ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
+run: $(BIN)/prod.installed $(BIN)/webhooklog ## install, prepare and serve on http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/python -m webhooklog.run
 
 test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on PostgreSQL
@@ -113,6 +113,12 @@ $(BIN)/%.installed: requirements/%.txt
 	@echo "Installing $< ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+# The console script. The project is not installed, so the script names its folder; -P ignores the current folder.
+$(BIN)/webhooklog: Makefile
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/python" -P -m webhooklog "$$@"\n' "$(CURDIR)" "$(abspath $(BIN))" > $@
+	@chmod +x $@
 
 # Kept apart from the site's packages. If the peers cannot be installed, the bench reports this and measures without them.
 $(PEERS)/installed: tests/load/peers/requirements.txt

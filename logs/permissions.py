@@ -1,4 +1,8 @@
-"""The permissions that endpoints, pages and commands require."""
+"""The permissions that endpoints, pages and commands require, and the scopes of API tokens."""
+
+from typing import Any
+
+from django.conf import settings
 
 VIEW_EVENTS = "logs.view_workflowevent"
 VIEW_DELIVERIES = "logs.view_delivery"
@@ -20,4 +24,17 @@ VIEW_SOURCES = "logs.view_source"
 MUTE_SOURCES = "logs.mute_source"
 TRY_SECRETS = "logs.try_secret"
 
-ALL = (VIEW_EVENTS, VIEW_DELIVERIES, VIEW_BODIES, REPLAY)  # Required by the API's endpoints.
+# The permissions that the API's endpoints require, by the scope that a token needs for them.
+# fmt: off
+SCOPES = {
+    "events":     VIEW_EVENTS,
+    "deliveries": VIEW_DELIVERIES,
+    "bodies":     VIEW_BODIES,
+    "replay":     REPLAY,
+}
+# fmt: on
+
+
+def may(user: Any, permission: str) -> bool:
+    """Return whether a user has a permission; with PUBLIC_READ, every client may view events."""
+    return (permission == VIEW_EVENTS and settings.PUBLIC_READ) or user.has_perm(permission)

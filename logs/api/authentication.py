@@ -64,7 +64,8 @@ class TokenScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """Return the scheme."""
         description = (
-            "A token for programs, from the admin or from `manage.py create_token`; it has its user's permissions."
+            "A token for programs, from the admin or from `manage.py create_token`; it has its user's permissions, or "
+            "those of its scopes."
         )
         return {"type": "http", "scheme": "bearer", "description": description}
 

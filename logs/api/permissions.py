@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from django.conf import settings
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from logs.permissions import VIEW_EVENTS
+from logs import permissions
+from logs.models import ApiToken
 
 
 def may(request: Request, permission: str) -> bool:
-    """Return whether the user has a permission; with PUBLIC_READ, every client may view events."""
-    return (permission == VIEW_EVENTS and settings.PUBLIC_READ) or request.user.has_perm(permission)
+    """Return whether the user has a permission, and the token, if there is one, has its scope."""
+    return _is_in_scope(request, permission) and permissions.may(request.user, permission)
 
 
 class HasPermissions(BasePermission):
@@ -22,12 +22,23 @@ class HasPermissions(BasePermission):
         """Return whether the request is allowed; if not, the response asks for credentials.
 
         Raises:
-            PermissionDenied: the user is signed in but lacks a permission.
+            PermissionDenied: the user is signed in but lacks a permission, or the token lacks a scope.
         """
         missing = [permission for permission in view.required_permissions if not may(request, permission)]
+        if missing and not _is_in_scope(request, missing[0]):
+            raise PermissionDenied(_out_of_scope(request.auth, missing[0]), "insufficient_scope")
         if missing and request.user.is_authenticated:
             raise PermissionDenied(
                 f"This needs the permission {missing[0]}; an administrator can grant it to {request.user}.",
                 "permission_denied",
             )
         return not missing
+
+
+def _is_in_scope(request: Request, permission: str) -> bool:
+    return not isinstance(request.auth, ApiToken) or request.auth.allows(permission)
+
+
+def _out_of_scope(token: Any, permission: str) -> str:
+    needed = next((scope for scope, each in permissions.SCOPES.items() if each == permission), permission)
+    return f"This needs the scope {needed}; the token has {token.scopes or 'no scope'}. Create a token with that scope."

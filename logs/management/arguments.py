@@ -2,11 +2,14 @@
 
 import math
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from logs.reading.pages import MAX_PRIMARY_KEY
 from logs.times import parse_span, parse_time
 
 
@@ -21,6 +24,23 @@ def http_url(text: str) -> str:
     return text
 
 
+def suggestion(text: str, known: Sequence[str]) -> str:
+    """Return the known word that a mistyped word resembles, as a question; if there is none, all known words."""
+    similar = get_close_matches(text, known, n=1) or [word for word in known if text and word.startswith(text)]
+    return f"did you mean {similar[0]}?" if similar else f"use {', '.join(known)}"
+
+
+def one_of(known: Sequence[str]) -> Callable[[str], str]:
+    """Return an argument type that accepts only these words."""
+
+    def word(text: str) -> str:
+        if text not in known:
+            raise ArgumentTypeError(f"{text!r} is unknown: {suggestion(text, known)}")
+        return text
+
+    return word
+
+
 def positive_integer(text: str) -> int:
     """Return a whole number of 1 or more."""
     try:
@@ -29,6 +49,8 @@ def positive_integer(text: str) -> int:
         number = 0
     if number < 1:
         raise ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    if number > MAX_PRIMARY_KEY:
+        raise ArgumentTypeError(f"{text!r} is too large")
     return number
 
 

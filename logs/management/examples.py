@@ -1,12 +1,14 @@
-"""Commands whose ``--help`` ends with examples and exit codes."""
+"""Commands whose ``--help`` ends with examples and exit codes, and which report a wrong argument in two lines."""
 
 from argparse import RawDescriptionHelpFormatter
+from functools import partial
 from textwrap import fill, indent
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 
 WIDTH = 79
+EXIT_CODE_OF_WRONG_ARGUMENT = 2
 
 
 class CommandWithExamples(BaseCommand):
@@ -22,7 +24,14 @@ class CommandWithExamples(BaseCommand):
         epilog = "\n\n".join(filter(None, [examples, self.notes, f"exit codes: {self.exit_codes}"]))
         parser = super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=_Formatter, **kwargs)
         parser.description = fill(self.help, WIDTH)
+        if parser.called_from_command_line:
+            parser.error = partial(_exit, parser)  # type: ignore[method-assign]  # Django selects the class.
         return parser
+
+
+def _exit(parser: CommandParser, message: str) -> NoReturn:
+    """Report a wrong argument and how to get help, instead of the whole usage."""
+    parser.exit(EXIT_CODE_OF_WRONG_ARGUMENT, f"{parser.prog}: {message}\nRun {parser.prog} --help for all options.\n")
 
 
 class _Formatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):

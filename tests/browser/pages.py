@@ -57,8 +57,17 @@ def sign_out(browser):
 def make_token(browser):
     """Make a token, which is shown this once."""
     browser.type("#id_name", "Metrics")
-    browser.click("[name=_save]")
-    browser.wait_for(".messagelist code")
+    browser.click("button", "Create token")
+    browser.wait_for("#token-key")
+    browser.click("button", "Copy token")
+    browser.wait_for("button", "Copied")
+
+
+def enter_wrong_token(browser):
+    """Ask for a token without a name that may replay."""
+    browser.click("[name=scopes][value=replay]")
+    browser.click("button", "Create token")
+    browser.wait_for(".errornote")
 
 
 def send_test_message(browser):
@@ -158,6 +167,7 @@ PAGES = {
     "token":                 Page(path="/admin/logs/apitoken/{token}/change/"),
     "token-add":             Page(path="/admin/logs/apitoken/add/"),
     "token-made":            Page(path="/admin/logs/apitoken/add/", act=make_token),
+    "token-refused":         Page(path="/admin/logs/apitoken/add/", user="operator", act=enter_wrong_token),
     "token-revoke":          Page(path="/admin/logs/apitoken/{token}/delete/"),
     "channels":              Page(path=CHANNELS),
     "channels-viewer":       Page(path=CHANNELS, user="viewer"),

@@ -60,6 +60,14 @@ def test_a_list_is_filtered_and_paged_without_scripts(without_scripts):
     without_scripts.wait_for("a[rel=prev]")
 
 
+def test_a_token_is_made_without_scripts(without_scripts):
+    without_scripts.open("/admin/logs/apitoken/add/")
+    without_scripts.type("#id_name", "A script")
+    without_scripts.click("button", "Create token")
+    assert without_scripts.wait_for("#token-key").text.startswith("whl_")
+    assert without_scripts.find("button", "Copy") is None
+
+
 def tabbed(browser, most):
     """Press Tab so often, and return what has had the focus; each of these showed it."""
     stops = []

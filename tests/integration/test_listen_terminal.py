@@ -14,7 +14,7 @@ from io import StringIO
 
 import pytest
 import time_machine
-from django.core.management import call_command, execute_from_command_line
+from django.core.management import CommandError, call_command, execute_from_command_line
 from django.utils import timezone
 
 from logs.circleci import samples
@@ -134,6 +134,13 @@ def test_says_what_since_may_be(capsys):
     with pytest.raises(SystemExit):
         execute_from_command_line(["manage.py", "listen", "--to=http://127.0.0.1:1/", "--since=yesterday"])
     assert "Invalid time 'yesterday': use ISO 8601 (2026-05-04T10:00Z)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "told"), [("--status=faild", "failed"), ("--outcome=loged", "logged")])
+def test_suggests_a_word_before_it_listens(monkeypatch, tmp_path, option, told):
+    monkeypatch.setattr(listen_module, "LocalLog", lambda _: pytest.fail("it listens"))
+    with pytest.raises(CommandError, match=rf"is unknown: did you mean {told}\?"):
+        call_command("listen", "--to=http://127.0.0.1:1/", f"--state={tmp_path / 'state'}", option)
 
 
 class Breaking:

@@ -117,6 +117,23 @@ def test_the_printed_command_sends_a_webhook_that_is_logged(run, tmp_path, unuse
     assert "200" in sent.stdout
 
 
+def test_the_console_script_runs_in_any_folder(tmp_path):
+    programs = tmp_path / "bin"
+    (programs / "python").parent.mkdir()
+    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (programs / "python").chmod(0o755)
+    subprocess.run(["make", f"BIN={programs}", f"{programs}/webhooklog"], cwd=ROOT, check=True, timeout=30)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "__init__.py").write_text("raise RuntimeError('this is not the site')")
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "DATA_DIR": str(tmp_path), "SECRET_KEY": "x"}
+    command = [programs / "webhooklog", "tail", "--nonsense"]
+    done = subprocess.run(  # noqa: PLW1510 - its exit code is what is tested
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30
+    )
+    told = "webhooklog tail: unrecognized arguments: --nonsense\nRun webhooklog tail --help for all options.\n"
+    assert (done.stderr, done.returncode) == (told, 2)
+
+
 def test_does_not_print_secrets_that_were_configured(run, tmp_path):
     process, read_output = run(CIRCLECI_WEBHOOK_SECRETS='{"payments": "hunter2-hunter2-hunter2"}')
     assert "hunter2" not in read_output()

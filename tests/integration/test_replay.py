@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -224,3 +224,29 @@ def test_replays_at_the_address_it_was_sent_to(deliver, workflow_document, webho
     webhook_secrets |= {"lab": None}
     assert run() == "1 x unverified -> logged\n1 x unverified -> unverified\n"
     assert WorkflowEvent.objects.get().event_id == workflow_document(1)["id"]
+
+
+@pytest.mark.parametrize("elsewhere", [[], ["--dry-run"], ["--to", "http://127.0.0.1:1/"], ["--save", "deliveries"]])
+def test_the_command_fails_at_a_delivery_that_does_not_exist_and_replays_nothing(mended, elsewhere):
+    key = mended.pk
+    with pytest.raises(CommandError) as raised:
+        run(str(key), str(key + 1), *elsewhere)
+    assert str(raised.value) == f"there is no delivery {key + 1}; retention may have removed it"
+    assert raised.value.returncode == 1
+    with pytest.raises(CommandError, match=f"^there is no delivery {key + 2} or {key + 1}; "):
+        run(str(key + 2), str(key + 1), *elsewhere)
+    assert Delivery.objects.get().outcome == Outcome.UNVERIFIED
+
+
+def test_the_command_fails_if_a_delivery_is_removed_meanwhile(mended, monkeypatch):
+    def removed(*_args, **_options):
+        raise Delivery.DoesNotExist
+
+    monkeypatch.setattr("logs.management.commands.replay_deliveries.replay", removed)
+    with pytest.raises(CommandError, match="1 of 1 deliveries were removed before they were replayed"):
+        run()
+
+
+def test_the_command_suggests_an_outcome(mended):
+    with pytest.raises(CommandError, match=r"--outcome: 'unverifed' is unknown: did you mean unverified\?"):
+        run("--outcome", "unverifed")

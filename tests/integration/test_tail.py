@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from logs.circleci import samples
 from logs.ingest.replay import replay
+from logs.management.filtering import require_known_words
 from logs.models import Delivery, WorkflowEvent
 from logs.models.written import events_written_after, log_end
 from logs.reading.stream.changes import Following
@@ -278,6 +279,45 @@ def test_names_a_filter_that_cannot_be_understood():
         call_command("tail", "--status", ",")
     with pytest.raises(CommandError, match="--event-type: Ensure this value has at most 500 characters"):
         call_command("tail", "--event-type", "x" * 501)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--status", "faild"], "--status: 'faild' is unknown: did you mean failed?"),
+        (["--status", "failed, cancelled"], "--status: 'cancelled' is unknown: did you mean canceled?"),
+        (["--event-type", "job"], "--event-type: 'job' is unknown: did you mean job-completed?"),
+    ],
+)
+def test_a_word_that_neither_circleci_nor_the_log_has_is_an_error(tail, arguments, told):
+    with pytest.raises(CommandError) as raised:
+        tail(nothing, arguments=arguments)
+    assert (str(raised.value), raised.value.returncode) == (told, 2)
+
+
+@pytest.mark.parametrize("status", ["failed", "infrastructure_fail", "failed,on_hold"])
+def test_words_of_circleci_are_accepted_by_an_empty_log(tail, status):
+    assert tail(nothing, arguments=["--status", status, "--event-type", "job-completed"]) == ""
+
+
+def test_words_that_circleci_has_added_are_accepted_once_the_log_has_them(tail, deliver):
+    document = samples.workflow_completed(random=random.Random(1), status="faild") | {"type": "workflow-paused"}
+    deliver(document)
+    assert tail(nothing, arguments=["--status", "faild", "--event-type", "workflow-paused"]) == ""
+
+
+def test_words_are_looked_up_in_indexes(deliver):
+    arrival(deliver)()
+    analyze()
+    with CaptureQueriesContext(connection) as captured:
+        require_known_words({"event_type": "workflow-completed", "status": "failed"})  # Known without the log.
+    assert not captured.captured_queries
+    for name, index in (("status", "event_status_newest"), ("event_type", "event_newest")):
+        with CaptureQueriesContext(connection) as captured, pytest.raises(CommandError):
+            require_known_words({name: "nonsense"})
+        (query,) = captured.captured_queries
+        assert "LIMIT" in query["sql"]
+        assert_reads_little(query["sql"], index)
 
 
 def test_says_that_the_database_is_away(tail, monkeypatch):

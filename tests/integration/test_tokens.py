@@ -1,5 +1,6 @@
 """What a bearer token opens, how it ends, and that it is shown only once."""
 
+import html
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
 
-from logs.models import ApiToken
+from logs.models import ApiToken, Delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -191,8 +192,9 @@ def test_a_token_opens_no_page_of_the_admin(ask, admin_user, issue):
     assert ask(key, path=TOKENS).status_code == 302
 
 
-def test_a_token_and_its_user_are_found_by_one_query(ask, issue, django_assert_num_queries, clock):
-    _, key = issue()
+@pytest.mark.parametrize("scopes", [None, ["events"]])
+def test_a_token_and_its_user_are_found_by_one_query(ask, issue, django_assert_num_queries, clock, scopes):
+    _, key = issue(scopes=scopes)
     ask(key)
     with django_assert_num_queries(4):  # the token with its user, the user's and the groups' permissions, the events
         ask(key)
@@ -329,15 +331,28 @@ def test_the_command_wants_a_name_that_fits(user, name):
     assert not ApiToken.objects.exists()
 
 
-def test_the_admin_shows_a_new_token_once(admin_client, ask, issue, user, clock):
+def make_in_admin(client, **fields):
+    """Fill in the form for a new token."""
+    return client.post(ADD, {"name": "Grafana", "scopes": ["events"], "days": "90"} | fields)
+
+
+def test_the_admin_shows_a_new_token_once_with_a_command_that_works(admin_client, ask, issue, clock, settings):
+    settings.SITE_URL = "https://ci.example.org/below"
     issue()
-    assert 'value="90"' in read(admin_client, ADD)
-    admin_client.post(ADD, {"user": user.pk, "name": "<b>A notebook</b>", "days": "7"})
-    session = dict(admin_client.session)
-    (key,) = re.findall("<code>(whl_[0-9a-f]{64})</code>", read(admin_client, TOKENS))
-    assert key not in str(session)
+    answer = make_in_admin(admin_client, name="<b>A notebook</b>", owner=admin_client.get(ADD).wsgi_request.user.pk)
+    assert "no-store" in answer.headers["Cache-Control"]
+    made = answer.content.decode()
+    (key,) = re.findall('<pre class="body" id="token-key" [^>]*>(whl_[0-9a-f]{64})</pre>', made)
+    command = html.unescape(re.search('<pre class="body" id="token-curl" [^>]*>(.*)</pre>', made)[1])
+    assert (
+        command == f"curl -H 'Authorization: Bearer {key}' 'https://ci.example.org/below/fetch-webhooks-logs?limit=1'"
+    )
+    assert 'data-copy="token-key"' in made
+    assert "<b>A notebook" not in made
+    assert key not in str(dict(admin_client.session))
+    assert key not in str(admin_client.cookies)
     token = ApiToken.objects.get(name="<b>A notebook</b>")
-    assert token.expiry == NOW + timedelta(days=7)
+    assert token.expiry == NOW + timedelta(days=90)
     assert ask(key).status_code == 200
     page = reverse("admin:logs_apitoken_change", args=[token.pk])
     history = reverse("admin:logs_apitoken_history", args=[token.pk])
@@ -348,19 +363,38 @@ def test_the_admin_shows_a_new_token_once(admin_client, ask, issue, user, clock)
         assert token.digest not in shown
         assert "<b>A notebook" not in shown
     assert key[15:] not in str(LogEntry.objects.values())
+    assert LogEntry.objects.get().object_id == str(token.pk)
     assert token.token_key in read(admin_client, TOKENS)
 
 
-def test_the_admin_makes_a_token_that_never_expires_where_no_days_are_given(admin_client, user):
-    admin_client.post(ADD, {"user": user.pk, "name": "Grafana", "days": ""})
-    assert ApiToken.objects.get().expiry is None
+@pytest.mark.parametrize(
+    ("days", "lifetime"),
+    [("30", timedelta(days=30)), ("90", timedelta(days=90)), ("365", timedelta(days=365)), ("never", None)],
+)
+def test_the_admin_offers_lifetimes(client, clock, days, lifetime):
+    staff(client, "add_apitoken", "view_workflowevent")
+    assert '<option value="90" selected>' in read(client, ADD)
+    make_in_admin(client, days=days)
+    assert ApiToken.objects.get().expiry == (lifetime and NOW + lifetime)
 
 
 @pytest.mark.parametrize(
-    "fault", [{"name": ""}, {"name": "x" * 101}, {"days": "0"}, {"days": "100000"}, {"user": "0"}, {"name": "\x00"}]
+    "fault",
+    [
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": "\x00"},
+        {"days": ""},
+        {"days": "7"},
+        {"owner": "0"},
+        {"scopes": []},
+        {"scopes": ["prune"]},
+        {"scopes": ["bodies"]},
+        {"scopes": ["events", "replay"]},
+    ],
 )
-def test_the_admin_refuses_what_makes_no_token(admin_client, user, fault):
-    answer = admin_client.post(ADD, {"user": user.pk, "name": "Grafana", "days": "7"} | fault)
+def test_the_admin_refuses_what_makes_no_token(admin_client, admin_user, fault):
+    answer = make_in_admin(admin_client, **{"owner": admin_user.pk} | fault)
     assert answer.status_code == 200
     assert "errorlist" in answer.content.decode()
     assert not ApiToken.objects.exists()
@@ -373,19 +407,117 @@ def staff(client, *codenames):
     return user
 
 
-def test_who_is_no_superuser_makes_tokens_for_none_but_oneself(client, admin_user, user):
-    own = staff(client, "add_apitoken", "view_apitoken")
-    for other in (admin_user, user):
-        client.post(ADD, {"user": other.pk, "name": "Grafana", "days": "7"})
-        assert not ApiToken.objects.exists()
-    client.post(ADD, {"user": own.pk, "name": "Grafana", "days": "7"})
+def test_one_form_makes_a_token_for_a_script_without_an_account_of_its_own(client, ask):
+    own = staff(client, "add_apitoken", "view_workflowevent")
+    form = read(client, ADD)
+    assert 'name="owner"' not in form
+    assert re.findall(r'name="scopes" value="(\w+)"[^>]* checked', form) == ["events"]
+    (key,) = re.findall("whl_[0-9a-f]{64}", make_in_admin(client).content.decode())[:1]
+    assert ApiToken.objects.get().user == own
+    client.logout()
+    assert ask(key).status_code == 200
+
+
+def test_who_is_no_superuser_makes_tokens_for_none_but_oneself(client, admin_user):
+    own = staff(client, "add_apitoken", "view_workflowevent")
+    make_in_admin(client, owner=admin_user.pk)
     assert ApiToken.objects.get().user == own
 
 
 def test_the_admin_makes_no_token_for_an_inactive_user(admin_client):
     gone = get_user_model().objects.create_user("gone", is_active=False)
-    admin_client.post(ADD, {"user": gone.pk, "name": "Grafana", "days": "7"})
+    assert f'<option value="{gone.pk}"' not in read(admin_client, ADD)
+    make_in_admin(admin_client, owner=gone.pk)
     assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_the_form_names_the_permission_that_the_owner_lacks(admin_client, user_with, settings, is_public):
+    settings.PUBLIC_READ = is_public
+    owner = user_with("view_delivery", username="robot")
+    page = make_in_admin(admin_client, owner=owner.pk, scopes=["events", "deliveries", "bodies"]).content.decode()
+    missing = re.findall(r"(\w+): robot lacks the permission ([\w.]+), which an administrator can grant.", page)
+    assert missing == [("events", "logs.view_workflowevent"), ("bodies", "logs.view_delivery_body")][is_public:]
+    assert not ApiToken.objects.exists()
+
+
+# fmt: off
+OPENS = [  # a token's scopes, and what it opens: events, deliveries, a body, a replay, the stream, changes
+    (None,                     [200, 200, 200, 200, 200, 200]),
+    (["events"],               [200, 403, 403, 403, 403, 200]),
+    (["deliveries"],           [403, 200, 403, 403, 403, 403]),
+    (["deliveries", "bodies"], [403, 200, 200, 403, 200, 403]),
+    (["deliveries", "replay"], [403, 200, 403, 200, 403, 403]),
+    (["bodies"],               [403, 403, 403, 403, 403, 403]),
+    (["of a later version"],   [403, 403, 403, 403, 403, 403]),
+    ([],                       [403, 403, 403, 403, 403, 403]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("scopes", "expected"), OPENS)
+@pytest.mark.parametrize("is_public", [False, True])
+def test_a_scope_opens_a_part_of_what_the_user_may(
+    client, admin_user, issue, deliver, workflow_document, settings, scopes, expected, is_public
+):
+    settings.PUBLIC_READ = is_public
+    deliver(workflow_document())
+    delivery = f"/deliveries/{Delivery.objects.get().pk}"
+    _, key = issue(user=admin_user, scopes=scopes)
+    requests = [
+        ("get", URL),
+        ("get", "/deliveries"),
+        ("get", f"{delivery}/body"),
+        ("post", f"{delivery}/replay?dry_run=true"),
+        ("get", "/deliveries/stream?wait=0"),
+        ("get", "/api/changes"),
+    ]
+    answers = [getattr(client, method)(path, headers={"authorization": f"Bearer {key}"}) for method, path in requests]
+    assert [answer.status_code for answer in answers] == expected
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 403} <= {"insufficient_scope"}
+
+
+def test_a_scope_hides_parts_of_an_event(ask, admin_user, issue, deliver, workflow_document):
+    document = workflow_document()
+    deliver(document)
+    shown = {}
+    for scopes in ("events", "events deliveries", "events bodies"):
+        _, key = issue(user=admin_user, scopes=scopes.split())
+        event = ask(key, path=f"{URL}/{document['id']}").json()
+        shown[scopes] = [name for name in ("payload", "deliveries") if event[name] is not None]
+    assert shown == {"events": [], "events deliveries": ["deliveries"], "events bodies": ["payload"]}
+
+
+def test_a_scope_gives_nothing_that_the_user_lacks(ask, issue):
+    _, key = issue(scopes=["events", "deliveries"])
+    assert ask(key).status_code == 200
+    refused = ask(key, path="/deliveries")
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+
+
+def test_the_answer_names_the_scope_that_is_missing(ask, issue, admin_user):
+    _, key = issue(user=admin_user, scopes=["events"])
+    detail = ask(key, path="/deliveries").json()["detail"]
+    assert detail == "This needs the scope deliveries; the token has events. Create a token with that scope."
+
+
+def test_the_command_limits_a_token_to_scopes(ask, admin_user):
+    out, err = create_token("admin", "--scope", "events", "--scope", "bodies", "--scope", "events")
+    assert ApiToken.objects.get().scopes == "events bodies"
+    assert re.findall(r"^  may +(\S+)$", err, re.MULTILINE) == ["logs.view_workflowevent", "logs.view_delivery_body"]
+    assert ask(out.strip()).status_code == 200
+    assert ask(out.strip(), path="/deliveries").status_code == 403
+
+
+def test_the_command_suggests_a_scope(user):
+    with pytest.raises(CommandError, match=r"--scope: 'event' is unknown: did you mean events\?"):
+        create_token("grafana", "--scope", "event")
+
+
+def test_the_command_names_a_token_after_the_day(user, clock):
+    create_token("grafana")
+    token = ApiToken.objects.get()
+    assert (token.name, token.scopes) == ("script of 2026-05-04", None)
 
 
 def test_staff_may_look_without_making_or_revoking(client, issue):
@@ -405,10 +537,20 @@ def test_staff_without_a_permission_see_nothing(client, issue):
     assert client.get(TOKENS).status_code == 403
 
 
-def test_deleting_in_the_admin_revokes(client, ask, issue):
+@pytest.mark.parametrize(("may_view", "page"), [(True, TOKENS), (False, reverse("admin:index"))])
+def test_deleting_in_the_admin_revokes_and_returns_to_the_list(client, ask, issue, may_view, page):
     token, key = issue()
-    staff(client, "view_apitoken", "delete_apitoken")
-    client.post(reverse("admin:logs_apitoken_delete", args=[token.pk]), {"post": "yes"})
+    staff(client, "delete_apitoken", *(["view_apitoken"] if may_view else []))
+    url = reverse("admin:logs_apitoken_delete", args=[token.pk])
+    asked = read(client, url)
+    assert re.search(rf"Revoke the token <b>Grafana</b> \(<code>{token.token_key}…</code>\) of grafana\?", asked)
+    assert "It was never used." in asked
+    ask(key)
+    assert re.search(r"Last used:\s+<time ", read(client, url))
+    assert ApiToken.objects.exists()
+    answer = client.post(url, {"post": "yes"}, follow=True)
+    assert answer.redirect_chain == [(page, 302)]
+    assert f"Revoked Grafana ({token.token_key}…). Requests with it now get status 401." in answer.content.decode()
     client.logout()
     assert_refused(ask(key), "invalid_token")
 
@@ -416,12 +558,13 @@ def test_deleting_in_the_admin_revokes(client, ask, issue):
 def test_nobody_changes_a_token(admin_client, issue):
     token, _ = issue()
     url = reverse("admin:logs_apitoken_change", args=[token.pk])
-    assert admin_client.post(url, {"name": "another", "days": "7"}).status_code == 403
+    assert admin_client.post(url, {"name": "another", "days": "30"}).status_code == 403
     assert ApiToken.objects.get().name == "Grafana"
 
 
 def test_the_list_marks_what_works_no_longer(admin_client, issue, clock):
     token, _ = issue(timedelta(hours=1))
+    issue()
     endless, _ = issue(None, user=get_user_model().objects.create_user("gone", is_active=False))
     page = read(admin_client, TOKENS)
     assert page.count('<span aria-hidden="true">✓</span> valid</span>') == 1
@@ -435,6 +578,47 @@ def test_the_list_marks_what_works_no_longer(admin_client, issue, clock):
     assert ">never<" in read(admin_client, reverse("admin:logs_apitoken_change", args=[endless.pk]))
 
 
+def test_tokens_that_expire_soon_are_marked_and_named_above_the_list(admin_client, issue, clock):
+    gone = get_user_model().objects.create_user("gone", is_active=False)
+    issue(timedelta(days=14, seconds=1), name="later")
+    issue(None, name="endless")
+    issue(timedelta(days=3), name="of an inactive user", user=gone)
+    issue(timedelta(days=14), name="<b>in two weeks")
+    issue(timedelta(days=1), name="tomorrow")
+    issue(timedelta(hours=23), name="today")
+    issue(timedelta(hours=-1), name="expired")
+    page = read(admin_client, TOKENS)
+    named = page[page.index('class="warningnote"') : page.index('id="changelist"')]
+    assert re.findall(r"<bdi>(.*)</bdi></a>\s+(\S.*\S) \(<bdi>\w+</bdi>\)", named) == [
+        ("today", "within a day"),
+        ("tomorrow", "in 1 day"),
+        ("&lt;b&gt;in two weeks", "in 14 days"),
+    ]
+    marks = re.findall("</span> (expires [^<]*)</span>", page)
+    assert sorted(marks) == ["expires in 1 day", "expires in 14 days", "expires within a day"]
+
+
+def test_nothing_is_said_above_the_list_while_no_token_expires_soon(admin_client, issue):
+    issue()
+    assert "warningnote" not in read(admin_client, TOKENS)
+
+
+@pytest.mark.parametrize("may_view", [True, False])
+def test_the_navigation_leads_to_the_tokens(client, may_view):
+    staff(client, *(["view_apitoken"] if may_view else []))
+    page = read(client, reverse("admin:index"))
+    navigation = page[page.index('id="site-nav"') : page.index('id="user-tools"')]
+    assert (TOKENS in navigation) is may_view
+
+
+def test_the_list_shows_the_scopes(admin_client, issue):
+    issue(scopes=["events", "bodies"])
+    issue()
+    page = read(admin_client, TOKENS)
+    assert "events, bodies" in page
+    assert "all that the user may" in page
+
+
 def test_the_list_gives_no_digest_away_by_filters(admin_client, issue):
     token, _ = issue()
     for lookup in ("digest", "digest__startswith", "user__password__startswith"):
@@ -445,7 +629,7 @@ def test_the_list_gives_no_digest_away_by_filters(admin_client, issue):
 def test_the_list_costs_the_same_however_many_tokens_there_are(admin_client, issue, django_assert_max_num_queries):
     for _ in range(20):
         issue()
-    with django_assert_max_num_queries(5):  # session, user, two counts of the page's, the rows
+    with django_assert_max_num_queries(6):  # session, user, two counts of the page's, the rows, those that expire soon
         read(admin_client, TOKENS)
 
 

@@ -120,9 +120,12 @@ READING = [
     ErrorAnswer(
         status=403,
         name="Forbidden",
-        meaning="The user lacks a permission, which `detail` names, or a page of another origin sent a POST.",
+        meaning="The user lacks a permission or the token a scope, which `detail` names, or a page of another origin "
+        "sent a POST.",
         examples={
             "permission_denied": f"This needs the permission {VIEW_BODIES}; an administrator can grant it to eve.",
+            "insufficient_scope": "This needs the scope deliveries; the token has events. Create a token with that "
+            "scope.",
             "foreign_origin": "A page of another origin sent this request (Origin: https://evil.example). This site's "
             "origin is https://hooks.example.com. If that is wrong behind a proxy with TLS, set HTTPS_ONLY and pass "
             "the client's Host on, with its port.",

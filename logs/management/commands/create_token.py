@@ -8,12 +8,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
+from django.utils import timezone
 from knox.settings import knox_settings
 
-from logs import permissions
-from logs.management.arguments import lifetime
+from logs.management.arguments import lifetime, one_of
 from logs.management.examples import CommandWithExamples
 from logs.models import ApiToken
+from logs.permissions import SCOPES, may
 
 
 class Command(CommandWithExamples):
@@ -21,15 +22,23 @@ class Command(CommandWithExamples):
 
     help = "Create an API token with a user's permissions. The token is shown once. The admin lists and revokes tokens."
     examples = """
-manage.py create_token grafana --name "dashboard on the wall"
-manage.py create_token ops --name laptop --expires 24h > token.txt
+manage.py create_token grafana --scope events --name "dashboard on the wall"
+manage.py create_token ops --expires 24h > token.txt
 """
     exit_codes = "0 when the token is created, 1 when it cannot be, 2 for invalid arguments"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the user, the name and the lifetime."""
+        """Add the user, the name, the scopes and the lifetime."""
         parser.add_argument("user", metavar="USER", help="username")
-        parser.add_argument("--name", required=True, help="what the token is for")
+        parser.add_argument("--name", help="what the token is for (default: script of <date>)")
+        parser.add_argument(
+            "--scope",
+            dest="scopes",
+            action="append",
+            type=one_of([*SCOPES]),
+            choices=SCOPES,
+            help="what the token may do; may be repeated (default: everything that the user may do)",
+        )
         parser.add_argument(
             "--expires",
             type=lifetime,
@@ -44,8 +53,9 @@ manage.py create_token ops --name laptop --expires 24h > token.txt
         Raises:
             CommandError: the user does not exist or is inactive, or the name is empty or too long.
         """
-        user, name = _user(options["user"]), _name(options["name"])
-        token, key = ApiToken.issue(user, name=name, lifetime=options["expires"])
+        user, name = _user(options["user"]), options["name"]
+        name = f"script of {timezone.now():%Y-%m-%d}" if name is None else _valid_name(name)
+        token, key = ApiToken.issue(user, name=name, lifetime=options["expires"], scopes=options["scopes"])
         self.stdout.write(key)
         self.stderr.write("\n".join(_facts(token)), style_func=str)
 
@@ -60,7 +70,7 @@ def _user(name: str) -> User:
     return user
 
 
-def _name(text: str) -> str:
+def _valid_name(text: str) -> str:
     try:
         return str(ApiToken._meta.get_field("name").clean(text.strip(), None))
     except ValidationError as error:
@@ -71,5 +81,6 @@ def _facts(token: ApiToken) -> Iterator[str]:
     until = f"until {token.expiry:%Y-%m-%d %H:%M} UTC" if token.expiry else "forever"
     yield f'"{token.name}" acts as {token.user} {until}. The token is not shown again. Send it as'
     yield "  Authorization: Bearer TOKEN"
-    for permission in permissions.ALL:
-        yield f"  {'may    ' if token.user.has_perm(permission) else 'may not'}  {permission}"
+    for permission in SCOPES.values():
+        is_allowed = token.allows(permission) and may(token.user, permission)
+        yield f"  {'may    ' if is_allowed else 'may not'}  {permission}"

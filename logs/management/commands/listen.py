@@ -21,6 +21,7 @@ from django.core.management.base import CommandError
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, Tone, tone_of
 from logs.management.arguments import http_url, nonempty_text, time_or_age
 from logs.management.examples import CommandWithExamples
+from logs.management.filtering import require_known_words
 from logs.management.terminal import printable
 from logs.management.workbench import resending
 from logs.management.workbench.forwarding import CursorFile, default_cursor_path, require_private
@@ -227,6 +228,7 @@ def _filters(options: dict[str, Any]) -> dict[str, str]:
 
 def _source(options: dict[str, Any], filters: dict[str, str]) -> Source:
     if not options["site"]:
+        require_known_words(filters)
         return LocalLog(filters)
     token = options["token"] or os.environ.get(TOKEN_VARIABLE)
     if not token:

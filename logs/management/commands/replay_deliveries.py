@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
 from logs.ingest.replay import Replay, replay
-from logs.management.arguments import http_url, positive_integer, positive_number, time_or_age
+from logs.management.arguments import http_url, one_of, positive_integer, positive_number, time_or_age
 from logs.management.examples import CommandWithExamples
 from logs.management.filtering import add_event_filters, given_filters, selected_events
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C, with_progress
@@ -52,7 +52,10 @@ class Command(CommandWithExamples):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the selection of deliveries, and the action."""
         parser.add_argument("ids", nargs="*", type=positive_integer, metavar="ID", help="numbers of deliveries")
-        parser.add_argument("--outcome", action="append", choices=Outcome.values, help="may be repeated")
+        outcomes = Outcome.values
+        parser.add_argument(
+            "--outcome", action="append", type=one_of(outcomes), choices=outcomes, help="may be repeated"
+        )
         parser.add_argument("--address", metavar="SLUG", help="the last part of the receiving URL")
         parser.add_argument("--since", type=time_or_age, metavar="WHEN", help="2026-05-04T10:00Z, or 24h, 7d")
         parser.add_argument("--until", type=time_or_age, metavar="WHEN", help="the same formats as for --since")
@@ -73,11 +76,12 @@ class Command(CommandWithExamples):
         """Replay, send or save the selected deliveries, and report the outcomes.
 
         Raises:
-            CommandError: the options are contradictory or select nothing to send, or a delivery was not accepted or
-                could not be sent or saved.
+            CommandError: the options are contradictory or select nothing to send, a delivery does not exist, was not
+                accepted, or could not be replayed, sent or saved.
             SystemExit: with 130, after Ctrl-C while sending.
         """
         _reject_contradictions(options)
+        _require_existing(options["ids"])
         selected = list(_selected(options).order_by("pk").values_list("pk", flat=True))
         if not selected:
             self.stdout.write("No delivery matches.")
@@ -91,12 +95,12 @@ class Command(CommandWithExamples):
             self._send(selected, options)
 
     def _replay(self, selected: list[int], options: dict[str, Any]) -> None:
-        counts: Counter[str] = Counter()
+        counts, removed = Counter[str](), 0
         for delivery_id in with_progress(selected, len(selected), "replaying"):
             try:
                 result = replay(delivery_id, actor=_actor(), dry_run=options["dry_run"])
             except Delivery.DoesNotExist:
-                counts["since removed"] += 1
+                removed += 1
                 continue
             counts[f"{result.before} -> {result.verdict.outcome}"] += 1
             if options["verbosity"] > 1 or len(selected) == 1:
@@ -105,6 +109,8 @@ class Command(CommandWithExamples):
             self.stdout.write(f"{count} x {change}")
         if options["dry_run"]:
             self.stdout.write("Nothing was written: this was a dry run.")
+        if removed:
+            raise CommandError(f"{removed} of {len(selected)} deliveries were removed before they were replayed")
 
     def _forecast(self, selected: list[int]) -> None:
         skipped = 0
@@ -166,6 +172,12 @@ def _reject_contradictions(options: dict[str, Any]) -> None:
         raise CommandError("--rate limits sending: use it with --to and without --save")
     if _is_elsewhere(options) and not given_filters(options) and not _lookups(options):
         raise CommandError("no delivery is selected: give numbers, --outcome, --since, --project, ... (see --help)")
+
+
+def _require_existing(ids: list[int]) -> None:
+    existing = set(Delivery.objects.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+    if missing := [str(each) for each in ids if each not in existing]:
+        raise CommandError(f"there is no delivery {' or '.join(missing)}; retention may have removed it")
 
 
 def _selected(options: dict[str, Any]) -> QuerySet[Delivery]:

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from logs import conf
 from logs.circleci import samples
 from logs.circleci.vocabulary import JOB_STATUSES, WORKFLOW_STATUSES, EventType
-from logs.management.arguments import http_url, nonempty_text, positive_integer, positive_number
+from logs.management.arguments import http_url, nonempty_text, one_of, positive_integer, positive_number
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import with_progress
 from logs.management.workbench import fixtures, sending
@@ -67,9 +67,9 @@ class Command(CommandWithExamples):
 
     def _add_event_arguments(self, parser: ArgumentParser) -> None:
         types, hosts = [*map(str, EventType), ALL], [*map(str, samples.Host), ALL]
-        parser.add_argument("--type", choices=types, help="default: all")
+        parser.add_argument("--type", type=one_of(types), choices=types, help="default: all")
         parser.add_argument("--status", type=nonempty_text, help="a status, or all (default: success)")
-        parser.add_argument("--host", choices=hosts, help="code host (default: github_oauth)")
+        parser.add_argument("--host", type=one_of(hosts), choices=hosts, help="code host (default: github_oauth)")
         parser.add_argument("--project", type=nonempty_text, metavar="NAME", help=f"default: {DEFAULT_PROJECT}")
         parser.add_argument("--count", type=positive_integer, metavar="N", help="send a random mix of N events")
         parser.add_argument("--seed", type=int, metavar="N", help="send the same bytes, times included, for the same N")
