@@ -10,7 +10,7 @@ from logs.exceptions import WebhookLogError
 from logs.ingest.pipeline import OUTCOMES, authenticate, log_event, read_trusted
 from logs.ingest.records import Arrival, Sender, Verdict, save_verdict
 from logs.models import Attempt, Delivery, Outcome
-from logs.models.deliveries import REFUSED
+from logs.models.deliveries import BRINGING_VERSIONS, REFUSED
 from logs.transactions import durable_transaction
 
 
@@ -26,6 +26,18 @@ class Replay:
     def mended(self) -> bool:
         """Whether a refused delivery is accepted now."""
         return self.before in REFUSED and self.verdict.outcome not in REFUSED
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether a refused delivery gets another outcome, or an accepted delivery's event is read again."""
+        if self.before in REFUSED:
+            return self.verdict.outcome != self.before
+        return self.brings_version
+
+    @property
+    def brings_version(self) -> bool:
+        """Whether the log shows this delivery's version of its event."""
+        return self.verdict.outcome in BRINGING_VERSIONS
 
 
 def replay(delivery_id: int, *, actor: str, dry_run: bool = False) -> Replay:

@@ -9,6 +9,7 @@ from django.db import connection, models
 
 from logs import conf
 from logs.circleci.payload import MAX_TEXT_LENGTH
+from logs.circleci.vocabulary import SIGNATURE_HEADER
 from logs.models.events import WorkflowEvent
 from logs.networks import network_address
 
@@ -205,6 +206,11 @@ class Delivery(models.Model):
         None if no secret signed the delivery, or if the secret is unknown or no longer configured.
         """
         return conf.secret_position(self.webhook, self.secret_fingerprint)
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether its signature was not checked, because the delivery was rejected before."""
+        return self.outcome == Outcome.REJECTED and SIGNATURE_HEADER in self.headers
 
     @property
     def original_length(self) -> int | None:

@@ -181,6 +181,7 @@ class Site:
         # fmt: off
         refusals = {
             "unverified": (401, bytes(range(256)) * 4, {"secret": None}),
+            "mistyped":   (401, document,              {"path": f"{RECEIVING_PATH}/payment"}),
             "guessed":    (401, document,              {"secret": "of somebody else"}),
             "malformed":  (400, b'["no object"]',      {}),
             "forbidden":  (403, document,              {"path": BOUND_PATH}),

@@ -1,19 +1,20 @@
 """Replay in the admin: what would happen is shown first, and nothing happens without a reason."""
 
 import re
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from logs.admin.deliveries import replay
+from logs.admin.deliveries import outcomes
 from logs.models import Attempt, Delivery, WorkflowEvent
 
 pytestmark = pytest.mark.django_db
 
 REPLAY = reverse("admin:logs_delivery_replay")
 DELIVERIES = reverse("admin:logs_delivery_changelist")
+DISABLED = 'disabled aria-describedby="no-effect"'
 
 
 def page_of(delivery):
@@ -25,9 +26,9 @@ def words(answer):
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.content.decode())).split())
 
 
-def confirm(client, *deliveries, reason="The secret was mended.", **extra):
+def confirm(client, *deliveries, reason="The secret was mended.", follow=False, **fields):
     data = {"ids": ",".join(str(delivery.pk) for delivery in deliveries), "confirm": "yes", "reason": reason}
-    return client.post(REPLAY, data, **extra)
+    return client.post(REPLAY, data | fields, follow=follow)
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ def test_after_one_delivery_comes_its_page(operator, mended):
 
 def test_replays_the_oldest_first_in_whatever_order_they_were_chosen(operator, mended, monkeypatch):
     order = []
-    original = replay.replay
-    monkeypatch.setattr(replay, "replay", lambda key, **options: order.append(key) or original(key, **options))
+    original = outcomes.replay
+    monkeypatch.setattr(outcomes, "replay", lambda key, **options: order.append(key) or original(key, **options))
     confirm(operator, *reversed(mended))
     assert order == [delivery.pk for delivery in mended]
 
@@ -165,13 +166,13 @@ def test_says_so_when_nothing_was_chosen(operator, refused, query):
 
 
 def test_takes_so_many_at_once_and_names_the_command_for_more(operator, monkeypatch):
-    ids = ",".join(map(str, range(1, replay.MAX_AT_ONCE + 2)))
+    ids = ",".join(map(str, range(1, outcomes.MAX_AT_ONCE + 2)))
     for answer in (
         operator.get(f"{REPLAY}?ids={ids}", follow=True),
         operator.post(REPLAY, {"ids": ids, "confirm": "yes", "reason": "all of them"}, follow=True),
     ):
-        assert f"Select at most {replay.MAX_AT_ONCE} deliveries" in words(answer)
-        assert "manage.py replay_deliveries" in words(answer)
+        assert f"Select at most {outcomes.MAX_AT_ONCE} deliveries" in words(answer)
+        assert "replay all matches" in words(answer)
 
 
 def test_asks_the_database_about_no_more_than_a_few_deliveries(operator, deliver, workflow_document):
@@ -181,7 +182,7 @@ def test_asks_the_database_about_no_more_than_a_few_deliveries(operator, deliver
     assert "25 × unverified" in words(operator.get(f"{REPLAY}?ids={','.join(map(str, some))}"))
     assert "Up to 25 at once" in words(operator.get(DELIVERIES))
     told = words(operator.get(f"{REPLAY}?ids={','.join(map(str, [*some, last]))}", follow=True))
-    assert "Select at most 25 deliveries, or run manage.py replay_deliveries." in told
+    assert "Select at most 25 deliveries, or filter the list and replay all matches." in told
 
 
 @pytest.mark.parametrize("codenames", [[], ["view_delivery"], ["replay_delivery"], ["view_delivery", "prune_log"]])
@@ -210,3 +211,95 @@ def test_hostile_texts_are_escaped(operator, deliver):
     page = operator.get(f"{REPLAY}?ids={Delivery.objects.get().pk}").content.decode()
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+# A replay that would change nothing.
+
+
+def test_a_replay_without_effect_is_disabled_with_the_reason_and_what_to_do(operator, refused, webhook_secrets):
+    page = operator.get(f"{REPLAY}?ids={refused[0].pk},{refused[1].pk}").content.decode()
+    assert DISABLED in page
+    assert "<textarea" not in page
+    assert page.count("Compare the secret in CIRCLECI_WEBHOOK_SECRETS") == 1
+    assert "Replaying these deliveries would change nothing: each outcome stays the same." in page
+    webhook_secrets["My CircleCI Webhook"] = "mended-secret"
+    assert DISABLED not in operator.get(f"{REPLAY}?ids={refused[0].pk}").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "is_disabled"),
+    [
+        (["ping"], True),
+        (["workflow"], False),  # Its columns are read again.
+        (["workflow", "older"], True),  # The log shows the newer version.
+    ],
+)
+def test_an_accepted_delivery_has_an_effect_if_its_event_is_read_again(
+    operator, deliver, workflow_document, ping_document, arrivals, is_disabled
+):
+    older = workflow_document() | {"happened_at": "2020-01-01T00:00:00Z"}
+    for name in arrivals:
+        deliver({"ping": ping_document, "workflow": workflow_document(), "older": older}[name])
+    key = Delivery.objects.newest_first()[0].pk
+    assert (DISABLED in operator.get(f"{REPLAY}?ids={key}").content.decode()) == is_disabled
+
+
+# The way back, and the events.
+
+
+def test_returns_to_the_filtered_list_that_it_came_from(operator, mended):
+    query = "outcome=unverified&received_after=24h"
+    listed = operator.get(f"{DELIVERIES}?{query}").content.decode()
+    assert f'name="list" value="{escape(query)}"' in listed
+    preview = operator.post(REPLAY, {"_selected_action": [mended[0].pk], "list": query}).content.decode()
+    assert f'name="list" value="{escape(query)}"' in preview
+    assert preview.count(f'href="{DELIVERIES}?{escape(query)}"') == 2  # "Back" and the breadcrumb.
+    answer = operator.post(REPLAY, {"ids": mended[0].pk, "confirm": "yes", "reason": "why", "list": query})
+    assert answer.headers["Location"] == f"{DELIVERIES}?{query}"
+    answer = operator.post(REPLAY, {"ids": "", "list": query})
+    assert answer.headers["Location"] == f"{DELIVERIES}?{query}"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ""),
+        ("//evil.example/", ""),
+        ("next=https://evil.example/&outcome=ping", ""),
+        ("outcome=https://evil.example/", ""),
+        ("outcome=%00", ""),
+        ("&".join(["address=x"] * 1_001), ""),
+        ("address=//evil.example/", "?address=%2F%2Fevil.example%2F"),
+        ('address="><script>', "?address=%22%3E%3Cscript%3E"),
+        ("address=a\r\nLocation:b", "?address=a%0D%0ALocation%3Ab"),
+    ],
+)
+def test_returns_to_the_list_whatever_its_query_holds(operator, mended, query, expected):
+    data = {"ids": mended[0].pk, "confirm": "yes", "reason": "why", "list": query}
+    assert operator.post(REPLAY, data).headers["Location"] == f"{DELIVERIES}{expected}"
+    assert operator.post(REPLAY, {"ids": mended[1].pk, "list": query}).status_code == 200
+
+
+@pytest.mark.parametrize(("codenames", "has_links"), [(["view_workflowevent"], True), ([], False)])
+def test_the_message_links_to_the_events_for_those_who_may_view_them(staff_with, mended, codenames, has_links):
+    client = staff_with("view_delivery", "replay_delivery", *codenames, username="other")
+    page = confirm(client, *mended, list="outcome=unverified", follow=True).content.decode()
+    for event in WorkflowEvent.objects.all():
+        link = f'<a href="{reverse("admin:logs_workflowevent_change", args=[event.pk])}"><bdi>{event}</bdi></a>'
+        assert (link in page) == has_links
+    assert ("Events:" in page) == has_links
+
+
+def test_the_message_links_to_some_of_many_events_with_escaped_names(
+    staff_with, deliver, workflow_document, webhook_secrets, monkeypatch
+):
+    monkeypatch.setattr(outcomes, "MAX_LINKS", 2)
+    for seed in range(3):
+        deliver(workflow_document(seed, project="<script>" + "long" * 30), secret="mended-secret")
+    webhook_secrets["My CircleCI Webhook"] = "mended-secret"
+    client = staff_with("view_delivery", "replay_delivery", "view_workflowevent", username="other")
+    page = confirm(client, *Delivery.objects.all(), list="outcome=ping", follow=True).content.decode()
+    assert "The first 2 events:" in page
+    assert page.count("&lt;script&gt;longlong") == 2
+    assert "long" * 20 not in page
+    assert "<script>long" not in page

@@ -79,6 +79,59 @@ def test_advises_a_secret_token_where_there_is_no_signature(admin_client, delive
     assert "Check the secret" not in page
 
 
+@pytest.mark.parametrize(
+    ("webhooks", "slug", "expected"),
+    [
+        (
+            {"deploys": "a"},
+            "deplois",
+            [
+                "No webhook has the URL /log-circleci-webhook/deplois.",
+                "Configured: /log-circleci-webhook, /log-circleci-webhook/deploys.",
+                "The closest is /log-circleci-webhook/deploys.",
+                "Correct the URL in CircleCI and rerun the workflow, or configure a webhook for this URL",
+            ],
+        ),
+        ({"deploys": "a"}, "DEPLOYS", ["The closest is /log-circleci-webhook/deploys."]),
+        ({"open": None}, "x", ["Configured: /log-circleci-webhook/open. Correct"]),
+        ({"open": None, "展": None}, "", ["No webhook has the URL /log-circleci-webhook. Configured: /log-"]),
+        ({"展": None}, "x", ["Configured: none. Correct"]),
+        ({f"w{number}": "a" for number in range(20)}, "x", ["/log-circleci-webhook/w8 …. Correct"]),
+    ],
+)
+@pytest.mark.parametrize("secret", ["another", None])
+def test_names_a_url_without_a_webhook_and_the_configured_ones(
+    admin_client, deliver, workflow_document, settings, webhooks, slug, expected, secret
+):
+    settings.CIRCLECI_WEBHOOK_SECRETS = webhooks
+    deliver(workflow_document(), path=f"/log-circleci-webhook/{slug}", secret=secret)
+    page = words(read(admin_client, Delivery.objects.get()))
+    for text in expected:
+        assert text in page
+    assert "Compare the secret" not in page
+
+
+def test_of_a_cut_body_sent_to_a_wrong_url_it_says_both(admin_client, deliver, workflow_document, settings):
+    settings.REFUSED_BODY_MAX_BYTES = 100
+    deliver(workflow_document(), path="/log-circleci-webhook/x")
+    page = words(read(admin_client, Delivery.objects.get()))
+    assert "No webhook has the URL /log-circleci-webhook/x." in page
+    assert "the delivery cannot be replayed. Fix the cause" in page
+    assert "restart, then replay" not in page
+
+
+@pytest.mark.parametrize(("secret", "state"), [("another", "not checked"), (None, "not verified")])
+def test_a_signature_that_was_not_checked_is_not_called_missing(admin_client, deliver, secret, state):
+    deliver(b"{}", secret=secret, headers={"content-type": "text/xml"})
+    delivery = Delivery.objects.get()
+    page = words(read(admin_client, delivery))
+    assert f"Signature {state} Webhook" in page
+    assert ("signature not checked" in page) == (secret is not None)
+    assert ("not signed" in page) == (secret is None)
+    listed = words(admin_client.get(reverse("admin:logs_delivery_changelist")).content.decode())
+    assert f"the content type is not application/json – {state} 127.0.0.1" in listed
+
+
 def test_offers_nothing_that_cannot_work_where_the_body_was_not_read(admin_client, deliver):
     deliver(b"x" * 1_048_577)
     html = read(admin_client, Delivery.objects.get())

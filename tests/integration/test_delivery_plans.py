@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib import admin
 from django.db import connection
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
+from logs.admin.deliveries.replay_matching import Progress
 from logs.models import ApiToken, Delivery, Outcome, WorkflowEvent
 from logs.reading import pages
 from tests.plans import analyze, assert_reads_little, plan_of
@@ -160,3 +162,25 @@ def test_the_refused_deliveries_of_a_client_are_read_from_an_index(address):
     with CaptureQueriesContext(connection) as captured:
         Delivery.objects.count_refused_from(address, since=NEWEST - timedelta(minutes=1))
     assert_reads_little(captured[0]["sql"], "delivery_refused_client", is_range=True, most=100)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "outcome=unverified",
+        "outcome=logged",
+        "webhook=unheard-of",
+        "verified=false&received_after=2026-04-28",
+        "address=x",
+    ],
+)
+def test_what_a_replay_of_all_matches_takes_is_read_from_the_index_of_refused_deliveries(query):
+    with CaptureQueriesContext(connection) as captured:
+        progress = Progress.start(QueryDict(query))
+        progress.after = progress.until // 2
+        progress.next_keys()
+    _, *groups = (one["sql"] for one in captured)  # The first reads the row with the highest key.
+    assert len(groups) == 2 * 4
+    for sql in groups:
+        assert_reads_little(sql, r"delivery_refused \(verified=\? AND plausible=\? AND id", is_range=True)

@@ -73,6 +73,7 @@ PAGES = {
     "deliveries, refused": f"{DELIVERIES}?outcome=unverified,malformed",
     "a delivery": f"{DELIVERIES}{{delivery}}/change/",
     "replay of a delivery, to be confirmed": f"{DELIVERIES}replay/?ids={{delivery}}",
+    "replay of all refused deliveries, to be confirmed": f"{DELIVERIES}replay/matching/?verified=false",
     "retention": f"{DELIVERIES}prune/",
     "tokens": "/admin/logs/apitoken/",
     "users": "/admin/auth/user/",

@@ -13,6 +13,7 @@ from logs.admin.deliveries.list import DeliveryListAdmin
 from logs.admin.deliveries.page import delivery_context
 from logs.admin.deliveries.prune import prune_view
 from logs.admin.deliveries.replay import replay_view
+from logs.admin.deliveries.replay_matching import replay_matching_view
 from logs.admin.deliveries.try_secret import try_view
 from logs.admin.inspector import RowPageAdmin
 from logs.http.downloads import body_response
@@ -31,6 +32,7 @@ class DeliveryAdmin(DeliveryListAdmin, RowPageAdmin):
         view = self.admin_site.admin_view
         own = [
             path("replay/", view(partial(replay_view, self)), name="logs_delivery_replay"),
+            path("replay/matching/", view(partial(replay_matching_view, self)), name="logs_delivery_replay_matching"),
             path("prune/", view(partial(prune_view, self)), name="logs_delivery_prune"),
             path("<int:pk>/body/", view(self.body_view), name="logs_delivery_body"),
             path("<int:pk>/try-secret/", view(partial(try_view, self)), name="logs_delivery_try_secret"),

@@ -7,7 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from logs import conf
-from logs.admin.deliveries.replay import MAX_AT_ONCE
+from logs.admin.deliveries.outcomes import MAX_AT_ONCE
 from logs.admin.links import chips, other_filters, spans
 from logs.admin.lists import ListAdmin
 from logs.models import Delivery, Outcome
@@ -40,6 +40,7 @@ class DeliveryListAdmin(ListAdmin):
                 (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
             ],
             "max_replayed": MAX_AT_ONCE,
+            "list_query": query.urlencode(),
             "webhook_names": [webhook.name for webhook in conf.webhooks()],
             "other_filters": other_filters(query, shown=FIELDS.union(["outcome", "verified"])),
         }
