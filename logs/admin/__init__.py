@@ -1,4 +1,4 @@
-"""The admin: a dashboard, an inspector for deliveries and events, sources, channels, rules and notifications."""
+"""The admin: a dashboard, an inspector for deliveries and events, pipelines, sources, channels, rules, messages."""
 
 from logs.admin import (
     accounts,
@@ -7,6 +7,7 @@ from logs.admin import (
     events,
     log_entries,
     notifications,
+    pipelines,
     rules,
     sign_ins,
     sources,
@@ -20,6 +21,7 @@ __all__ = [
     "events",
     "log_entries",
     "notifications",
+    "pipelines",
     "rules",
     "sign_ins",
     "sources",

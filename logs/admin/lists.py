@@ -89,7 +89,7 @@ class ListAdmin(InspectorAdmin):
             **self.context(request.GET),
             **shown,
         }
-        template = f"admin/logs/{self.opts.model_name}/change_list.html"
+        template = self.change_list_template or f"admin/logs/{self.opts.model_name}/change_list.html"
         return TemplateResponse(request, template, context, status=status)
 
     def newer_view(self, request: HttpRequest) -> HttpResponse:
@@ -139,8 +139,12 @@ class ListAdmin(InspectorAdmin):
         except (InvalidQuery, TooManyFieldsSent):
             return QueryDict(), self._reading(QueryDict())
 
+    def list_url(self) -> str:
+        """Return the URL of the list."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
     def _list_context(self, query: QueryDict) -> dict[str, Any]:
-        url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        url = self.list_url()
         return {
             "list_query": query.urlencode(),
             "list_url": f"{url}?{query.urlencode()}" if query else url,
@@ -166,24 +170,32 @@ class ListAdmin(InspectorAdmin):
         now = timezone.now()
         reading = self._reading(query)
         page = reading.page(PAGE_SIZE)
-        times = reading.filterset.absolute_times()
-        links = {
-            direction: f"?{changed(query, **times, cursor=cursor).urlencode()}"
-            for direction, cursor in reading.neighbours(page).items()
-        }
         is_start = not reading.cursor
         is_live = is_start and reading.is_newest_first
         is_whole = is_start and not query.keys() - OWN_PARAMETERS
         return {
             "rows": page.rows,
-            "newer_link": links.get(Direction.PREV),
-            "older_link": links.get(Direction.NEXT),
-            "first_link": None if is_start else f"?{without(query, 'cursor').urlencode()}",
+            **page_links(query, reading, page),
             "ordering": reading.ordering,
             "about": about_how_many(self.model) if is_whole else None,
             "is_live": is_live,
             "live_cursor": _cursor_of_newer(reading, page, now) if is_live else "",
         }
+
+
+def page_links(query: QueryDict, reading: Reading, page: Page) -> dict[str, str | None]:
+    """Return the links to the pages before and after a page, and to the first page; None if there is no such page."""
+    # Relative times become absolute.
+    times = reading.filterset.absolute_times()
+    links = {
+        direction: f"?{changed(query, **times, cursor=cursor).urlencode()}"
+        for direction, cursor in reading.neighbours(page).items()
+    }
+    return {
+        "newer_link": links.get(Direction.PREV),
+        "older_link": links.get(Direction.NEXT),
+        "first_link": f"?{without(query, 'cursor').urlencode()}" if reading.cursor else None,
+    }
 
 
 def _cursor_of_newer(reading: Reading, page: Page, requested_at: datetime) -> str:

@@ -7,7 +7,8 @@ from operator import or_
 from typing import Self
 
 from django.db import connection, models
-from django.db.models import F, Func, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Coalesce
 
 from logs.circleci.pages import job_page
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
@@ -189,6 +190,9 @@ class WorkflowEvent(models.Model):
         if not self.pipeline_id:
             return WorkflowEvent.objects.none()
         # Without the slug, another project's sender could claim the pipeline's id and appear in this project's run.
-        others = WorkflowEvent.objects.filter(pipeline_id=self.pipeline_id, project_slug=self.project_slug)
+        # The expression keeps SQLite from the index on the slug, in which it would read all the project's events.
+        others = WorkflowEvent.objects.alias(slug=Coalesce("project_slug", Value(""))).filter(
+            pipeline_id=self.pipeline_id, slug=self.project_slug
+        )
         others = others.exclude(pk=self.pk)
         return others.order_by("received_at", "pk")

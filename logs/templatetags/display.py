@@ -53,6 +53,12 @@ def pill(word: str, tone: Tone | None = None) -> SafeString | str:
 
 
 @register.simple_tag
+def dot(tone: Tone, title: str) -> SafeString:
+    """Return the sign of a tone as a small dot in the tone's colour."""
+    return format_html('<span class="dot pill-{}" title="{}">{}</span>', tone, title, SIGNS[tone])
+
+
+@register.simple_tag
 def outcome_pill(outcome: str) -> SafeString | str:
     """Return a delivery's outcome in its colour."""
     return pill(outcome, OUTCOME_TONES[Outcome(outcome)])

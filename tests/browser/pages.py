@@ -11,7 +11,7 @@ from tests.browser.chromium import Browser
 
 MARKUP = quote(runs.MARKUP)
 EVENTS, DELIVERIES, CHANNELS = "/admin/logs/workflowevent/", "/admin/logs/delivery/", "/admin/logs/channel/"
-SOURCES = "/admin/logs/source/"
+PIPELINES, SOURCES = "/admin/pipelines/", "/admin/logs/source/"
 RULES, NOTIFICATIONS = "/admin/logs/rule/", "/admin/logs/notification/"
 
 
@@ -30,6 +30,12 @@ def turn_over(browser):
     """Go to the second page of a list."""
     browser.click("a[rel=next]")
     browser.wait_for("a[rel=prev]")
+
+
+def unfold(browser):
+    """Unfold the first pipelines of the list."""
+    for summary in browser.all("#rows summary")[:2]:
+        summary.click()
 
 
 def give_reason(browser):
@@ -132,6 +138,10 @@ PAGES = {
     "dashboard-project":     Page(path="/admin/?project=harbour-web"),
     "dashboard-no-project":  Page(path="/admin/?project=harbor", refused=True),
     "wall":                  Page(path="/admin/?wall"),
+    "pipelines":             Page(path=PIPELINES, act=unfold),
+    "pipelines-filtered":    Page(path=f"{PIPELINES}?status=failed&received_after=7d"),
+    "pipeline":              Page(path=f"{PIPELINES}{{rerun}}/"),
+    "pipeline-failed":       Page(path=f"{PIPELINES}{{failing_job}}/", user="viewer"),
     "events":                Page(path=EVENTS),
     "events-older":          Page(path=EVENTS, act=turn_over),
     "events-filtered":       Page(path=f"{EVENTS}?project=harbour-web&branch=main&received_after=7d"),
@@ -233,6 +243,9 @@ PAGES = {
 HOSTILE_PAGES = {
     "hostile-dashboard":     Page(path="/admin/"),
     "hostile-wall":          Page(path=f"/admin/?wall&project={MARKUP}"),
+    "hostile-pipelines":     Page(path=PIPELINES, act=unfold),
+    "hostile-pipeline":      Page(path=f"{PIPELINES}{{hostile}}/"),
+    "endless-pipeline":      Page(path=f"{PIPELINES}{{endless}}/"),
     "hostile-events":        Page(path=EVENTS),
     "hostile-filter":        Page(path=f"{EVENTS}?project={MARKUP}&branch={MARKUP}&q={MARKUP}&tag={MARKUP}"),
     "hostile-event":         Page(path=f"{EVENTS}{{hostile}}/change/?list={quote(f'branch={MARKUP}')}"),

@@ -5,12 +5,12 @@ Its watch runs, because the dashboard shows what it finds.
 
 import json
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
 from logs.circleci import samples
-from tests.browser.runs import MARKUP, endless, failing_run, hostile, random_run
+from tests.browser.runs import MARKUP, endless, failing_run, hostile, random_run, run
 from tests.load.engines import manage
 from tests.load.senders import SECRET
 from tests.load.stage import Stage
@@ -136,6 +136,7 @@ class Site:
         for _ in range(12):
             for document in random_run(self.random, datetime.now(UTC)):
                 assert self.post(document) == 201
+        self._send_rerun()
         *jobs, workflow = failing_run(self.random, datetime.now(UTC))
         assert {self.post(document) for document in [*jobs, workflow]} == {201}
         self.keys |= {"failing_workflow": self.key_of(workflow), "failing_job": self.key_of(jobs[-1])}
@@ -146,6 +147,16 @@ class Site:
         self._send_unsigned()
         judged = f"SELECT count(*) FROM logs_standing WHERE last_id = {self.keys['failing_workflow']}"
         wait_until(lambda: self._number(judged), "the watch has judged the failing workflow")
+
+    def _send_rerun(self):
+        """Send a pipeline whose workflow fails, then succeeds, and whose second workflow has not ended."""
+        options = {"project": "orchard", "branch": "feature/apple-varieties", "author": "Ama Mensah"}
+        failed = run(self.random, datetime.now(UTC) - timedelta(minutes=9), status="failed", **options)
+        again = run(self.random, datetime.now(UTC) - timedelta(minutes=4), **options)
+        started = run(self.random, datetime.now(UTC), workflow="deploy", **options)[:2]
+        for document in [*failed, *again, *started]:
+            assert self.post(document | {"pipeline": failed[0]["pipeline"]}) == 201
+        self.keys["rerun"] = self.key_of(again[-1])
 
     def _send_canceled(self):
         """Send what cancelling a workflow of two jobs sends: its event three times, each a later version."""

@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.pages import DELIVERIES, EVENTS
+from tests.browser.pages import DELIVERIES, EVENTS, PIPELINES
 from tests.browser.runs import FAILING_PROJECT, FAILING_WORKFLOW
 
 FOCUS = """(() => {
@@ -32,6 +32,8 @@ def without_scripts(browser):
     [
         ("/admin/", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}"),
         ("/admin/?wall", f"{FAILING_PROJECT} › {FAILING_WORKFLOW}"),
+        (PIPELINES, FAILING_PROJECT),
+        (f"{PIPELINES}{{failing_job}}/", "Failed: unit-tests failed in build-and-test."),
         (EVENTS, FAILING_WORKFLOW),
         (f"{EVENTS}{{failing_job}}/change/", 'name "unit-tests"'),
         (DELIVERIES, "the circleci-signature matches no secret"),
@@ -66,6 +68,12 @@ def test_a_token_is_made_without_scripts(without_scripts):
     without_scripts.click("button", "Create token")
     assert without_scripts.wait_for("#token-key").text.startswith("whl_")
     assert without_scripts.find("button", "Copy") is None
+
+
+def test_a_pipeline_unfolds_without_scripts(without_scripts):
+    without_scripts.open(PIPELINES)
+    without_scripts.click("#rows summary")
+    assert "build-and-test" in without_scripts.wait_for("#rows details[open] .run").text
 
 
 def tabbed(browser, most):

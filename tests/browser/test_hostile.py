@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.looks import assert_is_for_everybody
-from tests.browser.pages import DELIVERIES, EVENTS, HOSTILE_PAGES
+from tests.browser.pages import DELIVERIES, EVENTS, HOSTILE_PAGES, PIPELINES
 from tests.browser.runs import MARKUP, RIGHT_TO_LEFT
 from tests.browser.site import running_site
 
@@ -47,7 +47,15 @@ def test_markup_is_shown_as_it_was_sent(browser):
 
 
 @pytest.mark.parametrize(
-    "path", ["/admin/", EVENTS, f"{EVENTS}{{hostile}}/change/", f"{DELIVERIES}{{hostile_delivery}}/change/"]
+    "path",
+    [
+        "/admin/",
+        PIPELINES,
+        f"{PIPELINES}{{hostile}}/",
+        EVENTS,
+        f"{EVENTS}{{hostile}}/change/",
+        f"{DELIVERIES}{{hostile_delivery}}/change/",
+    ],
 )
 def test_text_from_right_to_left_turns_nothing_around_it(browser, path):
     browser.sign_in("administrator", path.format(**browser.site.keys))

@@ -9,6 +9,7 @@ import time_machine
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from logs.admin.events.code_host import RECENT_RUNS, revision_before
 from logs.models import WorkflowEvent
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.django_db
 
 EVENTS = 20_000
 SCANNED = 200
+PIPELINES = reverse("admin:pipelines")
 NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
 
@@ -235,3 +237,48 @@ def test_the_commit_before_is_read_from_the_index_of_a_branchs_runs():
     (query,) = captured
     assert f"LIMIT {RECENT_RUNS}" in query["sql"]
     assert_reads_little(query["sql"], "event_workflow_runs", is_range=True, most=RECENT_RUNS)
+
+
+@pytest.fixture
+def pipelines_queries(admin_client, monkeypatch):
+    """Ask for the list of pipelines and return the answer, and the queries over events that it took."""
+    monkeypatch.setattr(pages, "MAX_SCANNED", SCANNED)
+
+    def ask(query):
+        with CaptureQueriesContext(connection) as captured:
+            answer = admin_client.get(f"{PIPELINES}{query}")
+        assert answer.status_code == 200, answer.content
+        return answer, [one["sql"] for one in captured if "logs_workflowevent" in one["sql"]]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "event_newest"),
+        ("branch=main", "event_branch_newest"),
+        ("status=success", "event_status_newest"),
+        ("verified=true", "event_newest"),
+        ("project=project-1&event_type=workflow-completed", "event_project_newest"),
+    ],
+)
+def test_pages_of_pipelines_are_read_from_indexes(pipelines_queries, query, index):
+    answer, (*found, events) = pipelines_queries(f"?{query}")
+    for statement in found:
+        assert_reads_little(statement, index)
+    assert_reads_little(events, "event_pipeline_id")
+    answer, (*found, earlier, events) = pipelines_queries(answer.context["older_link"])
+    for statement in found:
+        assert_reads_little(statement, index, is_range=True)
+    assert_reads_little(earlier, "event_pipeline_id")
+    assert connection.vendor != "sqlite" or "SEARCH U0 USING INTEGER PRIMARY KEY" in plan_of(earlier)
+    assert_reads_little(events, "event_pipeline_id")
+    assert answer.context["rows"]
+
+
+def test_the_page_of_a_pipeline_is_read_from_indexes(pipelines_queries):
+    event = WorkflowEvent.objects.get(event_id="event-4711")
+    _, (_event, events, neighbours) = pipelines_queries(f"{event.pk}/")
+    assert_reads_little(events, "event_pipeline_id")
+    assert_reads_little(neighbours, "event_pipeline_number")

@@ -40,6 +40,7 @@ session.save()
 print(session.session_key)
 """
 EVENTS, DELIVERIES = "/admin/logs/workflowevent/", "/admin/logs/delivery/"
+PIPELINES = "/admin/pipelines/"
 A_QUARTER_AGO = "90d"
 
 # The dashboard remembers its figures until they are counted again, which is each minute at most.
@@ -55,6 +56,12 @@ PAGES = {
     "dashboard of a project": "/admin/?project=project-{number}",
     f"dashboard of a project{COUNTED_ANEW}": "/admin/?project=project-{number}",
     "wall": "/admin/?wall",
+    "pipelines": PIPELINES,
+    "pipelines, a quarter of a year ago": f"{PIPELINES}?received_before={A_QUARTER_AGO}",
+    "pipelines, failed": f"{PIPELINES}?status=failed",
+    "pipelines, failed, of a workflow and a branch": f"{PIPELINES}?status=failed&workflow=workflow-3&branch=main",
+    "pipelines of a webhook that there is not": f"{PIPELINES}?webhook=none",
+    "a pipeline": f"{PIPELINES}{{event}}/",
     "events": EVENTS,
     "events, a quarter of a year ago": f"{EVENTS}?received_before={A_QUARTER_AGO}",
     "events, failed": f"{EVENTS}?status=failed",

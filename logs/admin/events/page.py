@@ -7,9 +7,8 @@ from django.http import HttpRequest
 from logs.admin.body import show_body
 from logs.admin.curl import curl_for
 from logs.admin.events.code_host import code_host_links
-from logs.admin.events.run import MAX_EVENTS, run_of
+from logs.admin.events.run import run_context
 from logs.admin.events.timeline import timeline_of
-from logs.circleci.vocabulary import BAD_STATUSES
 from logs.models import Delivery, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS, DeliveryQuerySet
 from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
@@ -38,19 +37,8 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
         "may_replay": may(REPLAY),
         "versions": versions,
         "has_more_versions": has_more_versions,
-        **_run(event),
+        **run_context(event),
         **(_deliveries(event) if may_see_deliveries else {}),
-    }
-
-
-def _run(event: WorkflowEvent) -> dict[str, Any]:
-    run, has_more = run_of(event)
-    return {
-        "run": run,
-        "run_count": sum(len(part.ends) + len(part.jobs) for part in run),
-        "max_in_run": MAX_EVENTS,
-        "has_more_in_run": has_more,
-        "bad_statuses": ",".join(BAD_STATUSES),
     }
 
 
