@@ -43,6 +43,19 @@ def parse_time(text: str) -> datetime:
     return time
 
 
+def picker_value(text: str) -> str:
+    """Return a time as the value of a date picker, in UTC and whole seconds; empty for an age or an invalid time.
+
+    Args:
+        text: a time as in `parse_time`.
+    """
+    try:
+        time = None if parse_span(text) else parse_time(text)
+    except ValueError:
+        time = None
+    return time.replace(tzinfo=None, microsecond=0).isoformat().removesuffix(":00") if time else ""
+
+
 def hour_of(time: datetime) -> datetime:
     """Return the start of the UTC hour that contains a time."""
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Links to the current page with a changed query, to set a filter with a click."""
+"""Links and buttons that change a page's query, to set a filter with a click."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+
+from logs.times import picker_value
 
 
 def without(query: QueryDict, *names: str) -> QueryDict:
@@ -37,10 +39,10 @@ def to_row(query: QueryDict) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A filter's choice, as a link."""
+    """A filter's choice, as a button of the list's form."""
 
     label: str
-    url: str
+    change: str  # The changed parameters as a query string; an empty value removes a parameter.
     is_chosen: bool
 
 
@@ -56,21 +58,21 @@ def chips(query: QueryDict, name: str, choices: Mapping[str, str], *, drop: Iter
     given = query.get(name, "")
     all_choices = {**choices, given: choices.get(given, given)}
     return [
-        Chip(label=label, url=_url(query, name, value, drop=drop), is_chosen=value == given)
+        Chip(label=label, change=urlencode({name: value, **dict.fromkeys(drop, "")}), is_chosen=value == given)
         for value, label in all_choices.items()
     ]
 
 
+def span_chips(query: QueryDict) -> list[Chip]:
+    """Return the ages that lists offer for `received_after`, plus its current value unless the date picker shows it."""
+    offered = {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
+    found = chips(query, "received_after", offered, drop=["received_before"])
+    return found[: len(offered)] if picker_value(query.get("received_after", "")) else found
+
+
 def other_filters(query: QueryDict, *, shown: Iterable[str]) -> list[Chip]:
-    """Return the filters that no field or group of chips shows; each link removes its filter."""
-    names = [name for name in query if name not in {*shown, "cursor", "ordering"}]
-    return [Chip(label=f"{name}: {query[name]}", url=_url(query, name, ""), is_chosen=True) for name in names]
-
-
-def spans() -> dict[str, str]:
-    """Return the ages that lists offer as filters."""
-    return {"": _("Any time"), "1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
-
-
-def _url(query: QueryDict, name: str, value: str, *, drop: Iterable[str] = ()) -> str:
-    return f"?{changed(without(query, 'cursor', *drop), **{name: value}).urlencode()}"
+    """Return the filters that no field or group of chips shows; each button removes its filter."""
+    names = [name for name in query if name not in {*shown, "cursor", "ordering", "received_after", "received_before"}]
+    if (before := query.get("received_before", "")) and not picker_value(before):
+        names.append("received_before")
+    return [Chip(label=f"{name}: {query[name]}", change=urlencode({name: ""}), is_chosen=True) for name in names]

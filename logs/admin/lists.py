@@ -16,18 +16,21 @@ from django.utils.translation import gettext as _
 
 from logs.admin.inspector import InspectorAdmin
 from logs.admin.links import changed, leading, to_row, without
+from logs.admin.list_form import EXPORT, PICKERS, list_query
 from logs.exceptions import InvalidQuery
 from logs.models.events import SETTLED_AFTER
-from logs.reading.choices import about_how_many, values_of
+from logs.reading.choices import about_how_many, values_matching
 from logs.reading.cursors import Direction, Reading
 from logs.reading.filters import PagedFilterSet
 from logs.reading.pages import MAX_SCANNED, Order, Page, Position
 from logs.reading.query import check_names, read_filters, read_list
+from logs.times import picker_value
 
 PAGE_SIZE = 50
 NEWER_SIZE = 200  # More rows than arrive in SETTLED_AFTER, because each poll returns all of them again.
 OWN_PARAMETERS = {"cursor", "ordering"}
 MAX_SUGGESTIONS = 20
+EXPORTS = {"csv": "format=csv&bom=true", "ndjson": "format=ndjson"}  # The API's parameters for each format.
 
 
 class ListAdmin(InspectorAdmin):
@@ -40,7 +43,7 @@ class ListAdmin(InspectorAdmin):
     orders: ClassVar[Mapping[str, Order]]
     row_template: ClassVar[str]
     suggested_columns: ClassVar[tuple[str, ...]] = ()  # Columns with suggestions; each is the first of an index.
-    form_fields: ClassVar[frozenset[str]]  # The parameters with a field in the form.
+    form_fields: ClassVar[frozenset[str]]  # The parameters with a field in the form, except for the date pickers.
     export_url_name: ClassVar[str]  # The URL name of the API's list.
 
     def get_urls(self) -> list[URLPattern]:
@@ -63,9 +66,9 @@ class ListAdmin(InspectorAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show a page of the list; for an invalid query, show the error instead of rows."""
         self._require_permission(request)
-        canonical = _canonical(request.GET, self.filterset_class.repeatable())
-        if canonical != request.GET:
-            return HttpResponseRedirect(f"?{canonical.urlencode()}")
+        query = list_query(request.GET, self.filterset_class.repeatable())
+        if query != request.GET:
+            return HttpResponseRedirect(self._export_url(query, request.GET.get(EXPORT, "")) or f"?{query.urlencode()}")
         try:
             shown, status = self._shown(request.GET), 200
         except InvalidQuery as error:
@@ -77,15 +80,14 @@ class ListAdmin(InspectorAdmin):
             "query": request.GET.dict(),
             "row_template": self.row_template,
             "row_query": to_row(request.GET),
-            "is_filtered": bool(request.GET.keys() - OWN_PARAMETERS),
             "max_scanned": MAX_SCANNED,
-            # Both URLs end where a link appends a parameter.
-            "export_url": reverse(self.export_url_name) + leading(without(request.GET, "cursor")),
+            "filter_count": len(request.GET.keys() - OWN_PARAMETERS),
             "order_link": leading(without(request.GET, *OWN_PARAMETERS)) + "ordering=",
             # The form keeps parameters that have no field.
             "hidden_fields": {
                 name: value for name, value in request.GET.items() if name not in self.form_fields | {"cursor"}
             },
+            "pickers": {picker: picker_value(request.GET.get(name, "")) for picker, name in PICKERS.items()},
             **self.context(request.GET),
             **shown,
         }
@@ -110,13 +112,14 @@ class ListAdmin(InspectorAdmin):
         return JsonResponse({"html": html, "cursor": _cursor_of_newer(reading, page, now)})
 
     def suggestions_view(self, request: HttpRequest) -> HttpResponse:
-        """Return values of a column that start with the typed text."""
+        """Return values of a column that start with the typed text, in any case."""
         self._require_permission(request)
         column = request.GET.get("column", "")
         if column not in self.suggested_columns:
             return JsonResponse({"refusal": _("This column has no suggestions.")}, status=400)
         start = request.GET.get("start", "").replace("\x00", "")
-        return JsonResponse({"values": values_of(self.model, column, start=start, most=MAX_SUGGESTIONS)})
+        found = values_matching(self.model, column, f"{start}*", most=MAX_SUGGESTIONS)
+        return JsonResponse({"values": list(filter(None, found.values))[:MAX_SUGGESTIONS]})
 
     def trail(self, request: HttpRequest, row: Model) -> dict[str, Any]:
         """Return the links from a row's page back to the list it was opened from, and to its neighbours there.
@@ -134,7 +137,7 @@ class ListAdmin(InspectorAdmin):
 
     def _opened_from(self, text: str) -> tuple[QueryDict, Reading]:
         try:
-            query = _canonical(QueryDict(text), self.filterset_class.repeatable())
+            query = list_query(QueryDict(text), self.filterset_class.repeatable())
             return query, self._reading(without(query, "cursor"))
         except (InvalidQuery, TooManyFieldsSent):
             return QueryDict(), self._reading(QueryDict())
@@ -151,6 +154,14 @@ class ListAdmin(InspectorAdmin):
             "list_filters": ", ".join(f"{name}: {query[name]}" for name in query if name not in OWN_PARAMETERS),
             "row_query": to_row(query),
         }
+
+    def _export_url(self, query: QueryDict, form: str) -> str | None:
+        """Return the URL of an export in one of EXPORTS; None for another format, or if the query is invalid."""
+        try:
+            self._reading(query)
+        except InvalidQuery:
+            return None
+        return f"{reverse(self.export_url_name)}{leading(query)}{EXPORTS[form]}" if form in EXPORTS else None
 
     def _require_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
@@ -215,12 +226,3 @@ def _cursor_of_newer(reading: Reading, page: Page, requested_at: datetime) -> st
     else:
         position = max(settled, end, key=in_order)  # Rows after a full page are on the next page.
     return reading.cursor_to(position, Direction.PREV)
-
-
-def _canonical(query: QueryDict, repeatable: set[str]) -> QueryDict:
-    """Return the query without empty fields and with repeated values joined by commas."""
-    canonical = QueryDict(mutable=True)
-    for name, values in query.lists():
-        if given := [value for value in values if value]:
-            canonical.setlist(name, [",".join(given)] if name in repeatable else given)
-    return canonical

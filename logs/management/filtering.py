@@ -14,6 +14,7 @@ from logs.management.examples import EXIT_CODE_OF_WRONG_ARGUMENT
 from logs.models import Outcome, WorkflowEvent
 from logs.reading.filters import EventFilterSet
 from logs.reading.pages import MAX_SCANNED
+from logs.reading.patterns import ANY
 from logs.reading.query import read_filters
 
 FILTERS = ("project", "workflow", "job", "status", "event_type", "branch", "tag", "author")
@@ -23,7 +24,9 @@ KNOWN_WORDS = {"status": [*STATUS_TONES], "event_type": [*EventType], "outcome":
 
 def add_event_filters(parser: ArgumentParser) -> None:
     """Add one option for each filter."""
-    group = parser.add_argument_group("event filters, as in the API")
+    group = parser.add_argument_group(
+        "event filters, as in the API", "Any case matches. Except in --status, * stands for any text."
+    )
     for name in FILTERS:
         about = EventFilterSet.base_filters[name].extra["help_text"]
         group.add_argument(f"--{name.replace('_', '-')}", type=nonempty_text, metavar="TEXT", help=about)
@@ -34,8 +37,12 @@ def given_filters(options: dict[str, Any]) -> dict[str, str]:
     return {name: options[name] for name in FILTERS if options[name]}
 
 
-def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
+def selected_events(options: dict[str, Any], *, are_new: bool = False) -> QuerySet[WorkflowEvent]:
     """Return the events that match the filters; all events if there are no filters.
+
+    Args:
+        options: the command's options.
+        are_new: whether the query is repeated for new events, whose values the log may not contain yet.
 
     Raises:
         CommandError: a filter is invalid, or has an unknown word.
@@ -43,13 +50,14 @@ def selected_events(options: dict[str, Any]) -> QuerySet[WorkflowEvent]:
     filters, parameters = given_filters(options), QueryDict(mutable=True)
     parameters.update(filters)
     try:
-        events = read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all()).qs
+        filterset = read_filters(EventFilterSet, parameters, WorkflowEvent.objects.all())
     except InvalidQuery as error:
         # The message starts with the filter's name in the API: the option's, with underscores.
         name, colon, problem = str(error).partition(":")
         raise _wrong(name, f"{colon}{problem}") from error
     require_known_words(filters)
-    return events
+    filterset.reads_few = are_new
+    return filterset.qs
 
 
 def require_known_words(filters: dict[str, str]) -> None:
@@ -60,7 +68,8 @@ def require_known_words(filters: dict[str, str]) -> None:
     """
     for name, known in KNOWN_WORDS.items():
         for word in filter(None, map(str.strip, filters.get(name, "").split(","))):
-            if word not in known and not _is_in_log(name, word):
+            is_pattern = name == "event_type" and ANY in word
+            if not is_pattern and word.lower() not in known and not _is_in_log(name, word):
                 raise _wrong(name, f": {word!r} is unknown: {suggestion(word, known)}")
 
 

@@ -94,6 +94,10 @@ class TextFilter(filters.CharFilter):
         super().__init__(*args, **({"strip": False, "max_length": MAX_TEXT_LENGTH} | kwargs))
 
 
+class PatternFilter(TextFilter):
+    """Compares a column with a pattern: any case matches, and ``*`` stands for any text."""
+
+
 class IdFilter(TextFilter):
     """Compares a column with a CircleCI id; a UUID may be in upper case."""
 
@@ -145,8 +149,19 @@ class ListFilter(filters.BaseInFilter):
     base_field_class = ListField
 
 
-class TextsFilter(ListFilter, TextFilter):
-    """Compares a column with several texts, separated by commas."""
+class StatusesField(ListField):
+    """Several statuses. CircleCI writes them in lower case; any other status in the log is found as given."""
+
+    def clean(self, value: "list[str] | None") -> Any:
+        """Return the values, and each in lower case."""
+        values = super().clean(value)
+        return values and list(dict.fromkeys([*values, *map(str.lower, values)]))
+
+
+class StatusesFilter(ListFilter, TextFilter):
+    """Compares a column with several statuses."""
+
+    base_field_class = StatusesField
 
 
 class IntegerFilter(filters.NumberFilter):

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 
 import django_filters as filters
 from django import forms
-from django.db.models import QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -20,22 +19,26 @@ from logs.circleci.vocabulary import Tone
 from logs.models import ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import WorkflowEventQuerySet, project_named
+from logs.reading.choices import Found, values_matching
 from logs.reading.fields import (
     ChoiceFilter,
     ChoicesFilter,
     IdFilter,
     IntegerFilter,
     ListFilter,
+    PatternFilter,
     PrefixFilter,
     SecondsFilter,
+    StatusesFilter,
     TextFilter,
-    TextsFilter,
     TimeFilter,
     TruthFilter,
     WordsFilter,
 )
+from logs.reading.patterns import Matches, unindexed
 from logs.reading.search import HoldsWords, few_holding
 
+MAX_LOOKED_UP = 500  # Values of a column that a filter compares with its pattern before it tests each row instead.
 MAX_SORTED = timedelta(days=32)  # A month, with a day to spare for clocks and relative times.
 
 
@@ -70,7 +73,7 @@ class PagedFilterSet(filters.FilterSet):
     @property
     def is_selective(self) -> bool:
         """Whether few enough rows match that sorting and testing them costs almost nothing."""
-        return self.reads_few or bool(self.SELECTIVE & self.given.keys())
+        return self.reads_few or any(map(self._is_served, self.SELECTIVE & self.given.keys()))
 
     def scan(self, *, in_default_order: bool) -> QuerySet[Any] | None:
         """Return the rows that a page must scan; None if the matching rows suffice.
@@ -79,15 +82,23 @@ class PagedFilterSet(filters.FilterSet):
             in_default_order: whether the page is sorted by the list's default order, in either direction.
         """
         given = self.given
-        if self.is_selective:
+        if self.is_selective or self.qs.query.is_empty():
             return None
         if not in_default_order:
             return None if not given or self._is_short() else self.queryset
         rest = given.keys() - self.RANGE
-        served = next((name for name in self.ORDERED if name in rest and self._is_served(given[name])), None)
+        served = next((name for name in self.ORDERED if name in rest and self._is_served(name)), None)
         if rest <= {served}:
             return None
         return self._apply([*(given.keys() & self.RANGE), *([served] if served else [])])
+
+    def of_pattern(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Keep the rows whose column matches a pattern; a project's may be its name, slug or id."""
+        column, pattern = _column_and_pattern(name, value)
+        spellings = self._spellings(column, pattern) if name in {*self.ORDERED, *self.SELECTIVE} else None
+        if spellings is None:
+            return rows.filter(Matches(column, pattern))
+        return rows.filter(**{column: spellings[0]}) if spellings else rows.none()
 
     def absolute_times(self) -> dict[str, str]:
         """Return the given times as absolute times, so that all pages of a result have the same bounds."""
@@ -105,9 +116,25 @@ class PagedFilterSet(filters.FilterSet):
         until = given.get(before) or timezone.now()
         return after in given and until - given[after] <= MAX_SORTED
 
-    def _is_served(self, value: Any) -> bool:
-        """Return whether the index for a filter in ORDERED holds the rows with this value in order."""
+    def _is_served(self, name: str) -> bool:
+        """Return whether the index for a filter holds the matching rows in order; false for several values."""
+        value = self.given[name]
+        if isinstance(self.filters[name], PatternFilter):
+            return self._spellings(*_column_and_pattern(name, value)) is not None
         return not isinstance(value, list) or len(value) == 1
+
+    def _spellings(self, column: str, pattern: str) -> list[str] | None:
+        """Return the only value that matches a pattern, or no value; None if there may be several."""
+        if self.reads_few:
+            return None
+        if (column, pattern) not in self._found:
+            self._found[column, pattern] = values_matching(self.queryset.model, column, pattern, most=MAX_LOOKED_UP)
+        found = self._found[column, pattern]
+        return None if found.is_cut or len(found.values) > 1 else found.values
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], Found]:
+        return {}
 
 
 class EventFilterSet(PagedFilterSet):
@@ -117,21 +144,22 @@ class EventFilterSet(PagedFilterSet):
     ORDERED = ("branch", "author", "job", "workflow", "project", "status")
 
     # fmt: off
-    project         = TextFilter(method="of_project", help_text="The project's name, id or slug (github/acme/press).")
-    organization    = TextFilter(help_text="The organization's name.")
-    workflow        = TextFilter(help_text="The workflow's name.")
-    job             = TextFilter(help_text="The job's name.")
-    status          = TextsFilter(help_text="One or more statuses, separated by commas or repeated: failed,error.")
-    event_type      = TextFilter(help_text="workflow-completed or job-completed.")
-    branch          = TextFilter(help_text="The branch.")
-    tag             = TextFilter(help_text="The tag.")
+    project         = PatternFilter(method="of_pattern",
+                                    help_text="The project's name, id or slug (github/acme/press).")
+    organization    = PatternFilter(method="of_pattern", help_text="The organization's name.")
+    workflow        = PatternFilter(method="of_pattern", help_text="The workflow's name.")
+    job             = PatternFilter(method="of_pattern", help_text="The job's name.")
+    status          = StatusesFilter(help_text="One or more statuses, separated by commas or repeated: failed,error.")
+    event_type      = PatternFilter(method="of_pattern", help_text="workflow-completed or job-completed.")
+    branch          = PatternFilter(method="of_pattern", help_text="The branch.")
+    tag             = PatternFilter(method="of_pattern", help_text="The tag.")
     revision        = PrefixFilter(method="of_revision", help_text="The commit's hash or its first characters.")
-    author          = TextFilter(help_text="The name of the commit's author.")
-    webhook         = TextFilter("name", help_text="The webhook's name in CircleCI.")
+    author          = PatternFilter(method="of_pattern", help_text="The name of the commit's author.")
+    webhook         = PatternFilter("name", method="of_pattern", help_text="The webhook's name in CircleCI.")
     pipeline        = IntegerFilter("pipeline_number", help_text="The pipeline's number.")
     workflow_id     = IdFilter(help_text="The workflow's id.")
     pipeline_id     = IdFilter(help_text="The pipeline's id.")
-    trigger         = TextFilter(help_text="The pipeline's trigger: webhook, api, ...")
+    trigger         = PatternFilter(method="of_pattern", help_text="The pipeline's trigger: webhook, api, ...")
     happened_after  = TimeFilter("happened_at", "gte", help_text="It happened at this time or later.")
     happened_before = TimeFilter("happened_at", "lt", help_text="It happened before this time.")
     received_after  = TimeFilter("received_at", "gte", help_text="It arrived at this time or later.")
@@ -145,11 +173,6 @@ class EventFilterSet(PagedFilterSet):
     class Meta:
         model = WorkflowEvent
         fields: list[str] = []
-
-    def of_project(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
-        """Keep a project's events; `value` is its name, slug or id."""
-        column, project = project_named(value)
-        return rows.filter(**{column: project})
 
     def of_revision(self, rows: WorkflowEventQuerySet, name: str, value: str) -> WorkflowEventQuerySet:
         """Keep events for commits whose hash starts with `value`."""
@@ -178,7 +201,7 @@ class DeliveryFilterSet(PagedFilterSet):
     # fmt: off
     outcome         = ChoicesFilter(values=Outcome.values, noun="an outcome",
                                     help_text="One or more outcomes, separated by commas or repeated.")
-    webhook         = TextFilter(method="of_webhook", help_text="The configured webhook whose secret matched.")
+    webhook         = PatternFilter(method="of_pattern", help_text="The configured webhook whose secret matched.")
     address         = TextFilter(method="of_address", help_text="The last part of the URL it was sent to.")
     verified        = TruthFilter(help_text="Whether the signature proves that CircleCI sent it.")
     event           = IdFilter("event__event_id", help_text="The id of its event.")
@@ -190,13 +213,13 @@ class DeliveryFilterSet(PagedFilterSet):
         model = Delivery
         fields: list[str] = []
 
-    def of_webhook(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
-        """Keep a webhook's deliveries."""
-        return rows.alias(webhook_without_index=unindexed("webhook")).filter(webhook_without_index=value)
-
     def of_address(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         """Keep the deliveries that were sent to a webhook's own URL."""
         return rows.filter(webhook_slug=value)
+
+
+def _column_and_pattern(name: str, value: str) -> tuple[str, str]:
+    return project_named(value) if name == "project" else (name, value)
 
 
 def of_branch(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
@@ -259,14 +282,5 @@ class StandingFilterSet(PagedFilterSet):
         model = Standing
         fields: list[str] = []
 
-    def _is_served(self, value: Any) -> bool:
-        return bool(value == Tone.BAD)  # The index standing_bad holds no other rows.
-
-
-def unindexed(column: str) -> Coalesce:
-    """Return an expression for a text column that no index matches.
-
-    SQLite has no statistics and assumes that an index on the column selects few rows. If the index is not in the
-    list's order, SQLite reads all rows with the wanted value and sorts them.
-    """
-    return Coalesce(column, Value(""))
+    def _is_served(self, name: str) -> bool:
+        return bool(self.given[name] == Tone.BAD)  # The index standing_bad holds no other rows.

@@ -145,11 +145,9 @@ class Browser:
         named = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
         self.command("Emulation.setEmulatedMedia", features=named)
 
-    def be_a_phone(self):
+    def be_a_phone(self, width=PHONE_WIDTH, height=844):
         """Have a phone's screen."""
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=PHONE_WIDTH, height=844, deviceScaleFactor=2, mobile=True
-        )
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
         self.command("Emulation.setTouchEmulationEnabled", enabled=True)
 
     def save_screenshot(self, path):

@@ -25,7 +25,7 @@ def keys_of(site, ids):
 
 
 def test_csv_holds_the_rows_of_the_list(browser, site, listed):
-    text = browser.download("main a", "CSV")
+    text = browser.download("main button", "CSV")
     assert text.startswith("\ufeffname,")  # Excel takes UTF-8 without a byte order mark for another encoding.
     rows = csv.DictReader(io.StringIO(text))
     assert keys_of(site, (row["id"] for row in rows)) == listed
@@ -33,6 +33,18 @@ def test_csv_holds_the_rows_of_the_list(browser, site, listed):
 
 
 def test_ndjson_holds_the_rows_of_the_list(browser, site, listed):
-    events = [json.loads(line) for line in browser.download("main a", "NDJSON").splitlines()]
+    events = [json.loads(line) for line in browser.download("main button", "NDJSON").splitlines()]
     assert keys_of(site, (event["id"] for event in events)) == listed
     assert {event["project"] for event in events} == {FAILING_PROJECT}
+
+
+def test_csv_holds_the_rows_of_a_filter_that_was_typed_but_not_submitted(browser, site):
+    browser.sign_in("viewer", f"{EVENTS}?status=failed&received_after=7d")
+    browser.type("[name=project]", FAILING_PROJECT.upper())
+    text = browser.download("main button", "CSV")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {(row["project"], row["status"]) for row in rows} == {(FAILING_PROJECT, "failed")}
+    browser.open(f"{EVENTS}?status=failed&received_after=7d&project={FAILING_PROJECT}&ordering=received_at")
+    links = browser.evaluate("[...document.querySelectorAll('#rows a.row-link')].map((each) => each.pathname)")
+    assert keys_of(site, (row["id"] for row in rows)) == [int(link.split("/")[-3]) for link in links][::-1]
+    assert len(rows) > 5

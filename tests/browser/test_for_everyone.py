@@ -12,6 +12,9 @@ FOCUS = """(() => {
         (name) => getComputedStyle(element)[name]));
     const focused = look();
     const name = element.innerText || element.getAttribute("aria-label") || element.name || element.id;
+    // The parts of a date have the focus in turn; given back, it would be the first part's again.
+    const {outlineWidth} = getComputedStyle(element);
+    if (element.type === "datetime-local") return [element.tagName, name, outlineWidth === "3px"];
     element.blur();
     const blurred = look();
     element.focus({preventScroll: true, focusVisible: true});

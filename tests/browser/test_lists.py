@@ -3,10 +3,10 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.pages import DELIVERIES, EVENTS
+from tests.browser.pages import DELIVERIES, EVENTS, PIPELINES
 from tests.browser.runs import BAD_AUTHOR, FAILING_PROJECT
 
-PROJECT_COLUMN = "#rows td:nth-child(3)"
+PROJECT_COLUMN, AUTHOR_COLUMN = "#rows td:nth-child(3)", "#rows td:nth-child(6)"
 
 
 @pytest.fixture
@@ -21,14 +21,19 @@ def words(browser, selector):
     return set(browser.evaluate("[...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector))
 
 
-def test_a_click_filters_and_the_filter_is_kept_from_row_to_row_and_back(events):
-    events.click("[aria-label=Status] a", "Any failure")
+def test_a_click_filters_and_keeps_what_was_typed_and_the_rows_lead_back(events):
+    events.type("[name=author]", BAD_AUTHOR.lower())
+    events.click("[aria-label=Status] button", "Any failure")
     events.wait(lambda: "status=" in events.path, "a filter in the address")
     assert words(events, "#rows .pill") == {"✕ failed"}
-    assert events.wait_for("[aria-label=Status] [aria-current=true]").text == "Any failure"
-    events.click("[aria-label=Type] a", "Jobs")
+    assert words(events, AUTHOR_COLUMN) == {BAD_AUTHOR}
+    assert events.wait_for("[aria-label=Status] [aria-pressed=true]").text == "Any failure"
+    events.click("[aria-label=Type] button", "Jobs")
     events.wait(lambda: "event_type=job-completed" in events.path, "a second filter in the address")
     assert "status=" in events.path
+    events.type("[name=author]", "*", Keys.ENTER)
+    events.wait(lambda: "author=%2A" in events.path, "another author")
+    assert events.wait_for("[aria-label=Status] [aria-pressed=true]").text == "Any failure"
     filtered = events.path
     first, second = events.evaluate("[...document.querySelectorAll('#rows a.row-link')].map((a) => a.pathname)")[:2]
     events.click("#rows a.row-link")
@@ -37,7 +42,7 @@ def test_a_click_filters_and_the_filter_is_kept_from_row_to_row_and_back(events)
     events.wait(lambda: events.path.startswith(second), "the second row")
     events.click("a[rel=prev]")
     events.wait(lambda: events.path.startswith(first), "the first row again")
-    events.click(".breadcrumbs a", "Events (status: ")
+    events.click(".breadcrumbs a", "Events (author: ")
     events.wait(lambda: events.path == filtered, "the filtered list")
 
 
@@ -124,6 +129,27 @@ def test_times_are_told_in_the_zone_of_whoever_looks(events):
     exact, utc = events.wait_for("#rows time").get_attribute("title").split("\n")
     assert "UTC" in utc
     assert exact.split(", ")[-1] not in utc
+    assert "Times in Pacific/Auckland" in events.text
+
+
+def test_a_date_is_picked_in_that_zone_and_the_address_is_in_utc(events):
+    events.command("Emulation.setTimezoneOverride", timezoneId="Pacific/Auckland")
+    events.open(f"{EVENTS}?received_before=2026-05-04T10:00:12.5Z")
+    shown = "[document.querySelector('[name=from]').value, document.querySelector('[name=to]').value]"
+    assert events.evaluate(shown) == ["", "2026-05-04T22:00:12"]
+    assert "From (local time)" in events.text
+    events.evaluate("(document.querySelector('[name=from]').value = '2026-01-01T12:00')")
+    events.click("button", "Apply filters")
+    bounds = "received_before=2026-05-04T10%3A00%3A12.5Z&received_after=2025-12-31T23%3A00Z"
+    events.wait(lambda: events.path == f"{EVENTS}?{bounds}", "the bounds in UTC")
+    assert events.evaluate(shown) == ["2026-01-01T12:00", "2026-05-04T22:00:12"]
+    events.command("Emulation.setScriptExecutionDisabled", value=True)
+    events.driver.refresh()
+    assert "From (UTC)" in events.text
+    assert "Times in UTC" in events.text
+    events.click("[aria-label=Status] button", "Succeeded")
+    events.wait(lambda: events.path == f"{EVENTS}?{bounds}&status=success", "the same bounds")
+    events.command("Emulation.setScriptExecutionDisabled", value=False)
 
 
 OUT_OF_SIGHT = """[...document.querySelectorAll("table.stacked tbody td, table.stacked tbody td *")].filter(
@@ -146,3 +172,20 @@ def test_a_phone_shows_the_reason_below_the_outcome(browser):
     assert reason.rect["y"] >= outcome.rect["y"] + outcome.rect["height"]
     assert reason.rect["width"] > 300
     assert "ago" in browser.wait_for("#rows time").text
+
+
+@pytest.mark.parametrize(
+    "path", [f"{EVENTS}?status=failed", f"{DELIVERIES}?outcome=logged", f"{PIPELINES}?status=failed"]
+)
+def test_a_small_phone_shows_the_first_row_and_unfolds_the_filters(browser, path):
+    browser.be_a_phone(width=360, height=640)
+    browser.sign_in("administrator", path)
+    first = browser.wait_for("#rows tr").rect
+    assert first["y"] + first["height"] <= 640
+    assert browser.find("[name=webhook]") is None
+    browser.click(".fold", "Filters (1)")
+    browser.type("[name=webhook]", "none such", Keys.ENTER)
+    browser.wait_for(".fold", "Filters (2)")
+    browser.evaluate("document.getElementById('show-filters').focus()")
+    browser.press(Keys.SPACE)
+    assert browser.wait_for("[name=webhook]").get_attribute("value") == "none such"

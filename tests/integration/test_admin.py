@@ -174,7 +174,9 @@ def test_moments_say_that_they_are_in_utc(admin_client, admin_user, deliver, wor
     deliver(workflow_document())
     delivery = Delivery.objects.get()
     assert str(delivery).endswith(" UTC")
-    assert "From (UTC)" in read(admin_client, EVENTS)
+    page = read(admin_client, EVENTS)
+    assert 'From (<span data-clock="local time">UTC</span>)' in page
+    assert "Times in <span data-clock>UTC</span>." in page
     ApiToken.issue(admin_user, name="Grafana", lifetime=timedelta(days=1))
     LogEntry.objects.log_actions(admin_user.pk, [delivery], action_flag=CHANGE, single_object=True)
     for name in ("logs_apitoken", "admin_logentry"):

@@ -1,10 +1,11 @@
 """What ops see in the admin's lists of events and deliveries."""
 
-import json
+import csv
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -138,7 +139,6 @@ def test_shows_a_repeated_list_as_one(admin_client):
     assert answer.headers["Location"] == "?status=failed%2Cerror%2Ccanceled"
     page = admin_client.get(EVENTS + answer.headers["Location"])
     assert len(shown(page)) == 2
-    assert "/fetch-webhooks-logs?status=failed%2Cerror%2Ccanceled&amp;format=csv" in page.content.decode()
     newer = admin_client.get(NEWER_EVENTS, {"status": ["failed", "error"]}).json()
     assert newer["html"].count("row-link") == 2
 
@@ -320,6 +320,12 @@ def test_a_page_costs_the_same_queries_however_many_rows_it_shows(
     assert '"body"' not in told
 
 
+def test_each_name_costs_a_look_up(admin_client, events, django_assert_num_queries):
+    make_event(200, branch="Main").save()
+    with django_assert_num_queries(6):  # Session, user, two look-ups, the end of the scan, the rows.
+        assert len(shown(read(admin_client, EVENTS, project="ORCHARD", branch="ma*"))) == 50
+
+
 def test_suggests_values_that_begin_so(admin_client):
     branches = ["main", "fix/rain", "fix/snow", "release", ""]
     WorkflowEvent.objects.bulk_create(make_event(number, branch=branch) for number, branch in enumerate(branches * 3))
@@ -329,7 +335,7 @@ def test_suggests_values_that_begin_so(admin_client):
         "main",
         "release",
     ]
-    assert read(admin_client, SUGGESTIONS, column="branch", start="fix/").json()["values"] == ["fix/rain", "fix/snow"]
+    assert read(admin_client, SUGGESTIONS, column="branch", start="FIX/").json()["values"] == ["fix/rain", "fix/snow"]
     assert values_of(WorkflowEvent, "branch", most=2) == ["fix/rain", "fix/snow"]
     assert admin_client.get(SUGGESTIONS, {"column": "url"}).status_code == 400
 
@@ -341,20 +347,70 @@ def test_tells_about_how_many_there_are(admin_client, events):
     assert "in the log." not in read(admin_client, EVENTS, status="failed").content.decode()
 
 
+# What the form submits; the URL of the list then has the API's parameters only.
+# fmt: off
+SUBMITTED = [
+    # A chip keeps what was typed, and replaces its own parameter, which the form holds as a hidden field.
+    ("status=failed&project=press&set=status%3Dsuccess",        "?project=press&status=success"),
+    ("status=failed&project=press&set=status%3D",               "?project=press"),
+    ("job=lint&workflow=&project=press&set=job%3D",             "?project=press"),
+    ("received_before=2026-05-05T10:00Z&from=&to=2026-05-05T10:00&set=received_after%3D24h%26received_before%3D",
+                                                                "?received_after=24h"),
+    # A date picker replaces a time, empties it, or keeps what it cannot show.
+    ("from=2026-05-04T10:00&to=",                               "?received_after=2026-05-04T10:00Z"),
+    ("from=2026-05-04T10:00:12&to=2026-05-04T10:00:13.5",
+                             "?received_after=2026-05-04T10:00:12Z&received_before=2026-05-04T10:00:13.5Z"),
+    ("received_after=24h&from=2026-05-04T10:00",                "?received_after=2026-05-04T10:00Z"),
+    ("received_after=2026-05-04T12:00%2B02:00&from=",           "?"),
+    ("received_after=2026-05-04T12:00%2B02:00&from=2026-05-04T10:00", "?received_after=2026-05-04T12:00+02:00"),
+    ("received_after=2026-05-04T10:00:12.345Z&from=2026-05-04T10:00:12", "?received_after=2026-05-04T10:00:12.345Z"),
+    ("received_after=24h&from=&to=",                            "?received_after=24h"),
+    ("received_after=whenever&from=",                           "?received_after=whenever"),
+    ("from=12h",                                                "?received_after=12h"),
+    # JavaScript submits UTC.
+    ("from=2026-05-04T10:00:00.000Z",                           "?received_after=2026-05-04T10:00:00.000Z"),
+    # An export is the API's, unless a value is invalid: the list then says so.
+    ("project=press&status=failed&branch=&export=csv",
+                             "/fetch-webhooks-logs?project=press&status=failed&format=csv&bom=true"),
+    ("search=%237&project=press&export=ndjson",
+                             "/fetch-webhooks-logs?project=press&pipeline=7&format=ndjson"),
+    ("export=ndjson",                                           "/fetch-webhooks-logs?format=ndjson"),
+    ("project=press&export=xml",                                "?project=press"),
+    ("received_after=whenever&export=csv",                      "?received_after=whenever"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("submitted", "location"), SUBMITTED)
+def test_the_form_leads_to_the_query_of_the_api(admin_client, submitted, location):
+    answer = admin_client.get(f"{EVENTS}?{submitted}")
+    while "search=" in submitted and "export=" in answer.headers["Location"]:
+        answer = admin_client.get(EVENTS + answer.headers["Location"])
+    assert unquote(answer.headers["Location"]) == location
+
+
+def test_the_form_submits_what_it_cannot_show(admin_client):
+    page = read(
+        admin_client, EVENTS, received_after="2026-05-04T12:00:12.5+02:00", received_before="1h", status="failed"
+    )
+    form = page.content.decode()
+    assert '<input type="hidden" name="received_after" value="2026-05-04T12:00:12.5+02:00">' in form
+    assert '<input type="hidden" name="received_before" value="1h">' in form
+    assert page.context["pickers"] == {"from": "2026-05-04T10:00:12", "to": ""}
+    assert "received_before: 1h" in form
+    assert page.context["filter_count"] == 3
+    assert "Filters (3)" in form
+    # Enter presses the first button.
+    assert re.findall(r"<button[^>]*>\s*([^<]*)", form[form.index('id="filters"') :])[0] == "Apply filters"
+
+
 def test_exports_what_is_shown(admin_client, events):
     page = read(admin_client, EVENTS, status="success", received_after="2026-05-04T11:57Z")
-    url = page.context["export_url"]
-    assert f'href="{url.replace("&", "&amp;")}format=ndjson"' in page.content.decode()
-    exported = admin_client.get(f"{url}format=ndjson").getvalue().decode().splitlines()
-    assert [json.loads(line)["id"] for line in exported] == shown(page)
-
-
-def test_the_csv_for_people_begins_with_a_byte_order_mark(admin_client, events):
-    content = read(admin_client, EVENTS, status="success").content.decode()
-    (link,) = re.findall(r'href="([^"]*format=csv[^"]*)"', content)
-    exported = admin_client.get(link.replace("&amp;", "&")).getvalue()
-    assert exported.startswith(b"\xef\xbb\xbfname,")
-    assert exported.count(b"\xef\xbb\xbf") == 1
+    answer = admin_client.get(EVENTS, {**page.context["query"], "export": "csv"}, follow=True)
+    exported = answer.getvalue().decode()
+    assert exported.startswith("\ufeffname,")
+    assert exported.count("\ufeff") == 1
+    assert [row["id"] for row in csv.DictReader(exported.splitlines())] == shown(page)
 
 
 def test_says_what_to_do_while_nothing_has_arrived(admin_client):

@@ -128,7 +128,7 @@ def story(deliver, workflow_document, ping_document, webhook_secrets):
         ("outcome=expired", []),
         ("webhook=lab", ["unsigned"]),
         ("webhook=My CircleCI Webhook", ["malformed", "ping", "duplicate", "logged"]),
-        ("webhook=my circleci webhook", []),
+        ("webhook=my circleci *", ["malformed", "ping", "duplicate", "logged"]),
         ("address=lab", ["unsigned"]),
         ("verified=false", ["unsigned", "unverified"]),
         ("verified=true&outcome=logged", ["logged"]),

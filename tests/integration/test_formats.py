@@ -232,7 +232,7 @@ def test_a_stream_reads_rows_as_they_are_sent(reader, monkeypatch, django_assert
 def test_a_stream_is_a_file_named_with_the_date(reader, path, name, form):
     with time_machine.travel("2026-05-04T23:59Z", tick=False):
         answer = reader.get(f"{path}?format={form}")
-    expected = f'attachment; filename="webhooklog-{name}-2026-05-04.{form}"'
+    expected = f'attachment; filename="{name}-2026-05-04.{form}"'
     assert answer.headers["Content-Disposition"] == expected
 
 

@@ -469,7 +469,7 @@ def test_a_formula_in_csv_becomes_a_text(reader, path):
 def test_an_export_is_a_file_named_with_the_date(reader, path, name, form):
     with time_machine.travel("2026-05-04T23:59Z", tick=False):
         answer = reader.get(f"{path}?format={form}")
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="webhooklog-{name}-2026-05-04.{form}"'
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}-2026-05-04.{form}"'
 
 
 @pytest.mark.parametrize("path", BOTH)

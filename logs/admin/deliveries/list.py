@@ -8,14 +8,14 @@ from django.utils.translation import gettext as _
 
 from logs import conf
 from logs.admin.deliveries.outcomes import MAX_AT_ONCE
-from logs.admin.links import chips, other_filters, spans
+from logs.admin.links import chips, other_filters, span_chips
 from logs.admin.lists import ListAdmin
 from logs.models import Delivery, Outcome
 from logs.models.deliveries import REFUSED
 from logs.reading.filters import DeliveryFilterSet
 from logs.reading.pages import BY_ARRIVAL
 
-FIELDS = frozenset({"webhook", "event", "received_after", "received_before"})
+FIELDS = frozenset({"webhook", "event"})
 
 
 class DeliveryListAdmin(ListAdmin):
@@ -37,7 +37,7 @@ class DeliveryListAdmin(ListAdmin):
             "groups": [
                 (_("Outcome"), chips(query, "outcome", _outcomes())),
                 (_("Signature"), chips(query, "verified", _verified())),
-                (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
+                (_("Received"), span_chips(query)),
             ],
             "max_replayed": MAX_AT_ONCE,
             "list_query": query.urlencode(),

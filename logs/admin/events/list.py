@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from logs import conf
 from logs.admin.events.search import event_named, filters_for
-from logs.admin.links import changed, chips, other_filters, spans, without
+from logs.admin.links import changed, chips, other_filters, span_chips, without
 from logs.admin.lists import ListAdmin
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import WorkflowEvent
@@ -20,7 +20,7 @@ SHOWN_COLUMNS = tuple(
     field.name for field in WorkflowEvent._meta.concrete_fields if field.name not in ("project_id", "organization")
 )
 SEARCHED = ("q", "revision", "pipeline", "workflow_id", "pipeline_id")
-FIELDS = frozenset({"project", "workflow", "branch", "author", "webhook", "received_after", "received_before"})
+FIELDS = frozenset({"project", "workflow", "branch", "author", "webhook"})
 
 
 class EventListAdmin(ListAdmin):
@@ -54,7 +54,7 @@ class EventListAdmin(ListAdmin):
             "groups": [
                 (_("Status"), chips(query, "status", _statuses())),
                 (_("Type"), chips(query, "event_type", _event_types())),
-                (_("Received"), chips(query, "received_after", spans(), drop=["received_before"])),
+                (_("Received"), span_chips(query)),
             ],
             "search_text": ("#" if searched == "pipeline" else "") + query.get(searched, ""),
             "search_parameters": SEARCHED,

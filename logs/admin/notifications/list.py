@@ -13,8 +13,8 @@ from logs.exceptions import InvalidQuery
 from logs.models import Channel, Notification, NotificationKind, NotificationState
 from logs.models.events import project_named
 from logs.permissions import VIEW_EVENTS
-from logs.reading.filters import unindexed
 from logs.reading.pages import MAX_PRIMARY_KEY, MAX_SCANNED, Listing, Order, Page, Position
+from logs.reading.patterns import Matches
 
 PAGE_SIZE = 50
 OLDER, NEWER = "before", "after"  # Parameters: the primary key next to which a page begins.
@@ -102,5 +102,5 @@ def _filtered(query: QueryDict) -> QuerySet[Notification]:
         rows = rows.alias(to_channel=unindexed_channel).filter(to_channel=query["channel"])
     if "project" in query:
         column, value = project_named(str(query["project"]))
-        rows = rows.alias(of_project=unindexed(f"event__{column}")).filter(of_project=value)
+        rows = rows.filter(Matches(f"event__{column}", value))
     return rows

@@ -21,8 +21,9 @@ TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT_L
 # The schema of a value, by the kind of filter.
 FILTERS: dict[type[filters.Filter], Schema] = {
     fields.TextFilter: TEXT,
+    fields.PatternFilter: TEXT,
     fields.IdFilter: TEXT,
-    fields.TextsFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
+    fields.StatusesFilter: {"type": "array", "minItems": 1, "items": TEXT | {"pattern": r"^[^\x00,]+$"}},
     fields.PrefixFilter: TEXT | {"minLength": fields.MIN_PREFIX_LENGTH},
     fields.WordsFilter: TEXT | {"pattern": r"^[^\x00]*[^\W_][^\x00]*$"},
     fields.ChoiceFilter: {"type": "string"},
@@ -44,7 +45,14 @@ FILTERS: dict[type[filters.Filter], Schema] = {
     },
 }
 
-TIME_NOTE = " ISO 8601 (in UTC without an offset), seconds or milliseconds since 1970, or an age such as `24h`."
+# Added to the description of a kind of filter.
+NOTES: dict[type[filters.Filter], str] = {
+    fields.PatternFilter: " Any case matches; `*` stands for any text.",
+    fields.StatusesFilter: " Any case matches.",
+    fields.TimeFilter: (
+        " ISO 8601 (in UTC without an offset), seconds or milliseconds since 1970, or an age such as `24h`."
+    ),
+}
 
 EXAMPLES: dict[str, Any] = EVENT | {
     "status": ["failed", "error"],
@@ -125,8 +133,7 @@ def _in_query(name: str, view: Any) -> Parameter:
         return COMMON[name](view)
     each = view.filterset_class.base_filters[name]
     schema, example = _schema(each), EXAMPLES[name]
-    is_list = schema["type"] == "array"
-    note = TIME_NOTE if type(each) is fields.TimeFilter else ""
+    is_list, note = schema["type"] == "array", NOTES.get(type(each), "")
     return {
         "description": f"{each.extra['help_text']}{note} For example `{','.join(example) if is_list else example}`.",
         # In the schema, not as the parameter's example: Swagger UI would fill its form with all examples.

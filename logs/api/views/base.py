@@ -5,7 +5,6 @@ from hashlib import md5
 from typing import Any, ClassVar
 
 from django.http import HttpResponseRedirect, StreamingHttpResponse
-from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
@@ -17,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from logs.api.file_names import name_after_filters
 from logs.api.filtering import StrictFilterBackend
 from logs.api.flat import FlatSerializer
 from logs.api.framing import require_visible_end
@@ -156,7 +156,7 @@ class PagedListView(ReadingView, ListAPIView[Any]):
         rows = all_rows(self)
         flatten = self.get_serializer().to_representation
         lines = renderer.lines(map(flatten, rows), self.columns)
-        name = f"webhooklog-{self.export_name}-{timezone.now():%Y-%m-%d}.{renderer.format}"
+        name = f"{name_after_filters(self.export_name, self.filterset.given)}.{renderer.format}"
         return StreamingHttpResponse(
             # For HEAD, the server would read all rows and discard them.
             _in_chunks(iter(()) if request.method == "HEAD" else lines),

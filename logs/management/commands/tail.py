@@ -57,7 +57,7 @@ class Command(CommandWithExamples):
         if console.is_terminal:
             sys.stderr.write("Waiting for events; Ctrl-C quits.\n")
         try:
-            following = Following(selected_events(options), options["since"])
+            following = Following(selected_events(options, are_new=True), options["since"])
             while True:
                 self._show(following, console, bell=options["bell"])
                 require_reader()

@@ -10,8 +10,9 @@ from django.db.models.functions import Length
 from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import project_named
-from logs.reading.fields import ChoicesFilter, TextFilter, TextsFilter
-from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet, unindexed
+from logs.reading.fields import ChoicesFilter, PatternFilter, StatusesFilter
+from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet
+from logs.reading.patterns import Matches, unindexed
 from logs.reading.stream.settling import writers_finish
 
 MAX_SCANNED = 1_000  # Rows per poll, however few of them match the filters.
@@ -31,14 +32,14 @@ class StreamFilterSet(DeliveryFilterSet):
     # fmt: off
     outcome    = ChoicesFilter(method="of_outcomes", values=Outcome.values, noun="an outcome",
                                help_text=_help("outcome", DeliveryFilterSet))
-    project    = TextFilter(method="of_event",  help_text=_help("project"))
-    workflow   = TextFilter(method="of_event",  help_text=_help("workflow"))
-    status     = TextsFilter(method="of_event", help_text=_help("status"))
-    event_type = TextFilter(method="of_event",  help_text=_help("event_type"))
-    job        = TextFilter(method="of_event",  help_text=_help("job"))
-    branch     = TextFilter(method="of_event",  help_text=_help("branch"))
-    tag        = TextFilter(method="of_event",  help_text=_help("tag"))
-    author     = TextFilter(method="of_event",  help_text=_help("author"))
+    project    = PatternFilter(method="of_event",  help_text=_help("project"))
+    workflow   = PatternFilter(method="of_event",  help_text=_help("workflow"))
+    status     = StatusesFilter(method="of_event", help_text=_help("status"))
+    event_type = PatternFilter(method="of_event",  help_text=_help("event_type"))
+    job        = PatternFilter(method="of_event",  help_text=_help("job"))
+    branch     = PatternFilter(method="of_event",  help_text=_help("branch"))
+    tag        = PatternFilter(method="of_event",  help_text=_help("tag"))
+    author     = PatternFilter(method="of_event",  help_text=_help("author"))
     # fmt: on
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
@@ -47,10 +48,12 @@ class StreamFilterSet(DeliveryFilterSet):
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
         """Keep deliveries whose event has this value."""
-        column, value = project_named(str(value)) if name == "project" else (name, value)
-        wanted = value if isinstance(value, list) else [value]
-        # Without the column's index, through which PostgreSQL would read all failed events in the log.
-        events = WorkflowEvent.objects.alias(wanted=unindexed(column)).filter(pk=OuterRef("event"), wanted__in=wanted)
+        events = WorkflowEvent.objects.filter(pk=OuterRef("event"))
+        if isinstance(value, list):
+            # Without the column's index, through which PostgreSQL would read all failed events in the log.
+            events = events.alias(value_without_index=unindexed(name)).filter(value_without_index__in=value)
+        else:
+            events = events.filter(Matches(*project_named(value) if name == "project" else (name, value)))
         # Not a join: SQLite would start at the events, and read all events of a branch for a few deliveries.
         return rows.filter(Exists(events))
 

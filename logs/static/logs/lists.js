@@ -99,7 +99,10 @@
   const actions = {
     j: () => move(1),
     k: () => move(-1),
-    "/": () => document.getElementById("search")?.focus(),
+    "/": () => {
+      document.getElementById("show-filters").checked = true;
+      document.getElementById("search")?.focus();
+    },
   };
 
   document.addEventListener("keydown", (event) => {

@@ -1,4 +1,5 @@
-// Shows each <time> in the viewer's time zone, as a relative time, or as today's clock time; without this script it is in UTC.
+// Shows each <time> in the viewer's time zone, as a relative time, or as today's clock time, and lets date pickers take
+// the viewer's time. Without this script, all of these are in UTC.
 "use strict";
 
 (() => {
@@ -30,6 +31,30 @@
   function writeAll(root = document) {
     root.querySelectorAll("time[data-style]").forEach(write);
   }
+
+  // The value of a date picker for a time, in the viewer's time zone.
+  function local(time) {
+    const shifted = new Date(time - time.getTimezoneOffset() * 60000);
+    return shifted.toISOString().slice(0, time.getSeconds() ? 19 : 16);
+  }
+
+  const inUtc = (value) => new Date(value).toISOString().replace(/(:00)?\.000Z$/, "Z");
+
+  // Forms submit UTC. An unchanged value is submitted as it came: in autumn, an hour of local time occurs twice.
+  function setUp(picker) {
+    const utc = picker.defaultValue;
+    const shown = utc ? local(new Date(`${utc}Z`)) : "";
+    if (picker.value === utc) picker.value = shown; // Otherwise, the browser has restored what was entered before.
+    picker.form.addEventListener("formdata", (event) => {
+      if (picker.value) event.formData.set(picker.name, picker.value === shown ? utc : inUtc(picker.value));
+    });
+  }
+
+  document.querySelectorAll("input[data-utc]").forEach(setUp);
+  // The clock's name is the element's own text, or the viewer's time zone.
+  document.querySelectorAll("[data-clock]").forEach((clock) => {
+    clock.textContent = clock.dataset.clock || exact.resolvedOptions().timeZone;
+  });
 
   document.addEventListener("webhooklog:rows", (event) => writeAll(event.target));
   setInterval(() => document.querySelectorAll("time:not([data-style=exact])").forEach(write), 30000);
