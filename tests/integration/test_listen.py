@@ -177,7 +177,7 @@ def test_reads_its_own_database_from_the_start_with_filters(tmp_path, site, lapt
         (["--to={laptop}", "--from={site}"], "needs an API token"),
         (["--to={laptop}", "--from={site}/elsewhere", "--token=whl_wrong"], "answers 404"),
         (["--to={laptop}", "--from={site}/admin", "--token=whl_wrong"], "answers 302: /admin/login/"),
-        (["--to={laptop}", "--outcome=nice"], "outcome: nice is not an outcome"),
+        (["--to={laptop}", "--outcome=nice"], "--outcome: 'nice' is unknown: use logged"),
     ],
 )
 def test_says_what_must_be_changed(tmp_path, site, laptop, arguments, told):
