@@ -19,6 +19,7 @@ LENGTHS = {
     "7d": (timedelta(days=7), timedelta(hours=6)),
 }
 DEFAULT = "24h"
+TWO_WEEKS = (timedelta(days=14), timedelta(hours=12))  # Of the pages for projects and for flaky jobs.
 
 
 class BarNumber(Func):
@@ -80,9 +81,17 @@ class Period:
 def period_of(name: str, now: datetime) -> Period:
     """Return the named period up to `now`, a time in UTC; the default period if the name is not in LENGTHS."""
     known = name if name in LENGTHS else DEFAULT
-    length, bar_length = LENGTHS[known]
+    return _period(known, *LENGTHS[known], now)
+
+
+def last_two_weeks(now: datetime) -> Period:
+    """Return the 14 days up to `now`, a time in UTC, with bars of 12 hours."""
+    return _period("14d", *TWO_WEEKS, now)
+
+
+def _period(name: str, length: timedelta, bar_length: timedelta, now: datetime) -> Period:
     return Period(
-        name=known,
+        name=name,
         length=length,
         bar_length=bar_length,
         since=_bar_of(now, bar_length) + bar_length - length,

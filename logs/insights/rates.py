@@ -27,3 +27,15 @@ def success_rate(good: int, bad: int) -> float | None:
     Canceled runs do not count: they show neither how reliable nor how slow a workflow is.
     """
     return good / (good + bad) if good + bad else None
+
+
+def success_rate_without(good: int, bad: int, flaky: int | None) -> float | None:
+    """Return the success rate without the failed runs on commits on which the workflow also succeeded.
+
+    Args:
+        good: the runs that succeeded.
+        bad: the runs that failed.
+        flaky: how many of those that failed are left out; None if unknown, which makes the rate None too.
+    """
+    # More than have failed: the runs are not all counted yet, or some of these failed before the period.
+    return None if flaky is None or flaky > bad else success_rate(good, bad - flaky)

@@ -77,7 +77,7 @@ def read_workflows(period: Period, sums: QuerySet[HourlyWorkflow]) -> Workflows:
     busiest, slowest = _read_busiest(period, sums), _read_slowest(period, sums)
     known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
     rows = HourlyWorkflow.objects.filter(workflow__in=[pk for pk, _ in busiest[:SHOWN]])
-    finished, bars = _read_finished(period, rows), _read_bars(period, rows)
+    finished, bars = _read_finished(period, rows), read_workflow_bars(period, rows)
     return Workflows(
         busiest=[_figures(known[pk], runs, *finished[pk], bars_of(period, bars[pk])) for pk, runs in busiest[:SHOWN]],
         has_more=len(busiest) > SHOWN,
@@ -126,7 +126,10 @@ def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdic
     return finished
 
 
-def _read_bars(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, defaultdict[int, Counter[Tone]]]:
+def read_workflow_bars(
+    period: Period, rows: QuerySet[HourlyWorkflow]
+) -> defaultdict[int, defaultdict[int, Counter[Tone]]]:
+    """Return the runs in a period by their tone: good, bad or stopped; keyed by workflow and by bar number."""
     bars: defaultdict[int, defaultdict[int, Counter[Tone]]]
     bars = defaultdict(lambda: defaultdict(Counter))
     counted = (

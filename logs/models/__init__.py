@@ -1,8 +1,9 @@
-"""The tables of events and deliveries, sources, standings, rules, notifications, rollups, API tokens, and the watch."""
+"""The tables of events and deliveries, sources, standings, flakes, rules, notifications, rollups, tokens, the watch."""
 
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import Origin, WorkflowEvent
+from logs.models.flakes import Flake
 from logs.models.notifications import (
     Channel,
     Notification,
@@ -26,6 +27,7 @@ __all__ = [
     "ChangeKind",
     "Channel",
     "Delivery",
+    "Flake",
     "HourlyLag",
     "HourlyStatus",
     "HourlyWorkflow",

@@ -14,7 +14,7 @@ TONES = [(Tone.GOOD, "good"), (Tone.BAD, "bad")]
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 
 
-def _event(help_text: str) -> "models.ForeignKey[WorkflowEvent | None, WorkflowEvent | None]":
+def event_link(help_text: str) -> "models.ForeignKey[WorkflowEvent | None, WorkflowEvent | None]":
     """Return a link to an event without a constraint in the database, because retention does not check references."""
     return models.ForeignKey(
         WorkflowEvent,
@@ -62,15 +62,15 @@ class Standing(models.Model):
         db_default="",
         help_text="Whether the deciding run succeeded (`good`) or failed (`bad`).",
     )
-    last = _event("The run that decides.")
+    last = event_link("The run that decides.")
     is_proven = models.BooleanField(
         null=True, help_text="Whether the deciding run was signed, or was read from CircleCI's API."
     )
     pipeline_number = models.BigIntegerField(null=True, help_text="The number of the deciding run's pipeline.")
     stopped_at = models.DateTimeField(null=True, help_text="When the deciding run stopped.")
-    last_good = _event("The last run that succeeded.")
+    last_good = event_link("The last run that succeeded.")
     last_good_at = models.DateTimeField(null=True, help_text="When the last run that succeeded ended.")
-    broken_since = _event("The first failed run after the last one that succeeded; null if it is not broken.")
+    broken_since = event_link("The first failed run after the last one that succeeded; null if it is not broken.")
     broken_at = models.DateTimeField(null=True, help_text="When the first of these failed runs ended.")
     failures = models.PositiveIntegerField(default=0, db_default=0, help_text="How many runs in a row have failed.")
     last_run_at = models.DateTimeField(null=True, help_text="When the newest finished run arrived.")
@@ -88,6 +88,7 @@ class Standing(models.Model):
         indexes = [
             models.Index(fields=["last_run_at", "id"], name="standing_last_run"),
             models.Index(fields=["last_run_at"], name="standing_bad", condition=models.Q(tone=Tone.BAD)),
+            models.Index(fields=["project_slug", "-last_run_at", "-id"], name="standing_project"),
         ]
 
     def __str__(self) -> str:
@@ -122,7 +123,7 @@ class StateChange(models.Model):
     workflow = text()
     branch = text()
     kind = models.CharField(max_length=5, choices=ChangeKind.choices)
-    event = _event("The run that changed the state.")
+    event = event_link("The run that changed the state.")
     pipeline_number = models.BigIntegerField(null=True)
     revision = text()
     author = text()

@@ -8,6 +8,7 @@ from logs.models.events import SETTLED_AFTER
 
 FOLLOW = "follow"  # The task that finds state changes (`logs.standings`).
 ALARMS = "alarms"  # The task that checks the alarms (`logs.notifications.alarms`).
+FLAKY = "flaky"  # The task that finds flaky jobs (`logs.standings.flakes`).
 SOURCES = "sources"  # The task that reads deliveries for the sources.
 MAX_ERROR_LENGTH = 300
 # How far ahead a watch extends its claims. After a watch was killed, another one can continue after this time.

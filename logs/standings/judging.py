@@ -130,8 +130,13 @@ def run_of(row: Row) -> Run:
         status=row.status,
         pipeline_number=row.pipeline_number,
         stopped_at=row.stopped_at,
-        is_proven=row.verified or row.origin == Origin.API,
+        is_proven=is_proven(row),
     )
+
+
+def is_proven(row: Row) -> bool:
+    """Return whether CircleCI signed a run or job, or whether it was read from CircleCI's API."""
+    return bool(row.verified) or row.origin == Origin.API
 
 
 def _known_state(standing: Standing, rows: dict[int, Row]) -> State | None:

@@ -247,6 +247,11 @@ def read_sources() -> list[Source]:
     return list(_configured_sources().order_by(*KEY))
 
 
+def sources_of(project_slug: str) -> list[Source]:
+    """Return a project's sources, one for each configured webhook that reports it, in one query."""
+    return list(_configured_sources().filter(project_slug=project_slug).order_by("webhook"))
+
+
 def heeded_sources(now: datetime) -> QuerySet[Source]:
     """Return the sources of the configured webhooks whose silence matters.
 

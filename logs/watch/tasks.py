@@ -14,11 +14,12 @@ from django.conf import settings
 from django.db import transaction
 
 from logs.insights.counting import CountedElsewhere, backfill, count_projects, coverage, refresh, with_pauses
-from logs.models.watch import ALARMS, FOLLOW, SOURCES
+from logs.models.watch import ALARMS, FLAKY, FOLLOW, SOURCES
 from logs.notifications import alarms, outbox, reminding
 from logs.notifications.dispatching import Dispatcher
 from logs.notifications.events import EventFollower
 from logs.retention import delete_in_batches, rules
+from logs.standings.flakes import FlakeFinder, drop_old_flakes
 from logs.standings.following import Follower, drop_idle_standings
 from logs.standings.judging import Judgement
 from logs.standings.silence import SilenceCheck
@@ -70,6 +71,7 @@ def all_tasks() -> list[Task]:
         Task(name=SOURCES, run=SourceReader().check, interval=timedelta(seconds=10)),
         Task(name="silence", run=SilenceCheck().check, interval=timedelta(minutes=1)),
         Task(name=ALARMS, run=sending.check_alarms, interval=timedelta(minutes=1)),
+        Task(name=FLAKY, run=FlakeFinder().check, interval=timedelta(seconds=10)),
         Task(name="rollup", run=Counting().run, interval=timedelta(minutes=1)),
         Task(name="forget", run=_forget, interval=timedelta(hours=1)),
     ]
@@ -151,10 +153,11 @@ def _counted_from() -> datetime | None:
 
 
 def _forget(lease: Lease) -> Iterator[object]:
-    """End idle incidents, and drop what is no longer used: idle standings and sources, old notifications and alarms."""
+    """End idle incidents, and drop what is no longer used: idle standings and sources, old flakes and messages."""
     yield from reminding.end_resting(lease)  # First: it needs the standings.
     yield from drop_idle_standings()
     yield from drop_idle_sources()
+    yield from drop_old_flakes()
     outbox.expire_overdue()
     yield from outbox.delete_old()
     yield from alarms.delete_old()

@@ -48,6 +48,7 @@ def site(engine):
         site.make_token()
         site.make_channels()
         site.make_sources()
+        site.wait_until_flaky()
         yield site
         assert site.server.tracebacks() == []
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from logs.circleci import samples
 from logs.ingest.pipeline import Arrival, authenticate, record
-from tests.browser.runs import failing_run, random_run
+from tests.browser.runs import failing_run, random_run, rerun
 from tests.load.senders import SECRET
 from tests.load.wire import HOST
 
@@ -34,6 +34,10 @@ def write_history(seed=1):
     documents = [document for moment in moments for document in random_run(random, moment)]
     for hours, status in ((30, "success"), (20, "success"), (9, "failed"), (5, "failed")):
         documents += failing_run(random, now - timedelta(hours=hours), status=status)
+    for days in (2, 4, 5):
+        flaky = failing_run(random, now - timedelta(days=days), branch="release/2026.8")
+        documents += flaky
+        documents += rerun(random, now - timedelta(days=days - 0.1), flaky, status="success", branch="release/2026.8")
     for document in documents:
         record_in_the_past(random, document)
 

@@ -64,10 +64,15 @@ def failing_run(random, moment, *, status="failed", **options):
     return run(random, moment, status=status, workflow=FAILING_WORKFLOW, project=FAILING_PROJECT, **about)
 
 
-def hostile(random, moment):
+def rerun(random, moment, documents, **options):
+    """Return the payloads of a run of the failing workflow that runs the pipeline of others again."""
+    return [each | {"pipeline": documents[0]["pipeline"]} for each in failing_run(random, moment, **options)]
+
+
+def hostile(random, moment, *, status="failed"):
     """Return an event whose every text is markup, a script's address, or written from right to left."""
-    document = samples.workflow_completed(random=random, status="failed", happened_at=moment)
-    document["project"]["name"] = MARKUP
+    document = samples.workflow_completed(random=random, status=status, happened_at=moment)
+    document["project"] |= {"name": MARKUP, "slug": f"github/acme/{MARKUP}"}
     document["workflow"] |= {"name": MARKUP, "url": SCRIPT_ADDRESS}
     document["pipeline"]["vcs"] |= {"branch": RIGHT_TO_LEFT, "origin_repository_url": SCRIPT_ADDRESS}
     document["pipeline"]["vcs"]["commit"] |= {"subject": RIGHT_TO_LEFT + MARKUP, "author": {"name": MARKUP}}

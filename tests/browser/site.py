@@ -7,6 +7,7 @@ import json
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
+from urllib.parse import quote
 from uuid import UUID
 
 from logs.circleci import samples
@@ -184,6 +185,13 @@ class Site:
         sql = f"SELECT count(*) FROM logs_standing WHERE last_id = {self.keys[name]} AND {followed}"
         wait_until(lambda: self._number(sql), f"the watch has judged the run {name}")
 
+    def wait_until_flaky(self):
+        """Wait until the watch has found a flaky job or workflow, which some pages are about."""
+        wait_until(lambda: self._number("SELECT count(*) FROM logs_flake"), "the watch has found a flake")
+        self.keys["flaky"] = self._number("SELECT max(failed_id) FROM logs_flake")
+        slug = f"SELECT project_slug FROM logs_workflowevent WHERE id = {self.keys['flaky']}"
+        self.keys["project"] = quote(self._number(slug))
+
     def send_refused(self, strange="something else"):
         """Send deliveries that are refused, one of each kind; `strange` is a text that pages show."""
         document = samples.workflow_completed(random=self.random)
@@ -206,8 +214,12 @@ class Site:
 
     def send_hostile(self):
         """Send what would harm pages that trust payloads."""
+        succeeded = hostile(self.random, datetime.now(UTC) - timedelta(minutes=1), status="success")
+        assert self.post(succeeded) == 201
         for name, strange in (("hostile", hostile), ("endless", endless)):
             document = strange(self.random, datetime.now(UTC))
+            if name == "hostile":
+                document["pipeline"] = succeeded["pipeline"]
             assert self.post(document) == 201
             self.keys |= {name: self.key_of(document), f"{name}_delivery": self.last_delivery()}
         self.send_refused(strange=MARKUP)

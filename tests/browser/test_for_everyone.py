@@ -39,6 +39,8 @@ def without_scripts(browser):
         (f"{PIPELINES}{{failing_job}}/", "Failed: unit-tests failed in build-and-test."),
         (EVENTS, FAILING_WORKFLOW),
         (f"{EVENTS}{{failing_job}}/change/", 'name "unit-tests"'),
+        ("/admin/flaky/", "build-and-test"),
+        ("/admin/projects/{project}/", "State of each workflow and branch"),
         (DELIVERIES, "the circleci-signature matches no secret"),
         (f"{DELIVERIES}{{guessed}}/change/", "the circleci-signature matches no secret"),
     ],

@@ -30,6 +30,7 @@ def site(engine):
         site.wait_until_judged("hostile")
         site.make_channels(MARKUP[:100])
         site.make_sources(MARKUP[:100])
+        site.wait_until_flaky()
         yield site
         assert site.server.tracebacks() == []
 

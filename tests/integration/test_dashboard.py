@@ -80,14 +80,15 @@ def test_tells_what_is_broken_since_when_and_by_which_commit(ops):
     assert "1,234 failed runs in a row Failed jobs lint , test First bad commit bbbbbbb Turn the press faster" in text
     assert "– Ada Last good commit aaaaaaa Oil the press" in text
     assert "Grace" not in text
-    assert links[:4] == [
+    assert links[:5] == [
+        reverse("admin:project", args=[SLUG]),
         page_of(last),
         CIRCLECI,
         f"https://github.com/orchard/press/compare/{GOOD}...{WORSE}",
         page_of(first),
     ]
-    assert urlsplit(links[4]).path == EVENTS
-    assert query_of(links[4]) == {
+    assert urlsplit(links[5]).path == EVENTS
+    assert query_of(links[5]) == {
         "project": SLUG,
         "workflow": "deploy",
         "branch": "main",
@@ -119,7 +120,7 @@ def test_has_no_button_for_what_is_unknown(ops):
     assert "Last good commit none received" in text
     assert "Failed jobs" not in text
     assert ("In CircleCI" in text, "Compare commits" in text) == (False, False)
-    assert len(links) == 2
+    assert len(links) == 3
 
 
 @pytest.mark.parametrize("known", [{"commit_subject": ""}, {"revision": ""}, {"commit_subject": "", "revision": ""}])
@@ -181,7 +182,7 @@ def test_still_tells_what_is_broken_when_retention_has_removed_its_runs(ops):
     assert "✕ failed press › deploy on main Broken since" in text
     assert f'<time datetime="{standing.broken_at.isoformat()}"' in page
     assert "First bad commit removed by retention Last good commit removed by retention" in text
-    assert [urlsplit(link).path for link in links] == [EVENTS]
+    assert [urlsplit(link).path for link in links] == [reverse("admin:project", args=[SLUG]), EVENTS]
 
 
 @pytest.mark.parametrize(("days", "is_shown"), [(30, True), (31, False)])
@@ -458,7 +459,7 @@ def test_every_link_leads_to_a_page(ops, settings):
     names = ("broken", "totals", "hours", "workflows", "slowest", "refusals", "webhooks")
     links = {link for name in names for link in section(page, name)[1]}
     assert [link for link in links if ops.get(link).status_code != 200] == []
-    assert len(links) == 3 + 4 + (24 + 2) + 3 + 1 + 1 + 2
+    assert len(links) == 4 + 4 + (24 + 2) + 3 + 1 + 1 + 2
 
 
 # What it costs.

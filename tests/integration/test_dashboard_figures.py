@@ -166,7 +166,7 @@ def test_what_no_list_can_show_alone_is_no_link(ops):
     make_standing(event, event, workflow="")
     page = read(ops)
     links = [link for name in ("workflows", "slowest", "broken") for link in section(page, name)[1]]
-    assert links == [reverse("admin:logs_workflowevent_change", args=[event.pk])]
+    assert links == [reverse("admin:project", args=[SLUG]), reverse("admin:logs_workflowevent_change", args=[event.pk])]
     assert "– press 5 0 100 %" in section(page, "workflows")[0]
     assert "deploy press 5 5 0 %" in section(page, "workflows")[0]
 

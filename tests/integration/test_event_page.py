@@ -314,9 +314,9 @@ def test_costs_the_same_however_much_there_is_to_show(
         deliver_job(number)
         deliver(workflow_document(status="failed"))
     assert count_queries(lambda: read(client, event)) == few
-    # Session, user, the event, its versions, the body, the commit before, the run, its deliveries and two neighbours;
-    # or also two of permissions.
-    assert few == {"all": 10, "views only": 12}[rights]
+    # Session, user, the event, its versions, the body, the commit before, the run, its flakes, its deliveries and two
+    # neighbours; or also two of permissions.
+    assert few == {"all": 11, "views only": 13}[rights]
     assert Delivery.objects.count() > SHOWN_DELIVERIES
 
 

@@ -251,7 +251,7 @@ def test_a_page_costs_the_same_queries_however_much_it_shows(admin_client, djang
     with django_assert_num_queries(5):  # And the pipelines that previous pages have shown.
         assert read(admin_client, PIPELINES + older).context["rows"]
     (event,) = WorkflowEvent.objects.filter(event_id="event-7")
-    with django_assert_num_queries(5):  # Session, user, the event, the events of its pipeline, its neighbours.
+    with django_assert_num_queries(6):  # Session, user, the event, its pipeline's events, the flakes, its neighbours.
         read(admin_client, page_of(event))
 
 

@@ -76,6 +76,8 @@ PAGES = {
     "events since": f"{EVENTS}newer/?received_after=1h",
     "suggestions of branches": f"{EVENTS}suggestions/?column=branch&start=feature/1",
     "an event": f"{EVENTS}{{event}}/change/",
+    "a project": "/admin/projects/github/acme/project-0/",
+    "flaky jobs": "/admin/flaky/",
     "deliveries": DELIVERIES,
     "deliveries, refused": f"{DELIVERIES}?outcome=unverified,malformed",
     "a delivery": f"{DELIVERIES}{{delivery}}/change/",
@@ -88,9 +90,10 @@ PAGES = {
 
 
 def wait_until_followed(database):
-    """Wait until the watch has judged all branches of a log, which would take time from what is measured."""
-    first_check = "SELECT count(*) FROM logs_watchtask WHERE name = 'follow' AND last_finished_at IS NOT NULL"
-    wait_until(lambda: database.query(first_check)[0][0], "the watch has judged all branches", HOUR_SECONDS)
+    """Wait until the watch has judged all branches and new commits, which would take time from what is measured."""
+    for name in ("follow", "flaky"):
+        first_check = f"SELECT count(*) FROM logs_watchtask WHERE name = '{name}' AND last_finished_at IS NOT NULL"
+        wait_until(lambda sql=first_check: database.query(sql)[0][0], f"the task {name} has ended once", HOUR_SECONDS)
 
 
 class Site:
