@@ -5,6 +5,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("logs.api.urls")),
+    path("", include("logs.feeds.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -3,6 +3,7 @@
 from logs.models.attempts import Attempt
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import Origin, WorkflowEvent
+from logs.models.feeds import Feed
 from logs.models.flakes import Flake
 from logs.models.notifications import (
     Channel,
@@ -27,6 +28,7 @@ __all__ = [
     "ChangeKind",
     "Channel",
     "Delivery",
+    "Feed",
     "Flake",
     "HourlyLag",
     "HourlyStatus",

@@ -60,6 +60,13 @@ def sign_out(browser):
     browser.site.sessions.clear()
 
 
+def make_feed(browser):
+    """Make a feed, whose URLs are shown this once."""
+    browser.type("#id_name", "Press")
+    browser.click("button", "Create feed")
+    browser.wait_for("#badge-url")
+
+
 def make_token(browser):
     """Make a token, which is shown this once."""
     browser.type("#id_name", "Metrics")
@@ -189,6 +196,9 @@ PAGES = {
     "token-made":            Page(path="/admin/logs/apitoken/add/", act=make_token),
     "token-refused":         Page(path="/admin/logs/apitoken/add/", user="operator", act=enter_wrong_token),
     "token-revoke":          Page(path="/admin/logs/apitoken/{token}/delete/"),
+    "feeds":                 Page(path="/admin/logs/feed/"),
+    "feed-add":              Page(path="/admin/logs/feed/add/"),
+    "feed-made":             Page(path="/admin/logs/feed/add/", act=make_feed),
     "channels":              Page(path=CHANNELS),
     "channels-viewer":       Page(path=CHANNELS, user="viewer"),
     "channel":               Page(path=f"{CHANNELS}{{channel}}/change/"),

@@ -59,9 +59,10 @@ class ApiTokenAdmin(InspectorAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": gettext("New token")}
+        context["submit_label"] = gettext("Create token")
         form = TokenForm(request.POST or None, user=request.user)
         if request.method != "POST" or not form.is_valid():
-            return TemplateResponse(request, "logs/admin/token_form.html", context | {"form": form})
+            return TemplateResponse(request, "logs/admin/issue_form.html", context | {"form": form})
         with transaction.atomic():
             token, key = form.issue()
             self.log_addition(request, token, gettext("Created."))

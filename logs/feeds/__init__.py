@@ -1,0 +1,1 @@
+"""Feeds for programs that watch a build: badges, cctray and Atom."""
