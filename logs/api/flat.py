@@ -22,11 +22,12 @@ class Flat(serializers.Serializer[Any]):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the object."""
-        return {name: _plain(_value(instance, source)) for name, source in self._sources}
+        return {name: _plain(_value(instance, source)) if source else None for name, source in self._sources}
 
     @cached_property
     def _sources(self) -> list[tuple[str, str]]:
-        return [(name, field.source or name) for name, field in self.fields.items() if name not in self.computed]
+        """The attribute of each field; "" if the field is computed, which leaves its position to it."""
+        return [(name, "" if name in self.computed else field.source or name) for name, field in self.fields.items()]
 
 
 class FlatSerializer(Flat, serializers.ModelSerializer[Any]):

@@ -80,6 +80,8 @@ class _Echo:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
     return _harmless(value) if isinstance(value, str) else value
 
 

@@ -11,7 +11,8 @@ from logs.api.flat import Flat, FlatSerializer, described
 from logs.api.permissions import may
 from logs.circleci.strict_json import parse_payload
 from logs.exceptions import PayloadMalformed
-from logs.models import Attempt, Delivery, Outcome, WorkflowEvent
+from logs.models import Attempt, Claim, Delivery, Outcome, WorkflowEvent
+from logs.models.deliveries import REFUSED
 from logs.permissions import VIEW_BODIES, VIEW_DELIVERIES, VIEW_EVENTS
 from logs.reading.stream.cursors import encode_cursor
 
@@ -66,6 +67,25 @@ DELIVERY_FIELDS = {
     "client_address": "The client's IP address, seen through trusted proxies.",
     "judged_at": "When the outcome was decided: on arrival or in a replay.",
     "event": "The id of its event.",
+    "claim": (
+        "What the body of a refused delivery says about its event; nothing proves it. Null if it was accepted, or if "
+        "its body says nothing or was not stored whole."
+    ),
+}
+CLAIM_FIELDS = {
+    name: EVENT_FIELDS[name]
+    for name in (
+        "project",
+        "project_slug",
+        "project_id",
+        "workflow",
+        "job",
+        "job_number",
+        "status",
+        "branch",
+        "revision",
+        "pipeline_number",
+    )
 }
 ATTEMPT_FIELDS = {
     "attempted_at": "When the verdict was reached.",
@@ -87,18 +107,38 @@ class WorkflowEventSerializer(FlatSerializer):
         extra_kwargs = described(EVENT_FIELDS)
 
 
+class ClaimSerializer(FlatSerializer):
+    """The event that a refused delivery claims to report."""
+
+    class Meta:
+        model = Claim
+        fields = list(CLAIM_FIELDS)
+        read_only_fields = fields
+        extra_kwargs = described(CLAIM_FIELDS)
+
+
 class DeliverySerializer(FlatSerializer):
     """A delivery without its headers or body."""
 
     event = serializers.CharField(source="event.event_id", allow_null=True, help_text=DELIVERY_FIELDS["event"])
     secret_position = serializers.IntegerField(allow_null=True, help_text=DELIVERY_FIELDS["secret_position"])
     address = serializers.CharField(source="webhook_slug", help_text=DELIVERY_FIELDS["address"])
+    claim = ClaimSerializer(allow_null=True, help_text=DELIVERY_FIELDS["claim"])
+    computed = ["claim"]
 
     class Meta:
         model = Delivery
         fields = list(DELIVERY_FIELDS)
         read_only_fields = fields
         extra_kwargs = described(DELIVERY_FIELDS)
+
+    def to_representation(self, instance: Delivery) -> dict[str, Any]:
+        """Return the object."""
+        # Without this condition, the deliveries of an event, which are loaded without claims, would query for them.
+        claim = getattr(instance, "claim", None) if instance.outcome in REFUSED else None
+        return super().to_representation(instance) | {
+            "claim": claim and self.fields["claim"].to_representation(claim),
+        }
 
 
 class AttemptSerializer(FlatSerializer):
@@ -160,7 +200,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
     attempts = AttemptSerializer(
         many=True, help_text="Every verdict, the one on arrival first; empty before the first replay."
     )
-    computed = ["attempts"]
+    computed = ["claim", "attempts"]
 
     class Meta(DeliverySerializer.Meta):
         fields = [*DELIVERY_FIELDS, "headers", "attempts"]
@@ -188,7 +228,7 @@ class StreamedDeliverySerializer(DeliverySerializer):
         child=serializers.CharField(), help_text="The stored headers; their names are in lower case."
     )
     body_base64 = Base64Field(help_text="The body's bytes as they arrived, in base64.")
-    computed = ["event", "cursor", "headers", "body_base64"]
+    computed = ["claim", "event", "cursor", "headers", "body_base64"]
 
     class Meta(DeliverySerializer.Meta):
         fields = [*DELIVERY_FIELDS, "cursor", "headers", "body_base64"]

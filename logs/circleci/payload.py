@@ -68,7 +68,19 @@ def read_event(body: bytes) -> Event:
     """
     document = parse_payload(body)
     event_id = _event_id(document)
-    event_type = _storable(_required(document, "type"))[:MAX_TEXT_LENGTH]
+    return _event_in(document, event_id, _storable(_required(document, "type"))[:MAX_TEXT_LENGTH])
+
+
+def read_claim(body: bytes) -> Event | None:
+    """Return what a refused body says about its event, without its id; None if the body is not a JSON object."""
+    try:
+        document = parse_payload(body)
+    except PayloadMalformed:
+        return None
+    return _event_in(document, "", _text(document.get("type")))
+
+
+def _event_in(document: dict[str, object], event_id: str, event_type: str) -> Event:
     project, workflow, job = _block(document, "project"), _block(document, "workflow"), _block(document, "job")
     pipeline = _block(document, "pipeline")
     subject, started = (job, "started_at") if event_type == EventType.JOB_COMPLETED else (workflow, "created_at")

@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from logs import conf, exceptions
 from logs.circleci import signature
-from logs.circleci.payload import Event, read_event
+from logs.circleci.payload import Event, read_claim, read_event
 from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
 from logs.ingest import identity, threads
 from logs.ingest.insertion import Pair, insert_event, insert_on_loop, insert_pairs
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.models.claims import claim_of
 from logs.retention import oldest_kept_event
 from logs.transactions import durable_transaction, is_outside_transactions, require_time_left
 
@@ -237,7 +238,8 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     """Store a refused arrival for the operator, within bounds.
 
     Unsigned arrivals are limited per IP address per minute, and their bodies are truncated. The number of stored
-    refused deliveries is limited per group (verified, plausible, other), so that no group displaces another.
+    refused deliveries is limited per group (verified, plausible, other), so that no group displaces another. What a
+    body that was not truncated says about its event is stored as a claim.
     """
     verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
@@ -245,8 +247,9 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     is_stored = verified or not _is_flooding(arrival)
     if is_stored:
         stored = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
+        claimed = read_claim(stored.body)
         with durable_transaction():
-            _delivery(stored, verdict).save(force_insert=True)
+            _store_refused(_delivery(stored, verdict), claimed)
             group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
             group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
     logger.warning(
@@ -256,6 +259,13 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
         "stored" if is_stored else "not stored",
         verdict.reason,
     )
+
+
+def _store_refused(delivery: Delivery, claimed: Event | None) -> None:
+    delivery.save(force_insert=True)
+    claim = claim_of(delivery, claimed) if claimed else None
+    if claim:
+        claim.save(force_insert=True)
 
 
 def _is_flooding(arrival: Arrival) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 from logs import conf
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, USER_AGENT
-from logs.models import Delivery, Origin, Outcome, WorkflowEvent
+from logs.models import Claim, Delivery, Origin, Outcome, WorkflowEvent
+from logs.models.deliveries import REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,13 @@ def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]
 
 
 def save_verdict(delivery: Delivery, verdict: Verdict, *, judged_at: datetime) -> None:
-    """Save a new verdict on a stored delivery; the arrival's columns, including its bytes, are not written."""
+    """Save a new verdict on a stored delivery; the arrival's columns, including its bytes, are not written.
+
+    An accepted delivery has an event instead of a claim.
+    """
     columns = _verdict_columns(verdict, judged_at=judged_at) | {"event": verdict.event}
     for name, value in columns.items():
         setattr(delivery, name, value)
     delivery.save(update_fields=columns)
+    if verdict.outcome not in REFUSED:
+        Claim.objects.filter(pk=delivery.pk).delete()

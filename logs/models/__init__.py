@@ -1,6 +1,7 @@
 """The tables of events and deliveries, sources, standings, flakes, rules, notifications, rollups, tokens, the watch."""
 
 from logs.models.attempts import Attempt
+from logs.models.claims import Claim
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import Origin, WorkflowEvent
 from logs.models.feeds import Feed
@@ -27,6 +28,7 @@ __all__ = [
     "Attempt",
     "ChangeKind",
     "Channel",
+    "Claim",
     "Delivery",
     "Feed",
     "Flake",

@@ -45,8 +45,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.order_by("-pk")
 
     def for_lists(self) -> Self:
-        """Load the events too, but not the bodies: a body is shown only on its delivery's own page."""
-        return self.select_related("event").defer("body")
+        """Load the events and claims too, but not the bodies: a body is shown only on its delivery's own page."""
+        return self.select_related("event", "claim").defer("body")
 
     def of_shown_version(self) -> "Delivery | None":
         """Return the delivery from which an event's columns were read; None if the delivery was deleted."""

@@ -67,8 +67,13 @@ class WorkflowEventQuerySet(models.QuerySet["WorkflowEvent"]):
 
     def of_revision(self, prefix: str) -> Self:
         """Keep events for commits whose hash starts with `prefix`, in any case."""
-        spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
-        return self.filter(reduce(or_, map(_starts_with, sorted(spellings))))
+        return self.filter(revision_starts_with(prefix))
+
+
+def revision_starts_with(prefix: str) -> Q:
+    """Return the condition for a commit hash that starts with `prefix`, in any case; an index serves it."""
+    spellings = {prefix, prefix.lower(), prefix.upper()} if _HEXADECIMAL.fullmatch(prefix) else {prefix}
+    return reduce(or_, map(_starts_with, sorted(spellings)))
 
 
 def _starts_with(prefix: str) -> Q:

@@ -10,18 +10,16 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import django_filters as filters
-from django import forms
 from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from logs.circleci.vocabulary import Tone
-from logs.models import ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
+from logs.models import Delivery, Outcome, WorkflowEvent
 from logs.models.deliveries import DeliveryQuerySet
 from logs.models.events import WorkflowEventQuerySet, project_named
 from logs.reading.choices import Found, values_matching
+from logs.reading.conditions import few_reporting, in_claim, in_event, reports
 from logs.reading.fields import (
-    ChoiceFilter,
     ChoicesFilter,
     IdFilter,
     IntegerFilter,
@@ -35,7 +33,7 @@ from logs.reading.fields import (
     TruthFilter,
     WordsFilter,
 )
-from logs.reading.patterns import Matches, unindexed
+from logs.reading.patterns import Matches
 from logs.reading.search import HoldsWords, few_holding
 
 MAX_LOOKED_UP = 500  # Values of a column that a filter compares with its pattern before it tests each row instead.
@@ -193,14 +191,24 @@ class EventFilterSet(PagedFilterSet):
 
 
 class DeliveryFilterSet(PagedFilterSet):
-    """Selects deliveries."""
+    """Selects deliveries by their own fields, and by those of their events or claims."""
 
     SELECTIVE = {"event"}
     ORDERED = ("outcome",)
+    # Few deliveries match each of these, and an index finds them.
+    INDEXED = ("pipeline", "revision")
 
     # fmt: off
     outcome         = ChoicesFilter(values=Outcome.values, noun="an outcome",
                                     help_text="One or more outcomes, separated by commas or repeated.")
+    project         = PatternFilter(method="of_event",
+                                    help_text="The project's name, id or slug (github/acme/press).")
+    workflow        = PatternFilter(method="of_event", help_text="The workflow's name.")
+    branch          = PatternFilter(method="of_event", help_text="The branch.")
+    status          = StatusesFilter(method="of_event",
+                                     help_text="One or more statuses, separated by commas or repeated: failed,error.")
+    pipeline        = IntegerFilter(method="of_few", help_text="The pipeline's number.")
+    revision        = PrefixFilter(method="of_few", help_text="The commit's hash or its first characters.")
     webhook         = PatternFilter(method="of_pattern", help_text="The configured webhook whose secret matched.")
     address         = TextFilter(method="of_address", help_text="The last part of the URL it was sent to.")
     verified        = TruthFilter(help_text="Whether the signature proves that CircleCI sent it.")
@@ -217,70 +225,24 @@ class DeliveryFilterSet(PagedFilterSet):
         """Keep the deliveries that were sent to a webhook's own URL."""
         return rows.filter(webhook_slug=value)
 
+    def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
+        """Keep deliveries whose event has this value, and refused ones that claim it."""
+        return rows.filter(in_event(name, value) | in_claim(name, value))
+
+    def of_few(self, rows: DeliveryQuerySet, name: str, value: str | int) -> DeliveryQuerySet:
+        """Keep deliveries whose event has this pipeline or commit, and refused ones that claim it."""
+        few = self._few[name]
+        return rows.filter(reports(name, value)) if few is None else rows.filter(pk__in=few)
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether few enough rows match that sorting and testing them costs almost nothing."""
+        return super().is_selective or any(keys is not None for keys in self._few.values())
+
+    @cached_property
+    def _few(self) -> dict[str, list[int] | None]:
+        return {name: few_reporting(name, self.given[name]) for name in self.INDEXED if name in self.given}
+
 
 def _column_and_pattern(name: str, value: str) -> tuple[str, str]:
     return project_named(value) if name == "project" else (name, value)
-
-
-def of_branch(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-    """Keep the rows of a project, a workflow or a branch; `name` says which of them `value` identifies."""
-    column, wanted = project_named(value) if name == "project" else (name, value)
-    # The index on slug, workflow and branch is not in the list's order: SQLite would read all rows of a project.
-    alias = f"{name}_without_index"
-    found: QuerySet[Any] = rows.alias(**{alias: unindexed(column)}).filter(**{alias: wanted})
-    return found
-
-
-def require_name_or_slug(project: str) -> None:
-    """Reject a project's id.
-
-    Raises:
-        forms.ValidationError: the text is an id.
-    """
-    if project_named(project)[0] == "project_id":
-        raise forms.ValidationError("Changes have no project id: use the project's name or slug.")
-
-
-class ChangeFilterSet(PagedFilterSet):
-    """Selects state changes."""
-
-    RANGE = ("happened_after", "happened_before")
-
-    # fmt: off
-    project         = TextFilter(method=of_branch, validators=[require_name_or_slug],
-                                 help_text="The project's name or slug (github/acme/press).")
-    workflow        = TextFilter(method=of_branch, help_text="The workflow's name.")
-    branch          = TextFilter(method=of_branch, help_text="The branch.")
-    kind            = ChoiceFilter(values=ChangeKind.values, noun="a kind", help_text="broke or fixed.")
-    loud            = TruthFilter(method="of_loudness", help_text="Whether it has no reason to be quiet.")
-    happened_after  = TimeFilter("happened_at", "gte", help_text="The run ended at this time or later.")
-    happened_before = TimeFilter("happened_at", "lt", help_text="The run ended before this time.")
-    # fmt: on
-
-    class Meta:
-        model = StateChange
-        fields: list[str] = []
-
-    def of_loudness(self, rows: QuerySet[StateChange], name: str, value: Any) -> QuerySet[StateChange]:
-        """Keep loud or quiet changes."""
-        return rows.filter(quiet_reason="") if value else rows.exclude(quiet_reason="")
-
-
-class StandingFilterSet(PagedFilterSet):
-    """Selects standings."""
-
-    ORDERED = ("tone",)
-
-    # fmt: off
-    project  = TextFilter(method=of_branch, help_text="The project's name, id or slug (github/acme/press).")
-    workflow = TextFilter(method=of_branch, help_text="The workflow's name.")
-    branch   = TextFilter(method=of_branch, help_text="The branch.")
-    tone     = ChoiceFilter(values=[Tone.GOOD, Tone.BAD], noun="a tone", help_text="good or bad.")
-    # fmt: on
-
-    class Meta:
-        model = Standing
-        fields: list[str] = []
-
-    def _is_served(self, name: str) -> bool:
-        return bool(self.given[name] == Tone.BAD)  # The index standing_bad holds no other rows.

@@ -29,7 +29,8 @@ from logs.circleci import samples
 from logs.exceptions import InvalidQuery
 from logs.models import WorkflowEvent
 from logs.reading import pages
-from logs.reading.filters import ChangeFilterSet, DeliveryFilterSet, EventFilterSet, StandingFilterSet
+from logs.reading.filters import DeliveryFilterSet, EventFilterSet
+from logs.reading.standing_filters import ChangeFilterSet, StandingFilterSet
 from logs.standings.following import Follower
 from tests.documented_log import SECRET, arrivals
 

@@ -21,7 +21,7 @@ NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 # fmt: off
 NAMES = [
     "id", "received_at", "outcome", "reason", "webhook", "verified", "secret_position", "address", "client_address",
-    "judged_at", "event",
+    "judged_at", "event", "claim",
 ]
 # fmt: on
 
@@ -90,6 +90,7 @@ def test_lists_flat_objects_without_headers_and_bodies(operator, deliver, workfl
         "client_address": "127.0.0.1",
         "judged_at": "2026-05-04T10:00:00Z",
         "event": document["id"],
+        "claim": None,
     }
 
 
@@ -171,11 +172,12 @@ def test_filters_by_the_event_it_told_of(operator, story, workflow_document):
         ("limit=0", "invalid_limit", "limit must be"),
         ("cursor=x", "invalid_cursor", "Invalid cursor: use one from a link"),
         (
-            "status=failed",
+            "job=build",
             "unknown_parameter",
             (
-                "Unknown parameter 'status'; there are: address, bom, cursor, event, format, limit, ordering, outcome, "
-                "received_after, received_before, verified, webhook."
+                "Unknown parameter 'job'; there are: address, bom, branch, cursor, event, format, limit, ordering, "
+                "outcome, pipeline, project, received_after, received_before, revision, status, verified, webhook, "
+                "workflow."
             ),
         ),
     ],

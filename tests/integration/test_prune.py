@@ -237,8 +237,8 @@ def test_a_batch_costs_a_fixed_number_of_queries_however_many_rows_there_are(set
     few = statements_of_a_batch(retention.rules()[0].rows, 10)
     keep_deliveries(600)
     many = statements_of_a_batch(retention.rules()[0].rows, 10)
-    assert len(few) == len(many) <= 7
-    assert len(statements_of_a_batch(retention.rules()[0].rows, 500)) <= 12
+    assert len(few) == len(many) <= 8
+    assert len(statements_of_a_batch(retention.rules()[0].rows, 500)) <= 13
 
 
 def test_a_batch_of_events_with_many_deliveries_never_changes_more_than_its_size_at_once(settings):

@@ -44,6 +44,12 @@ DELIVERY_FILTERS = [
     ("outcome",         "logged",               "expired"),
     ("outcome",         "duplicate,updated",    "expired,forbidden"),
     ("outcome",         "logged,duplicate",     None),
+    ("project",         "project-0",            "none"),
+    ("workflow",        "workflow-0",           "none"),
+    ("branch",          "main",                 "none"),
+    ("status",          "failed",               "failing,on_hold"),
+    ("pipeline",        "{pipeline}",           "999999999"),
+    ("revision",        "{commit}",             "ffffffffffffffff"),
     ("webhook",         "My+CircleCI+Webhook",  "none"),
     ("address",         "my-circleci-webhook",  "none"),
     ("verified",        "true",                 None),  # Some refused ones are not.

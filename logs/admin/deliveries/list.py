@@ -15,7 +15,7 @@ from logs.models.deliveries import REFUSED
 from logs.reading.filters import DeliveryFilterSet
 from logs.reading.pages import BY_ARRIVAL
 
-FIELDS = frozenset({"webhook", "event"})
+FIELDS = frozenset({"project", "workflow", "branch", "pipeline", "revision", "webhook", "event"})
 
 
 class DeliveryListAdmin(ListAdmin):

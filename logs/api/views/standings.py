@@ -4,8 +4,8 @@ from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.api.views.base import PagedListView
 from logs.models import Standing, StateChange
 from logs.permissions import VIEW_EVENTS
-from logs.reading.filters import ChangeFilterSet, StandingFilterSet
 from logs.reading.pages import CHANGE_ORDERS, STANDING_ORDERS
+from logs.reading.standing_filters import ChangeFilterSet, StandingFilterSet
 
 
 class ChangeListView(PagedListView):

@@ -4,15 +4,14 @@ import time
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
-from logs.models import Delivery, Outcome, WorkflowEvent
+from logs.models import Delivery, Outcome
 from logs.models.deliveries import DeliveryQuerySet
-from logs.models.events import project_named
+from logs.reading.conditions import in_event
 from logs.reading.fields import ChoicesFilter, PatternFilter, StatusesFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet
-from logs.reading.patterns import Matches, unindexed
+from logs.reading.patterns import unindexed
 from logs.reading.stream.settling import writers_finish
 
 MAX_SCANNED = 1_000  # Rows per poll, however few of them match the filters.
@@ -41,21 +40,16 @@ class StreamFilterSet(DeliveryFilterSet):
     tag        = PatternFilter(method="of_event",  help_text=_help("tag"))
     author     = PatternFilter(method="of_event",  help_text=_help("author"))
     # fmt: on
+    # The stream reads all deliveries in their order; these filters have an index that leads to a few.
+    pipeline = revision = None  # type: ignore[assignment]  # Removes the inherited filters.
 
     def of_outcomes(self, rows: DeliveryQuerySet, name: str, value: list[str]) -> DeliveryQuerySet:
         """Keep deliveries with these outcomes; avoid the index on outcomes, which is not in the stream's order."""
         return rows.alias(outcome_without_index=unindexed("outcome")).filter(outcome_without_index__in=value)
 
     def of_event(self, rows: DeliveryQuerySet, name: str, value: str | list[str]) -> DeliveryQuerySet:
-        """Keep deliveries whose event has this value."""
-        events = WorkflowEvent.objects.filter(pk=OuterRef("event"))
-        if isinstance(value, list):
-            # Without the column's index, through which PostgreSQL would read all failed events in the log.
-            events = events.alias(value_without_index=unindexed(name)).filter(value_without_index__in=value)
-        else:
-            events = events.filter(Matches(*project_named(value) if name == "project" else (name, value)))
-        # Not a join: SQLite would start at the events, and read all events of a branch for a few deliveries.
-        return rows.filter(Exists(events))
+        """Keep deliveries whose event has this value. Claims are not used: anyone can send them."""
+        return rows.filter(in_event(name, value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +73,7 @@ def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
     sizes = list(wanted.annotate(size=Length("body")).values_list("pk", "size")[:limit])
     chosen = _fitting(sizes)
     end = keys[-1] if len(chosen) == len(sizes) < limit else chosen[-1]
-    found = Delivery.objects.filter(pk__in=chosen).select_related("event").order_by("pk")
+    found = Delivery.objects.filter(pk__in=chosen).select_related("event", "claim").order_by("pk")
     return Batch(deliveries=list(found), end=end, is_last=end == keys[-1] and len(keys) < MAX_SCANNED)
 
 
