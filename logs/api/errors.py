@@ -23,6 +23,7 @@ from logs.exceptions import (
     SignatureRefused,
     WebhookLogError,
 )
+from logs.ingest.answers import REFUSAL_STATUSES
 
 RETRY_AFTER_SECONDS = 10
 # SQLSTATE codes: a missing privilege, and a table or a column that no migration has created yet.
@@ -102,7 +103,9 @@ MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
 
 def http_error(error: WebhookLogError) -> exceptions.APIException:
     """Return the API exception for one of the application's exceptions."""
-    return MEANINGS[type(error)](str(error), error.code)
+    meaning = MEANINGS[type(error)](str(error), error.code)
+    meaning.status_code = REFUSAL_STATUSES[type(error)]  # The delivery stores it, too.
+    return meaning
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

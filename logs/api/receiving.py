@@ -27,28 +27,17 @@ from logs.circleci.vocabulary import KEPT_HEADERS
 from logs.exceptions import BodyTooLarge, BodyUnreadable, ContentTypeRefused, EncodingRefused, WebhookLogError
 from logs.http.client import client_address
 from logs.http.request_id import HEADER as REQUEST_ID_HEADER
-from logs.http.request_id import assign_id
+from logs.http.request_id import assign_id, current
 from logs.ingest import threads
+from logs.ingest.answers import ANSWERS
 from logs.ingest.pipeline import authenticate, keep_refused, record, record_on_loop
 from logs.ingest.records import Arrival, Sender, Verdict
-from logs.models import Outcome
 
 MAX_HEADER_LENGTH = 1000
 MAX_SLUG_LENGTH = 255
 MAX_SHOWN_LENGTH = 100
 # Stored headers by their WSGI names. `request.headers` would first build a dictionary of all headers.
 WSGI_NAMES = {name: HttpHeaders.to_wsgi_name(name) for name in KEPT_HEADERS}
-
-# The status and the message of the response for each outcome.
-# fmt: off
-ANSWERS = {
-    Outcome.LOGGED:    (201, "Webhook Event successfully logged"),
-    Outcome.UPDATED:   (200, "Webhook Event updated to its newer version"),
-    Outcome.DUPLICATE: (200, "Webhook Event was already logged"),
-    Outcome.PING:      (200, "Ping received"),
-    Outcome.EXPIRED:   (200, "Webhook Event is older than the log keeps events"),
-}
-# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +179,7 @@ async def respond_to_webhook(request: HttpRequest, *, is_large: bool, webhook: s
 
 def receipt(verdict: Verdict) -> HttpResponse:
     """Return the response to a delivery that was recorded."""
-    status, message = ANSWERS[verdict.outcome]
+    status, message = verdict.answer
     # The fields of ReceiptSerializer; an instance of it would cost more than the rest of the response.
     content = json.dumps({"message": message, "id": verdict.event_id, "outcome": verdict.outcome})
     return HttpResponse(content, status=status, content_type="application/json")
@@ -209,6 +198,7 @@ def arrival_of(request: HttpRequest, webhook_slug: str | None, body: bytes | Non
         client_address=client_address(request),
         body=body or b"",
         body_length=None if body is None else len(body),
+        request_id=current.get(),
     )
 
 

@@ -67,6 +67,12 @@ DELIVERY_FIELDS = {
     "client_address": "The client's IP address, seen through trusted proxies.",
     "judged_at": "When the outcome was decided: on arrival or in a replay.",
     "event": "The id of its event.",
+    "response_status": "The status of the response; null if it was imported or stored by an older release.",
+    "response_message": "The message of the response. A replay does not change it.",
+    "response_seconds": (
+        "The time from the arrival until the delivery was handed to the database; the commit took further time."
+    ),
+    "request_id": "The request id, which the response and the server's log contain.",
     "claim": (
         "What the body of a refused delivery says about its event; nothing proves it. Null if it was accepted, or if "
         "its body says nothing or was not stored whole."

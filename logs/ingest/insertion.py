@@ -18,6 +18,7 @@ from django.db.models import Field, Model
 from psycopg import RawCursor
 
 from logs.ingest import threads
+from logs.ingest.records import seconds_since
 from logs.ingest.threads import with_usable_connection
 from logs.ingest.writer import Writer
 from logs.models import Delivery, WorkflowEvent
@@ -39,6 +40,7 @@ class Pair(NamedTuple):
     event: Columns
     delivery: Columns  # Without the event's key.
     is_bound: bool = False  # Its webhook is bound to projects, so the project id must not be another project's.
+    started_at: float | None = None  # When its request arrived, by `monotonic`; None if no client waits for a response.
 
 
 _UNLESS_KNOWN = "ON CONFLICT (event_id) DO NOTHING"
@@ -102,10 +104,11 @@ def _insert_at_once(pairs: Sequence[Pair]) -> dict[str, int]:
 
     Django's cursor would first test the connection, then begin and end a transaction around two statements per event.
     """
-    events = [[*_texts(WorkflowEvent, pair.event), pair.is_bound] for pair in pairs]
-    deliveries = [[pair.event["event_id"], *_texts(Delivery, pair.delivery)] for pair in pairs]
     _drop_dead_connection()
     connection.ensure_connection()
+    _set_seconds(pairs)
+    events = [[*_texts(WorkflowEvent, pair.event), pair.is_bound] for pair in pairs]
+    deliveries = [[pair.event["event_id"], *_texts(Delivery, pair.delivery)] for pair in pairs]
     with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
         cursor.execute(_statement_for(len(pairs)), [*itertools.chain(*events, *deliveries)], prepare=True)
         return dict(cursor.fetchall())
@@ -118,6 +121,7 @@ def _insert_in_turn(pairs: Sequence[Pair]) -> dict[str, int]:
     """
     inserted = {}
     with durable_transaction(), connection.wrap_database_errors:
+        _set_seconds(pairs)
         execute = connection.connection.execute
         for pair in pairs:
             of_event = [_sqlite_value(pair.event[name]) for name in _names(WorkflowEvent)]
@@ -127,6 +131,13 @@ def _insert_in_turn(pairs: Sequence[Pair]) -> dict[str, int]:
                 of_delivery = [_sqlite_value(pair.delivery[name]) for name in _names(Delivery)]
                 execute(_delivery_statement(), [*of_delivery, *key])
     return inserted
+
+
+def _set_seconds(pairs: Sequence[Pair]) -> None:
+    """Set how long each request has taken so far, including its wait for other events and for SQLite's lock."""
+    for pair in pairs:
+        if pair.started_at is not None:
+            pair.delivery["response_seconds"] = seconds_since(pair.started_at)
 
 
 writer: Writer[Pair, int | None] = Writer(

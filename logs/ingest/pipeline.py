@@ -5,7 +5,6 @@ reason shown to users.
 """
 
 import logging
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from logs.circleci import signature
 from logs.circleci.payload import Event, read_claim, read_event
 from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
 from logs.ingest import identity, threads
+from logs.ingest.answers import REFUSAL_STATUSES
 from logs.ingest.insertion import Pair, insert_event, insert_on_loop, insert_pairs
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.models import Delivery, Outcome, WorkflowEvent
@@ -89,7 +89,6 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
         ProjectRefused: the webhook may not send this project's events; the delivery is stored.
         OperationalError: the database is unreachable, full or too slow. If too slow, the event may have been logged.
     """
-    started = time.monotonic()
     try:
         event = read_trusted(arrival, sender)
     except REFUSED as error:
@@ -98,12 +97,11 @@ def record(arrival: Arrival, sender: Sender) -> Verdict:
     new = _as_new(event, arrival, sender)
     if new and is_outside_transactions() and insert_pairs([new.pair]) != [None]:
         return new.verdict
-    return _record_known(event, arrival, sender, started)
+    return _record_known(event, arrival, sender)
 
 
 async def record_on_loop(arrival: Arrival, sender: Sender) -> Verdict:
     """Log an authentic arrival as `record` does, on the event loop: new events that arrive together share a commit."""
-    started = time.monotonic()
     try:
         event = read_trusted(arrival, sender)
     except REFUSED as error:
@@ -112,12 +110,12 @@ async def record_on_loop(arrival: Arrival, sender: Sender) -> Verdict:
     new = _as_new(event, arrival, sender)
     if new and await insert_on_loop(new.pair):
         return new.verdict
-    return await threads.authentic.run(_record_known, event, arrival, sender, started)
+    return await threads.authentic.run(_record_known, event, arrival, sender)
 
 
-def _record_known(event: Event, arrival: Arrival, sender: Sender, started: float) -> Verdict:
+def _record_known(event: Event, arrival: Arrival, sender: Sender) -> Verdict:
     """Log an event that needs `log_event`, or that was not inserted as new."""
-    require_time_left(started)
+    require_time_left(arrival.started_at)
     try:
         with durable_transaction():
             verdict = log_event(event, arrival, sender)
@@ -152,6 +150,7 @@ def _as_new(event: Event, arrival: Arrival, sender: Sender) -> New | None:
         event=_event_columns(event, arrival, sender),
         delivery=delivery_columns(arrival, verdict),
         is_bound=bool(sender.webhook.projects),
+        started_at=None if arrival.request_id is None else arrival.started_at,
     )
     return New(pair, verdict)
 
@@ -241,7 +240,12 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     refused deliveries is limited per group (verified, plausible, other), so that no group displaces another. What a
     body that was not truncated says about its event is stored as a claim.
     """
-    verdict = Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
+    verdict = Verdict(
+        outcome=OUTCOMES[type(error)],
+        reason=str(error),
+        sender=sender,
+        refusal_status=REFUSAL_STATUSES[type(error)],
+    )
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
     # Counted before the transaction: a flood that is not stored must not make deliveries wait for SQLite's lock.
     is_stored = verified or not _is_flooding(arrival)

@@ -1,12 +1,14 @@
 """The records that ingest uses (an arrival, its sender, its verdict) and the columns that store them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from logs import conf
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, USER_AGENT
+from logs.ingest.answers import ANSWERS
 from logs.models import Claim, Delivery, Origin, Outcome, WorkflowEvent
 from logs.models.deliveries import REFUSED
 
@@ -21,6 +23,8 @@ class Arrival:
     client_address: str | None
     body: bytes = b""
     body_length: int | None = None  # In bytes, before truncation; None if the body was not read.
+    request_id: str | None = None  # None if no client waits for a response, as with an import.
+    started_at: float = field(default_factory=monotonic)  # By `monotonic`.
 
     @property
     def is_plausible(self) -> bool:
@@ -56,6 +60,12 @@ class Verdict:
     event: WorkflowEvent | None = None
     event_id: str = ""  # CircleCI's id, even if there is no row; "" if it could not be read.
     project_slug: str = ""  # From the payload; "" if it has none, or if the delivery was refused.
+    refusal_status: int | None = None  # The status of the response; None if the delivery was accepted.
+
+    @property
+    def answer(self) -> tuple[int, str]:
+        """The status and the message of the response."""
+        return (self.refusal_status, self.reason) if self.refusal_status else ANSWERS[self.outcome]
 
 
 def delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
@@ -69,7 +79,24 @@ def delivery_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
         "body": arrival.body,
         "body_length": arrival.body_length,
         **_verdict_columns(verdict, judged_at=arrival.received_at),
+        **_answer_columns(arrival, verdict),
     }
+
+
+def _answer_columns(arrival: Arrival, verdict: Verdict) -> dict[str, Any]:
+    is_answered = arrival.request_id is not None
+    status, message = verdict.answer if is_answered else (None, None)
+    return {
+        "response_status": status,
+        "response_message": message,
+        "response_seconds": seconds_since(arrival.started_at) if is_answered else None,
+        "request_id": arrival.request_id,
+    }
+
+
+def seconds_since(started_at: float) -> float:
+    """Return the time since a request arrived, in seconds, as a delivery stores it."""
+    return round(monotonic() - started_at, 6)
 
 
 def _verdict_columns(verdict: Verdict, *, judged_at: datetime) -> dict[str, Any]:

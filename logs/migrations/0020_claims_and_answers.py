@@ -1,4 +1,7 @@
-"""Add claims: what refused deliveries say about their events. Read those of the refused deliveries that are stored."""
+"""Add claims, what refused deliveries say about their events, and what each delivery was answered.
+
+The claims of the refused deliveries that are stored are read.
+"""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -68,5 +71,38 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        # Before the columns: adding them locks the deliveries until the migration ends.
         migrations.RunPython(add_claims, migrations.RunPython.noop),
+        # Nullable and without a default: the old version inserts rows without them, and no database rewrites the table.
+        # Signed types: a check for positive numbers would read all rows.
+        migrations.AddField(
+            model_name="delivery",
+            name="response_status",
+            field=models.SmallIntegerField(
+                blank=True,
+                help_text="The status of the response. A replay does not change what was answered.",
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="response_message",
+            field=models.TextField(blank=True, help_text="The message of the response.", null=True),
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="response_seconds",
+            field=models.FloatField(
+                blank=True,
+                help_text="From the arrival until its row was handed to the database. The commit took further time.",
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="request_id",
+            field=models.CharField(
+                blank=True, help_text="The response's X-Request-ID.", max_length=64, null=True
+            ),
+        ),
     ]

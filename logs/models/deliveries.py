@@ -34,6 +34,7 @@ NEWEST_DUPLICATES_KEPT = 10
 # Pings and expired deliveries have no event. The log stores this many deliveries for each of these outcomes.
 NEWEST_WITHOUT_EVENT_KEPT = 1_000
 MAX_DELETED_AT_ONCE = 100  # The response waits for the deletion, and older releases stored any number of duplicates.
+MAX_REQUEST_ID_LENGTH = 64
 REFUSED = [Outcome.UNVERIFIED, Outcome.MALFORMED, Outcome.FORBIDDEN, Outcome.REJECTED]
 
 
@@ -152,6 +153,19 @@ class Delivery(models.Model):
     body = models.BinaryField(help_text="The raw bytes.")
     body_length = models.PositiveIntegerField(
         null=True, blank=True, help_text="In bytes, as it arrived; null if it was not read or not recorded."
+    )
+    # The next four columns are null in imported deliveries, which no client waits for, and in rows of older releases.
+    response_status = models.SmallIntegerField(
+        null=True, blank=True, help_text="The status of the response. A replay does not change what was answered."
+    )
+    response_message = models.TextField(null=True, blank=True, help_text="The message of the response.")
+    response_seconds = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="From the arrival until its row was handed to the database. The commit took further time.",
+    )
+    request_id = models.CharField(
+        max_length=MAX_REQUEST_ID_LENGTH, null=True, blank=True, help_text="The response's X-Request-ID."
     )
     event = models.ForeignKey(
         WorkflowEvent,

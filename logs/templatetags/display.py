@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import NotificationState, Outcome
@@ -84,6 +85,15 @@ def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
     return format_html(
         '<time datetime="{}" data-style="{}">{} UTC</time>', utc.isoformat(), style, f"{utc:%Y-%m-%d %H:%M:%S}"
     )
+
+
+@register.filter
+def response_time(seconds: float) -> str:
+    """Return a duration in milliseconds or, from one second on, in larger units."""
+    milliseconds = round(seconds * 1_000)
+    if milliseconds >= 1_000:
+        return duration(seconds)
+    return _("%(number)s ms") % {"number": milliseconds} if milliseconds else _("under 1 ms")
 
 
 @register.filter

@@ -14,7 +14,7 @@ from tests.integration.on_loop import Exchange, answers
 PATH = "/log-circleci-webhook"
 COMPARED_HEADERS = ("content-type", "allow", "www-authenticate", "retry-after", "accept-encoding")
 COMPARED_HEADERS += ("x-content-type-options", "location")
-TIMES_AND_KEYS = ("id", "received_at", "judged_at", "changed_at", "event_id")
+TIMES_AND_KEYS = ("id", "received_at", "judged_at", "changed_at", "event_id", "response_seconds", "request_id")
 
 
 class BrokenInput(io.BytesIO):

@@ -27,7 +27,7 @@ from logs.api.serializers import DeliverySerializer
 from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.exceptions import InvalidQuery
-from logs.models import WorkflowEvent
+from logs.models import Delivery, WorkflowEvent
 from logs.reading import pages
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet
 from logs.reading.standing_filters import ChangeFilterSet, StandingFilterSet
@@ -79,6 +79,7 @@ def log(django_db_reset_sequences, clock, deliver, webhook_secrets):
         deliver(samples.encode(document), secret=SECRET, REMOTE_ADDR="192.0.2.17")
         clock.shift(timedelta(seconds=1))
         list(follower.check(lease))
+    Delivery.objects.update(response_seconds=0.004, request_id="5c1d0a3be7f94e2c8d6b7a9f0e1c2d3b")
     clock.move_to(NOW)
 
 

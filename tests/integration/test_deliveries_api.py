@@ -21,7 +21,7 @@ NEWEST = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 # fmt: off
 NAMES = [
     "id", "received_at", "outcome", "reason", "webhook", "verified", "secret_position", "address", "client_address",
-    "judged_at", "event", "claim",
+    "judged_at", "event", "response_status", "response_message", "response_seconds", "request_id", "claim",
 ]
 # fmt: on
 
@@ -78,6 +78,8 @@ def test_lists_flat_objects_without_headers_and_bodies(operator, deliver, workfl
         deliver(document, "/log-circleci-webhook/my-circleci-webhook")
     (delivery,) = operator.get(path).json()
     assert list(delivery) == NAMES
+    assert 0 <= delivery.pop("response_seconds") < 10
+    assert len(delivery.pop("request_id")) == 32
     assert delivery == {
         "id": Delivery.objects.get().pk,
         "received_at": "2026-05-04T10:00:00Z",
@@ -90,6 +92,8 @@ def test_lists_flat_objects_without_headers_and_bodies(operator, deliver, workfl
         "client_address": "127.0.0.1",
         "judged_at": "2026-05-04T10:00:00Z",
         "event": document["id"],
+        "response_status": 201,
+        "response_message": "Webhook Event successfully logged",
         "claim": None,
     }
 

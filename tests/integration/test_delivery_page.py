@@ -52,7 +52,7 @@ def refused(deliver, workflow_document):
 
 def test_says_why_it_was_refused_and_what_to_do(admin_client, refused):
     page = words(read(admin_client, refused))
-    assert f"✕ unverified Delivery {refused.pk} Replay delivery…" in page  # Not "not signed": it was, by somebody.
+    assert f"✕ unverified Delivery {refused.pk} Answered 401" in page  # Not "not signed": it was, by somebody.
     assert refused.reason in page
     assert "Compare the secret in CIRCLECI_WEBHOOK_SECRETS" in page
     assert "then replay" in page
@@ -250,6 +250,15 @@ def test_hands_no_bytes_to_those_who_may_not_see_them(staff_with, refused, coden
 
 def test_hands_no_bytes_to_strangers(client, refused):
     assert client.get(body_of(refused)).headers["Location"].startswith("/admin/login/")
+
+
+def test_says_first_what_was_answered(admin_client, refused):
+    Delivery.objects.update(response_seconds=0.0042, request_id="4f1c")
+    answer = f"Answered 401 “ {refused.reason} ” after 4 ms · request ID 4f1c"
+    page = words(read(admin_client, refused))
+    assert page.index(answer) < page.index("Replay delivery…")
+    Delivery.objects.update(response_status=None, response_message=None, response_seconds=None, request_id=None)
+    assert "Answered" not in words(read(admin_client, refused))
 
 
 def test_of_a_delivery_that_is_gone_there_is_no_body(admin_client):

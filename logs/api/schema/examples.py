@@ -11,6 +11,7 @@ from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.circleci.vocabulary import Tone
+from logs.ingest.answers import ANSWERS
 from logs.models import Attempt, ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
 from logs.reading.stream.cursors import encode_cursor
 
@@ -28,6 +29,7 @@ SIGNED_BODY = samples.encode(PING)
 # The rows that the log stores for them.
 _body = samples.encode(WORKFLOW)
 _event = WorkflowEvent(**asdict(read_event(_body)), received_at=ARRIVED, verified=True)
+_status, _message = ANSWERS[Outcome.LOGGED]
 _delivery = Delivery(
     pk=DELIVERY_ID,
     received_at=ARRIVED,
@@ -38,6 +40,10 @@ _delivery = Delivery(
     headers=samples.headers(_body, WORKFLOW, SECRET),
     client_address="192.0.2.17",
     event=_event,
+    response_status=_status,
+    response_message=_message,
+    response_seconds=0.004,
+    request_id="5c1d0a3be7f94e2c8d6b7a9f0e1c2d3b",
 )
 _branch = {name: getattr(_event, name) for name in ("project_slug", "project", "workflow", "branch", "pipeline_number")}
 _ended = _event.stopped_at or ARRIVED
@@ -86,7 +92,7 @@ STREAM = {
     ],
     "cursor": encode_cursor(DELIVERY_ID),
 }
-RECEIPT = {"message": "Webhook Event successfully logged", "id": EVENT["id"], "outcome": "logged"}
+RECEIPT = {"message": _message, "id": EVENT["id"], "outcome": "logged"}
 REPLAY = {
     "id": DELIVERY_ID,
     "before": "unverified",
