@@ -1,4 +1,4 @@
-"""The admin: a dashboard, an inspector for deliveries and events, pipelines, sources, channels, rules, messages."""
+"""The admin: a dashboard, a search, an inspector of events, pipelines, sources, channels, rules and messages."""
 
 from logs.admin import (
     accounts,
@@ -6,6 +6,7 @@ from logs.admin import (
     deliveries,
     events,
     feeds,
+    finding,
     flaky,
     log_entries,
     notifications,
@@ -23,6 +24,7 @@ __all__ = [
     "deliveries",
     "events",
     "feeds",
+    "finding",
     "flaky",
     "log_entries",
     "notifications",

@@ -1,7 +1,7 @@
 """Full-text search over events, with PostgreSQL's GIN index or SQLite's FTS5; migration 0003 creates both.
 
 Both indexes split text into words at spaces. Words in scripts that are written without spaces are therefore
-matched as substrings, without an index.
+matched as substrings, without an index. The last word may be the start of a longer one, as while a user types.
 """
 
 import re
@@ -20,9 +20,10 @@ FEW = 2_000
 # PostgreSQL's index returns a word's first row only after reading all rows with the word. If more rows than this are
 # expected, the index is not used. If the estimate is wrong, a search or a page takes longer.
 MANY = 20_000
+MIN_START_LENGTH = 3  # Too many words start with the same one or two letters.
 
 # As in the index. By default, PostgreSQL reads "feature/login" as a path and "v1.2" as a host, each a single word.
-POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ plainto_tsquery('simple', %s)"
+POSTGRESQL_WORDS = "to_tsvector('simple', translate({}, '_-/.:@#+~=&', '           ')) @@ to_tsquery('simple', %s)"
 LETTERS = "lower({}) LIKE '%%' || lower(%s) || '%%'"
 SQLITE_ROWIDS = "SELECT rowid FROM logs_workflowevent_search WHERE logs_workflowevent_search MATCH %s"
 
@@ -62,7 +63,7 @@ def spellings_of(word: str) -> list[str]:
 
 
 def few_holding(words: Sequence[str]) -> list[int] | None:
-    """Return the primary keys of the events that contain all the words.
+    """Return the primary keys of the events that contain all the words, or words that start with the last one.
 
     Return None if there are more than `FEW` events, or if no index can find them.
     """
@@ -71,7 +72,7 @@ def few_holding(words: Sequence[str]) -> list[int] | None:
     if connection.vendor == "sqlite":
         return _few_keys(SQLITE_ROWIDS, _sqlite_query(words))
     condition = POSTGRESQL_WORDS.format(_joined(SEARCHED_COLUMNS))
-    sql, query = f"SELECT id FROM logs_workflowevent WHERE {condition}", " ".join(words)  # noqa: S608 - names of ours
+    sql, query = f"SELECT id FROM logs_workflowevent WHERE {condition}", _postgresql_query(words)  # noqa: S608 - names of ours
     return None if _estimated_rows(sql, query) > MANY else _few_keys(sql, query)
 
 
@@ -91,7 +92,7 @@ def _estimated_rows(sql: str, query: str) -> int:
 
 
 class HoldsWords(Func):
-    """Whether an event's searched columns together contain all the words, ignoring case.
+    """Whether an event's searched columns together contain all the words, as in `few_holding`, ignoring case.
 
     Use this condition, which ignores the word index, if many events match or another condition finds the events.
     """
@@ -112,7 +113,10 @@ class HoldsWords(Func):
         # LIKE first: splitting a row into words costs ten times as much.
         # IS TRUE keeps PostgreSQL from using the index, which reads all of a word's rows before it returns one.
         conditions = [LETTERS] * len(self.words) + [f"({POSTGRESQL_WORDS}) IS TRUE"]
-        return " AND ".join(condition.format(text) for condition in conditions), [*self.words, " ".join(self.words)]
+        return " AND ".join(condition.format(text) for condition in conditions), [
+            *self.words,
+            _postgresql_query(self.words),
+        ]
 
     def as_sqlite(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
@@ -138,4 +142,12 @@ def _joined(columns: Sequence[str]) -> str:
 
 
 def _sqlite_query(words: Sequence[str]) -> str:
-    return " ".join(f'"{word}"' for word in words)
+    return " ".join(f'"{word}"' for word in words) + ("*" if _is_start(words[-1]) else "")
+
+
+def _postgresql_query(words: Sequence[str]) -> str:
+    return " & ".join(f"'{word}'" for word in words) + (":*" if _is_start(words[-1]) else "")
+
+
+def _is_start(word: str) -> bool:
+    return len(word) >= MIN_START_LENGTH

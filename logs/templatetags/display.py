@@ -1,9 +1,11 @@
 """Format words, times and durations for pages. Payloads are untrusted, so everything is escaped."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django import template
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -85,6 +87,12 @@ def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
     return format_html(
         '<time datetime="{}" data-style="{}">{} UTC</time>', utc.isoformat(), style, f"{utc:%Y-%m-%d %H:%M:%S}"
     )
+
+
+@register.filter
+def query(parameters: Mapping[str, str]) -> str:
+    """Return parameters as a query string."""
+    return urlencode(parameters)
 
 
 @register.filter

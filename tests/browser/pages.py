@@ -11,7 +11,7 @@ from tests.browser.chromium import Browser
 
 MARKUP = quote(runs.MARKUP)
 EVENTS, DELIVERIES, CHANNELS = "/admin/logs/workflowevent/", "/admin/logs/delivery/", "/admin/logs/channel/"
-PIPELINES, SOURCES = "/admin/pipelines/", "/admin/logs/source/"
+PIPELINES, SOURCES, FIND = "/admin/pipelines/", "/admin/logs/source/", "/admin/find/"
 RULES, NOTIFICATIONS = "/admin/logs/rule/", "/admin/logs/notification/"
 
 
@@ -149,6 +149,11 @@ PAGES = {
     "pipelines-filtered":    Page(path=f"{PIPELINES}?status=failed&received_after=7d"),
     "pipeline":              Page(path=f"{PIPELINES}{{rerun}}/"),
     "pipeline-failed":       Page(path=f"{PIPELINES}{{failing_job}}/", user="viewer"),
+    "find":                  Page(path=FIND),
+    "find-arrived":          Page(path=f"{FIND}?q=HARBOUR-web"),
+    "find-refused":          Page(path=f"{FIND}?q=something+else"),
+    "find-never":            Page(path=f"{FIND}?q=999999"),
+    "find-viewer":           Page(path=f"{FIND}?q=%23999999", user="viewer"),
     "events":                Page(path=EVENTS),
     "events-older":          Page(path=EVENTS, act=turn_over),
     "events-filtered":       Page(path=f"{EVENTS}?project=harbour-web&branch=main&received_after=7d"),
@@ -262,6 +267,7 @@ HOSTILE_PAGES = {
     "hostile-pipelines":     Page(path=PIPELINES, act=unfold),
     "hostile-pipeline":      Page(path=f"{PIPELINES}{{hostile}}/"),
     "endless-pipeline":      Page(path=f"{PIPELINES}{{endless}}/"),
+    "hostile-find":          Page(path=f"{FIND}?q={MARKUP}"),
     "hostile-events":        Page(path=EVENTS),
     "hostile-filter":        Page(path=f"{EVENTS}?project={MARKUP}&branch={MARKUP}&q={MARKUP}&tag={MARKUP}"),
     "hostile-event":         Page(path=f"{EVENTS}{{hostile}}/change/?list={quote(f'branch={MARKUP}')}"),

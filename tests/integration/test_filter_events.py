@@ -143,7 +143,10 @@ def find(reader):
         ("q", "lindqvist deploy", ["deploy"]),
         ("q", "unit", ["test"]),
         ("q", "gate unit", []),
-        ("q", "logi", []),
+        ("q", "logi", ["deploy"]),
+        ("q", "mend LOG", ["deploy"]),
+        ("q", "lo", []),
+        ("q", "logi mend", []),
         ("q", "v1.2", ["deploy"]),
         ("q", "Tor Östberg", ["test"]),
         ("q", "öffne", ["test"]),
@@ -158,7 +161,8 @@ def test_chooses(find, name, value, found):
 
 
 @pytest.mark.parametrize(
-    ("words", "found"), [("login", ["deploy"]), ("öffne", ["test"]), ("gate unit", []), ("logi", [])]
+    ("words", "found"),
+    [("login", ["deploy"]), ("öffne", ["test"]), ("gate unit", []), ("logi", ["deploy"]), ("ogin", [])],
 )
 def test_words_find_the_same_where_they_are_taken_for_very_frequent_ones(find, monkeypatch, words, found):
     monkeypatch.setattr(search, "FEW", -1)

@@ -8,12 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from logs import conf
-from logs.admin.events.search import event_named, filters_for
 from logs.admin.links import changed, chips, other_filters, span_chips, without
 from logs.admin.lists import ListAdmin
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import WorkflowEvent
 from logs.reading.filters import EventFilterSet
+from logs.reading.finding import event_of_id, list_filters
 from logs.reading.pages import EVENT_ORDERS
 
 SHOWN_COLUMNS = tuple(
@@ -41,10 +41,10 @@ class EventListAdmin(ListAdmin):
         """Redirect a search to the matching event or filters, or show the list."""
         self._require_permission(request)
         if text := request.GET.get("search", "").replace("\x00", "").strip():
-            if event := event_named(text):
+            if event := event_of_id(text):
                 return HttpResponseRedirect(reverse("admin:logs_workflowevent_change", args=[event.pk]))
             kept = without(request.GET, "search", "cursor", *SEARCHED)
-            return HttpResponseRedirect(f"?{changed(kept, **filters_for(text)).urlencode()}")
+            return HttpResponseRedirect(f"?{changed(kept, **list_filters(text)).urlencode()}")
         return super().changelist_view(request, extra_context)
 
     def context(self, query: QueryDict) -> dict[str, Any]:
