@@ -342,6 +342,13 @@ def test_the_page_leads_to_circleci_to_the_events_and_to_other_pipelines(admin_c
     assert f'href="{page_of(event)}">#1</a>' in read(admin_client, event_page(event)).content.decode()
 
 
+def test_the_page_leads_to_the_pipelines_deliveries(admin_client, staff_with):
+    [event] = save(make_event(1, 7))
+    link = f"{reverse('admin:logs_delivery_changelist')}?pipeline=7&amp;project=github%2Facme%2Forchard"
+    assert link in read(admin_client, page_of(event)).content.decode()
+    assert link not in read(staff_with("view_workflowevent"), page_of(event)).content.decode()
+
+
 def test_the_page_leads_to_the_projects_previous_and_next_pipeline(admin_client):
     elsewhere = {"project_slug": "github/evil/orchard", "pipeline_id": "elsewhere"}
     one, _job, two, three, last, _other = save(
