@@ -33,7 +33,7 @@ def leading(query: QueryDict) -> str:
 
 
 def to_row(query: QueryDict) -> str:
-    """Return the query of a link from a list to a row's page, by which that page leads back to the list."""
+    """Return the query of a link to a row's page, which that page uses to link back to the list."""
     return f"?{urlencode({'list': query.urlencode()})}" if query else ""
 
 

@@ -72,7 +72,7 @@ def read_event(body: bytes) -> Event:
 
 
 def read_claim(body: bytes) -> Event | None:
-    """Return what a refused body says about its event, without its id; None if the body is not a JSON object."""
+    """Return the event that a refused body claims, without its id; None if the body is not a JSON object."""
     try:
         document = parse_payload(body)
     except PayloadMalformed:

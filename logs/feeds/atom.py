@@ -1,4 +1,4 @@
-"""Atom: the newest changes of the chosen branches."""
+"""Atom: the newest changes of the selected branches."""
 
 from datetime import UTC
 from typing import Any

@@ -1,4 +1,4 @@
-"""Badges: the state of the chosen branches as an SVG image, and as JSON for shields.io.
+"""Badges: the state of the selected branches as an SVG image, and as JSON for shields.io.
 
 Source: https://shields.io/badges/endpoint-badge (read 2026-11-29).
 """
@@ -19,7 +19,7 @@ NARROW, WIDE = "fijlrtI.,:;'|()[]/ -", "mwMW@%"
 
 
 class Badge(NamedTuple):
-    """What a badge says."""
+    """The text and colour of a badge."""
 
     label: str
     message: str
@@ -43,7 +43,7 @@ def badge_of(choice: Choice, rows: list[Any]) -> Badge:
 
 
 def as_json(badge: Badge) -> dict[str, Any]:
-    """Return the badge for shields.io, which refuses unknown members."""
+    """Return the badge for shields.io, which rejects unknown members."""
     return {
         "schemaVersion": 1,
         "label": badge.label,

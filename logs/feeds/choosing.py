@@ -1,4 +1,4 @@
-"""Read what a feed's URL asks for, and the branches that it shows: one query, however many branches the log has."""
+"""Parse the parameters of a feed's URL, and read the matching branches in one query, however large the log is."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a URL asks a feed for."""
+    """The parameters of a feed's URL."""
 
     feed: Feed
     project: str = ""  # A slug or a name; "" for all that the feed may show. The same holds for the next two.
@@ -49,7 +49,7 @@ class Choice:
         )
 
     def require_scope(self) -> None:
-        """Reject names that the feed may not show; without a row, only the names can tell.
+        """Reject names that the feed may not show, even if no row has them.
 
         Raises:
             Http404: the feed's patterns select nothing with these names.
@@ -68,7 +68,7 @@ def _is_branch_of(patterns: str, row: Any) -> bool:
 
 
 def read_choice(feed: Feed, query: QueryDict) -> Choice:
-    """Return what a URL's query asks for.
+    """Return the parameters in a URL's query.
 
     Raises:
         InvalidQuery: a parameter is unknown, repeated, too long or invalid.

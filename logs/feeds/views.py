@@ -21,7 +21,7 @@ Show = Callable[[HttpRequest, Choice], HttpResponse]
 
 
 def feed_view(show: Show) -> Callable[..., HttpResponse]:
-    """Return a view that finds the feed, reads what its URL asks for, and lets caches ask whether it has changed.
+    """Return a view that finds the feed, parses its URL's parameters, and supports conditional requests.
 
     An unknown token, a revoked one, and names that the feed may not show get the same response.
     """

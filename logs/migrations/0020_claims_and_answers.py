@@ -1,4 +1,4 @@
-"""Add claims, what refused deliveries say about their events, and what each delivery was answered.
+"""Add claims (the events that refused deliveries name), and the response to each delivery.
 
 The claims of the refused deliveries that are stored are read.
 """

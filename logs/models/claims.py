@@ -36,7 +36,7 @@ class Claim(models.Model):
         ]
 
     def __str__(self) -> str:
-        return " · ".join(filter(None, [self.project or self.project_slug, self.job or self.workflow, self.status]))
+        return " · ".join(filter(None, [self.project_slug or self.project, self.job or self.workflow, self.status]))
 
 
 CLAIMED = [column.name for column in Claim._meta.concrete_fields if not column.primary_key]

@@ -47,7 +47,7 @@ def test_a_delivery_that_is_refused_has_a_claim(refuse, workflow_document):
     claim = refuse().claim
     assert columns_of(claim) == CLAIMED
     assert len(claim.revision) == 40
-    assert str(claim) == "shop · deploy · failed"
+    assert str(claim) == "github/acme/shop · deploy · failed"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_leads_to_the_repository_the_commit_and_its_changes_at_the_code_host(sta
         assert found == ["", f"/commit/{commits[commit]}", *compare], number
 
 
+def test_a_failed_run_leads_to_the_changes_since_the_workflow_succeeded(admin_client, deliver, workflow_document):
+    same = {"project": "orchard", "branch": "main", "workflow": "build"}
+    commits = [f"{number:040x}" for number in range(5)]
+    for number, status in enumerate(["success", "failed", "canceled", "failed"], 1):
+        document = workflow_document(number, pipeline=number, status=status, **same)
+        document["pipeline"]["vcs"]["revision"] = commits[number]
+        deliver(document)
+    facts = section(read(admin_client, WorkflowEvent.objects.get(pipeline_number=4)), "facts-title")
+    assert f"/compare/{commits[1]}...{commits[4]}" in facts
+    assert "Changes since it succeeded (0000000)" in words(facts)
+    facts = section(read(admin_client, WorkflowEvent.objects.get(pipeline_number=3)), "facts-title")
+    assert "Changes since the previous run (0000000)" in words(facts)
+
+
 @pytest.mark.parametrize("change", ["unsigned", "no body", "tag"])
 def test_leads_to_no_code_host_that_the_log_cannot_prove(admin_client, deliver, workflow_document, change):
     for seed in (1, 2):
@@ -172,7 +186,7 @@ def test_the_run_shows_workflows_with_their_jobs_and_leads_to_the_failed_one(adm
         This run
         ✕ failed {event.workflow} shown here 3 min 12 s
         ✓ success lint {duration_in(run, lint)} ✕ failed unit {duration_in(run, failed)}
-        {event.workflow} · not finished, or not received yet rerun
+        … unfinished {event.workflow} not finished, or not received yet rerun
         ✓ success unit {duration_in(run, again)}
     """)
     assert re.search(f'href="{page_of(event)}"\\s+aria-current="page"', run)

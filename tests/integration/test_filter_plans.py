@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from logs.admin.events.code_host import RECENT_RUNS, revision_before
+from logs.admin.events.code_host import RECENT_RUNS, run_before
 from logs.models import WorkflowEvent
 from logs.reading import pages, search
 from logs.reading.search import FEW
@@ -257,7 +257,7 @@ def test_the_neighbours_of_a_row_are_read_from_its_place_in_the_index(rf, monkey
 def test_the_commit_before_is_read_from_the_index_of_a_branchs_runs():
     row = WorkflowEvent.objects.filter(project="project-1", branch="main").newest_first()[0]
     with CaptureQueriesContext(connection) as captured:
-        assert revision_before(row)
+        assert run_before(row)[0]
     (query,) = captured
     assert f"LIMIT {RECENT_RUNS}" in query["sql"]
     assert_reads_little(query["sql"], "event_workflow_runs", is_range=True, most=RECENT_RUNS)

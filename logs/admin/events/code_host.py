@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from logs.circleci.repositories import repository_of
-from logs.circleci.vocabulary import EventType
+from logs.circleci.vocabulary import EventType, Tone, tone_of
 from logs.models import Delivery, WorkflowEvent
 
 RECENT_RUNS = 30
@@ -17,7 +17,8 @@ class CodeHostLinks:
     repository_url: str
     commit_url: str
     compare_url: str
-    compared_with: str  # The hash of the commit before.
+    compared_with: str  # The hash of the earlier commit.
+    is_since_success: bool  # Whether the workflow succeeded on that commit, and failed since.
 
 
 def code_host_links(event: WorkflowEvent, shown: Delivery | None) -> CodeHostLinks | None:
@@ -26,20 +27,25 @@ def code_host_links(event: WorkflowEvent, shown: Delivery | None) -> CodeHostLin
     repository = repository_of(bytes(shown.body)) if shown and event.verified else None
     if repository is None:
         return None
-    before = revision_before(event)
+    before, status = run_before(event)
     return CodeHostLinks(
         host=repository.host,
         repository_url=repository.url,
         commit_url=repository.commit_url(event.revision),
         compare_url=repository.compare_url(good=before, bad=event.revision),
         compared_with=before,
+        is_since_success=tone_of(event.status) is Tone.BAD and tone_of(status) is Tone.GOOD,
     )
 
 
-def revision_before(event: WorkflowEvent) -> str:
-    """Return the commit of the previous pipeline in which the event's workflow ran on its branch; "" if unknown."""
+def run_before(event: WorkflowEvent) -> tuple[str, str]:
+    """Return the commit and the status of an earlier run of the event's workflow on its branch; "" if unknown.
+
+    For a failed event, this is the last run that succeeded, if it is recent: what broke the workflow came after it.
+    Otherwise, it is the run of the previous pipeline.
+    """
     if not event.branch or event.pipeline_number is None:
-        return ""
+        return "", ""
     runs = WorkflowEvent.objects.filter(
         event_type=EventType.WORKFLOW_COMPLETED,
         project_slug=event.project_slug,
@@ -48,10 +54,12 @@ def revision_before(event: WorkflowEvent) -> str:
         received_at__lt=event.received_at,
     )
     # A rerun arrives after runs of newer pipelines, and several pipelines can build the same commit.
-    recent = runs.newest_first().values_list("pipeline_number", "revision")[:RECENT_RUNS]
+    recent = runs.newest_first().values_list("pipeline_number", "revision", "status")[:RECENT_RUNS]
     earlier = [
-        (number, revision)
-        for number, revision in recent
+        (number, revision, status)
+        for number, revision, status in recent
         if number is not None and number < event.pipeline_number and revision not in ("", event.revision)
     ]
-    return max(earlier, default=(0, ""))[1]
+    is_failed = tone_of(event.status) is Tone.BAD
+    succeeded = [run for run in earlier if is_failed and tone_of(run[2]) is Tone.GOOD]
+    return max(succeeded or earlier, default=(0, "", ""))[1:]

@@ -90,7 +90,7 @@ class ApiTokenAdmin(InspectorAdmin):
         """Return whether the user may revoke tokens."""
         return request.user.has_perm("logs.delete_apitoken")
 
-    @admin.display(description=_("may"), ordering="scopes")
+    @admin.display(description=_("scopes"), ordering="scopes")
     def scope_names(self, token: ApiToken) -> str:
         """Show the scopes."""
         return gettext("all that the user may") if token.scopes is None else token.scopes.replace(" ", ", ")

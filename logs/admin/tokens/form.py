@@ -46,7 +46,7 @@ class TokenForm(forms.Form):
         label=gettext_lazy("Owner"),
         queryset=get_user_model()._default_manager.filter(is_active=True).order_by("username"),
         empty_label=None,
-        help_text=gettext_lazy("The token cannot do more than its owner, and ends with the owner's account."),
+        help_text=gettext_lazy("The token has at most its owner's permissions, and ends with the owner's account."),
     )
 
     def __init__(self, data: Any = None, *, user: Any) -> None:
