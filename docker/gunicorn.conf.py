@@ -6,6 +6,7 @@ Run from the project's folder: ``gunicorn -c docker/gunicorn.conf.py webhooklog.
 import gc
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -28,6 +29,7 @@ OTHER_FILES = 200  # Database connections, log files, static files.
 # Maximum lengths of client-supplied values in the access log, in characters. JSON takes up to 6 bytes for each, and
 # another worker that writes to the same pipe could split a line of more than 4,096 bytes.
 MAX_LOGGED_LENGTHS = {"remote_address": 50, "forwarded_for": 100, "method": 20, "path": 255, "user_agent": 150}
+FEED_TOKEN = re.compile(r"(/feeds/)[^/]+")
 # These libraries take most of a worker's memory. None of them may read Django's settings when imported.
 SHARED_LIBRARIES = [
     "django.contrib.admin",
@@ -79,14 +81,14 @@ class Logger(glogging.Logger):
 def access_line(resp: Any, environ: Mapping[str, Any], request_time: Any) -> str:
     """Return the access log's line for a request: ASCII JSON, which no text in a request can end early or forge.
 
-    The query is omitted, because more people can read the logs than the site's pages. ``forwarded_for`` comes from the
-    request; it is only true if a proxy overwrites the header.
+    The query and the tokens of feeds are omitted, because more people can read the logs than the site's pages.
+    ``forwarded_for`` comes from the request; it is only true if a proxy overwrites the header.
     """
     from_client = {
         "remote_address": environ.get("REMOTE_ADDR"),
         "forwarded_for": environ.get("HTTP_X_FORWARDED_FOR"),
         "method": environ.get("REQUEST_METHOD"),
-        "path": (environ.get("RAW_URI") or "").partition("?")[0],
+        "path": FEED_TOKEN.sub(r"\1...", (environ.get("RAW_URI") or "").partition("?")[0]),
         "user_agent": environ.get("HTTP_USER_AGENT"),
     }
     return json.dumps(

@@ -17,6 +17,7 @@ from logs.admin.inspector import InspectorAdmin
 from logs.http.receiving import full_url
 from logs.models import Feed
 from logs.models.rules import DEFAULT_BRANCH
+from logs.permissions import VIEW_EVENTS
 from logs.templatetags.display import timestamp
 
 # fmt: off
@@ -95,8 +96,8 @@ class FeedAdmin(InspectorAdmin):
         return HttpResponseRedirect(reverse(page))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may create feeds."""
-        return request.user.has_perm("logs.add_feed")
+        """Return whether the user may create feeds, and view what they show."""
+        return request.user.has_perm("logs.add_feed") and request.user.has_perm(VIEW_EVENTS)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Return whether the user may revoke feeds."""

@@ -18,7 +18,7 @@ def without(query: QueryDict, *names: str) -> QueryDict:
     return rest
 
 
-def changed(query: QueryDict, **values: str) -> QueryDict:
+def changed(query: QueryDict, /, **values: str) -> QueryDict:
     """Return a query with some parameters set; the value ``""`` removes a parameter."""
     result = without(query, *values)
     for name, value in values.items():

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from logs.admin.inspector import InspectorAdmin
 from logs.admin.links import changed, leading, to_row, without
 from logs.admin.list_form import EXPORT, PICKERS, list_query
+from logs.circleci.payload import MAX_TEXT_LENGTH
 from logs.exceptions import InvalidQuery
 from logs.models.events import SETTLED_AFTER
 from logs.reading.choices import about_how_many, values_matching
@@ -117,7 +118,7 @@ class ListAdmin(InspectorAdmin):
         column = request.GET.get("column", "")
         if column not in self.suggested_columns:
             return JsonResponse({"refusal": _("This column has no suggestions.")}, status=400)
-        start = request.GET.get("start", "").replace("\x00", "")
+        start = request.GET.get("start", "").replace("\x00", "")[:MAX_TEXT_LENGTH]
         found = values_matching(self.model, column, f"{start}*", most=MAX_SUGGESTIONS)
         return JsonResponse({"values": list(filter(None, found.values))[:MAX_SUGGESTIONS]})
 

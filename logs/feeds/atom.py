@@ -13,7 +13,7 @@ from logs.models import ChangeKind, StateChange
 from logs.times import duration
 
 MOST_ENTRIES = 50
-MOST_READ = 500
+MOST_READ = 5_000
 COLUMNS = (
     *("pk", "project_slug", "project", "workflow", "branch", "kind", "pipeline_number", "revision", "author"),
     *("subject", "happened_at", "noted_at", "broken_for_seconds", "event__url"),
@@ -36,7 +36,7 @@ def read_changes(choice: Choice) -> list[Any]:
         Http404: the feed may not show what the URL names.
     """
     loud = StateChange.objects.filter(quiet_reason="").order_by("-happened_at", "-pk")
-    changes = loud.values_list(*COLUMNS, named=True)[:MOST_READ]
+    changes = choice.narrow(loud).values_list(*COLUMNS, named=True)[:MOST_READ]
     found = [change for change in changes if choice.shows(change)]
     if not found:
         choice.require_scope()

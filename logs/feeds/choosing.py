@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import Q, QuerySet
 from django.http import Http404, QueryDict
 from django.utils import timezone
 
@@ -24,6 +25,9 @@ COLUMNS = (
     *("project_slug", "project", "workflow", "branch", "tone", "pipeline_number", "stopped_at", "last_run_at"),
     *("last__status", "last__url"),
 )
+
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,13 @@ class Choice:
             and matches(self.feed.workflows, row.workflow)
             and all(_is_branch_of(patterns, row) for patterns in (self.feed.branches, self.branches))
         )
+
+    def narrow(self, rows: Rows) -> Rows:
+        """Leave out rows that the URL's names exclude."""
+        if self.project:
+            rows = rows.filter(Q(project_slug=self.project) | Q(project=self.project))
+        given = {name: getattr(self, name) for name in ("workflow", "branch")}
+        return rows.filter(**{name: value for name, value in given.items() if value})
 
     def require_scope(self) -> None:
         """Reject names that the feed may not show, even if no row has them.
@@ -96,11 +107,8 @@ def read_branches(choice: Choice) -> list[Any]:
         Http404: the feed may not show what the URL names.
     """
     standings = Standing.objects.filter(last_run_at__isnull=False).order_by("-last_run_at", "-pk")
-    for name in ("workflow", "branch"):
-        if value := getattr(choice, name):
-            standings = standings.filter(**{name: value})
     found: list[Any] = []
-    for row in standings.values_list(*COLUMNS, named=True).iterator():
+    for row in choice.narrow(standings).values_list(*COLUMNS, named=True).iterator():
         if choice.shows(row):
             found.append(row)
             if len(found) == MOST_ROWS:

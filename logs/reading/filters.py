@@ -122,12 +122,18 @@ class PagedFilterSet(filters.FilterSet):
         return not isinstance(value, list) or len(value) == 1
 
     def _spellings(self, column: str, pattern: str) -> list[str] | None:
-        """Return the only value that matches a pattern, or no value; None if there may be several."""
+        """Return the only value that matches a pattern, or no value; None if there may be several.
+
+        A value that is spelled exactly like the pattern is the only one. Otherwise, any client of an unsigned webhook
+        could hide a project behind another spelling of its name, for which no index has the rows in order.
+        """
         if self.reads_few:
             return None
         if (column, pattern) not in self._found:
             self._found[column, pattern] = values_matching(self.queryset.model, column, pattern, most=MAX_LOOKED_UP)
         found = self._found[column, pattern]
+        if pattern in found.values:
+            return [pattern]
         return None if found.is_cut or len(found.values) > 1 else found.values
 
     @cached_property

@@ -8,7 +8,7 @@ from django.db.models.functions import RowNumber
 
 from logs.circleci.payload import MAX_INTEGER
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
-from logs.models import WorkflowEvent
+from logs.models import Origin, WorkflowEvent
 from logs.reading.cursors import Reading
 from logs.reading.pages import BY_ARRIVAL, Page
 from logs.reading.patterns import unindexed
@@ -45,7 +45,8 @@ def read_page(reading: Reading, size: int) -> tuple[Page, list[WorkflowEvent]]:
 def read_events(pipelines: Iterable[WorkflowEvent]) -> dict[Key, list[WorkflowEvent]]:
     """Return the events of pipelines in one query: of each pipeline up to MAX_EVENTS, and one more if there are more.
 
-    Workflows come first, because they decide; then failed jobs, then the others, the newest first.
+    Proven events come first, and of these workflows, because they decide; then failed jobs, then the others, the
+    newest first.
 
     Args:
         pipelines: one event of each pipeline.
@@ -53,6 +54,8 @@ def read_events(pipelines: Iterable[WorkflowEvent]) -> dict[Key, list[WorkflowEv
     keys = {key_of(event) for event in pipelines}
     if not keys:
         return {}
+    # Any client can send any number of unsigned events.
+    proven_first = Case(When(Q(verified=True) | Q(origin=Origin.API), then=Value(0)), default=Value(1))
     precedence = Case(
         When(event_type=EventType.WORKFLOW_COMPLETED, then=Value(0)),
         When(status__in=BAD_STATUSES, then=Value(1)),
@@ -61,7 +64,7 @@ def read_events(pipelines: Iterable[WorkflowEvent]) -> dict[Key, list[WorkflowEv
     place = Window(
         RowNumber(),
         partition_by=["project_slug", "pipeline_id"],
-        order_by=[precedence, "-received_at", "-pk"],
+        order_by=[proven_first, precedence, "-received_at", "-pk"],
     )
     rows = WorkflowEvent.objects.filter(_of_pipelines(keys)).alias(slug=unindexed("project_slug"))
     rows = rows.filter(slug__in={slug for slug, _, _ in keys})

@@ -4,6 +4,7 @@ Each check compares the runs of the commits that have new events with the stored
 events changes nothing.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ STORED_FOR = timedelta(days=14)  # After the last run. The first check of a log 
 MOST_READ = 5_000
 BATCH_SIZE = 20  # Commits per transaction.
 DELETED_TOGETHER = 1_000
+_HASH = re.compile("[0-9a-f]{7,64}")  # With a longer revision, the key might not fit into PostgreSQL's index.
 KEY = ("revision", "project_slug", "workflow", "job")
 COMPARED = ("project", "branch", "is_proven", "failures", "failed_id", "succeeded_id", "first_failed_at", "seen_at")
 COLUMNS = ("pk", *KEY, "event_type", "status", "project", "branch", "verified", "origin", "received_at")
@@ -123,7 +125,8 @@ def _judge_commits(versions: Sequence[Version], lease: Lease) -> Iterator[None]:
     """
     written: defaultdict[str, set[int]] = defaultdict(set)
     for pk, _, revision in versions:
-        written[revision].add(pk)
+        if _HASH.fullmatch(revision):
+            written[revision].add(pk)
     remaining = iter(written.items())
     while batch := list(islice(remaining, BATCH_SIZE)):
         _write([pair for revision, keys in batch for pair in _judge_commit(revision, keys)], lease)

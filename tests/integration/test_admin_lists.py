@@ -485,3 +485,10 @@ def test_links_an_event_for_those_only_who_may_view_it(staff_with, deliver, work
     assert page_of(event) not in read(staff_with("view_delivery", username="one"), DELIVERIES).content.decode()
     both = staff_with("view_delivery", "view_workflowevent", username="two")
     assert page_of(event) in read(both, DELIVERIES).content.decode()
+
+
+@pytest.mark.parametrize("url", ["/admin/logs/delivery/", "/admin/logs/workflowevent/", "/admin/pipelines/"])
+def test_a_chip_may_name_any_parameter(admin_client, url):
+    answer = admin_client.get(url, {"set": "query=1"}, follow=True)
+    assert answer.status_code == 400
+    assert "Unknown parameter &#x27;query&#x27;" in answer.content.decode()

@@ -52,7 +52,13 @@ def test_the_list_shows_what_each_feed_shows(admin_client, django_assert_max_num
 
 
 @pytest.mark.parametrize(
-    ("permissions", "statuses"), [([], (403, 403)), (["view_feed"], (200, 403)), (["add_feed"], (403, 200))]
+    ("permissions", "statuses"),
+    [
+        ([], (403, 403)),
+        (["view_feed"], (200, 403)),
+        (["add_feed"], (403, 403)),
+        (["add_feed", "view_workflowevent"], (403, 200)),
+    ],
 )
 def test_each_page_needs_its_permission(client, django_user_model, permissions, statuses):
     user = django_user_model.objects.create_user("ops", is_staff=True)

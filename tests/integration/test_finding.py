@@ -112,6 +112,15 @@ def test_a_commit_is_found_by_its_start(ask, shop, length):
     assert f"{ARRIVED} commit 4be1c0d9 of shop" in ask("https://gitlab.com/acme/shop/-/commit/4be1c0d9")
 
 
+def test_a_short_number_is_no_commit_and_a_star_is_no_pattern(ask, shop, deliver, workflow_document):
+    document = workflow_document(9, pipeline=12, project="shop")
+    document["pipeline"]["vcs"]["revision"] = "9911" * 10
+    deliver(document)
+    assert "Arrived" not in ask("9911")
+    assert "Arrived" in ask("9911991")
+    assert "Arrived" not in ask("s*p")
+
+
 def test_the_answer_tells_which_commit_broke_it_who_and_which_job(admin_client, shop):
     page = admin_client.get(FIND, {"q": "#4711"}).content.decode()
     job = WorkflowEvent.objects.get(job="unit-tests")

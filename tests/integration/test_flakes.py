@@ -240,11 +240,18 @@ def test_goes_on_in_another_process(finder, clock):
 def test_the_first_check_reads_the_last_two_weeks(clock, monkeypatch):
     monkeypatch.setattr(overlapping, "SLICE", DAY)
     for days, name in ((15, "old"), (13, "recent")):
-        written = {"revision": name, "job": name, "changed_at": timezone.now() - days * DAY}
+        written = {"revision": f"{days:040}", "job": name, "changed_at": timezone.now() - days * DAY}
         for status in ("failed", "success"):
             log(status, f"{name} {status}", ago=days * DAY, **written)
     Finder()
     assert found() == [("build", "recent", 1)]
+
+
+def test_a_revision_that_is_no_hash_is_left_out(finder):
+    for status in ("failed", "success"):
+        log(status, revision="\u00fc" * 255)  # With three other texts, too long for PostgreSQL's index.
+    finder.check()
+    assert found() == []
 
 
 def test_the_first_check_goes_on_after_an_interruption(clock, monkeypatch):
@@ -298,7 +305,7 @@ def test_a_commit_is_read_from_its_index(finder, clock):
         for number in range(2_000)
     )
     for status in ("failed", "success"):
-        log(status, revision="read from its index")  # Of no other test, whose deleted rows PostgreSQL would read too.
+        log(status, revision="0ead" * 10)  # Of no other test, whose deleted rows PostgreSQL would read too.
     analyze()
     with CaptureQueriesContext(connection) as captured:
         finder.check()

@@ -50,7 +50,7 @@ def log(branches):
 
 # fmt: off
 FOUND = [
-    ("main",       ["main", "Main"]),
+    ("MAIN",       ["main", "Main"]),
     ("MÁIN",       ["máin"]),
     ("ma",         []),
     ("ma*",        ["main", "Main"]),
@@ -73,6 +73,15 @@ FOUND = [
     ("*",          VALUES),
 ]
 # fmt: on
+
+
+def test_a_value_that_is_spelled_exactly_like_the_pattern_is_the_only_one():
+    """Otherwise, one unsigned event with another spelling would take a project's rows out of their index."""
+    log(VALUES)
+    query = QueryDict("branch=main")
+    filterset = read_filters(filters.EventFilterSet, query, WorkflowEvent.objects.all())
+    assert list(filterset.qs.values_list("branch", flat=True)) == ["main"]
+    assert filterset.scan(in_default_order=True) is None
 
 
 @pytest.mark.parametrize(("pattern", "found"), FOUND)

@@ -342,6 +342,13 @@ def test_the_page_leads_to_circleci_to_the_events_and_to_other_pipelines(admin_c
     assert f'href="{page_of(event)}">#1</a>' in read(admin_client, event_page(event)).content.decode()
 
 
+def test_unsigned_events_displace_no_signed_ones(admin_client):
+    [event] = save(make_event(0, 7, status="failed"))
+    save(*(make_event(number, 7, workflow_id=f"w-{number}", verified=False) for number in range(1, 102)))
+    assert shown(read(admin_client)) == [(7, "failed")]
+    assert "Failed" in words(read(admin_client, page_of(event)).content.decode())
+
+
 def test_the_page_leads_to_the_pipelines_deliveries(admin_client, staff_with):
     [event] = save(make_event(1, 7))
     link = f"{reverse('admin:logs_delivery_changelist')}?pipeline=7&amp;project=github%2Facme%2Forchard"

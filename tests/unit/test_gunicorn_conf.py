@@ -31,6 +31,7 @@ NAMES_OF_OUR_OWN = {
     "MAX_CONNECTIONS",
     "OTHER_FILES",
     "MAX_LOGGED_LENGTHS",
+    "FEED_TOKEN",
     "SHARED_LIBRARIES",
 }
 VARIABLES = [
@@ -148,6 +149,11 @@ def test_an_access_line_holds_what_an_operator_asks_for(configure):
         "bytes": 2,
         "milliseconds": 1234.6,
     }
+
+
+def test_an_access_line_hides_the_token_of_a_feed(configure):
+    line = line_of(configure(), REQUEST_METHOD="GET", RAW_URI="/ci/feeds/a-secret-token/badge.svg?project=press")
+    assert json.loads(line)["path"] == "/ci/feeds/.../badge.svg"
 
 
 @pytest.mark.parametrize(

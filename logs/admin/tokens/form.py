@@ -14,7 +14,7 @@ from logs.permissions import SCOPES, may
 # fmt: off
 SCOPE_LABELS = {
     "events":     gettext_lazy("Read events and the states of workflows"),
-    "deliveries": gettext_lazy("Read deliveries: outcomes and headers"),
+    "deliveries": gettext_lazy("Read deliveries: outcomes, headers, and what refused ones claim"),
     "bodies":     gettext_lazy("Read bodies: what CircleCI sent, with e-mail addresses"),
     "replay":     gettext_lazy("Replay deliveries, which changes the log"),
 }

@@ -12,6 +12,7 @@ from logs.reading.choices import values_matching
 from logs.reading.filters import EventFilterSet
 from logs.reading.finding.wanted import Kind, Search, Wanted, interpret
 from logs.reading.pages import BY_ARRIVAL, EVENT_ORDERS, MAX_SCANNED, Listing
+from logs.reading.patterns import ANY
 from logs.reading.query import read_filters, read_list
 from logs.reading.search import words_of
 
@@ -77,6 +78,8 @@ def look_up(wanted: Wanted, projects: Sequence[str]) -> list[Found]:
 
 def _filters(wanted: Wanted, projects: Sequence[str]) -> list[dict[str, str]]:
     """Return the filters of each list that shows a reading."""
+    if ANY in wanted.value and wanted.kind in (Kind.PERSON, Kind.PROJECT, Kind.BRANCH):
+        return []  # In a filter, it would stand for any text.
     match wanted.kind:
         case Kind.PERSON:
             return [{"author": author} for author in _authors(wanted.value)]

@@ -10,6 +10,7 @@ from logs.models.events import UUID, project_named
 
 _NUMBER = re.compile(r"(#?)([0-9]{1,18})", re.ASCII)
 # A short one must contain a digit: otherwise "feed" and "added" would be commits.
+_HASH = re.compile(r"[0-9a-f]{7,64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}|(?=[a-f]*[0-9])[0-9a-f]{4,6}")
 
 
@@ -70,7 +71,7 @@ def _of_number(digits: str, *, is_pipeline: bool) -> tuple[Wanted, ...]:
     if is_pipeline:
         return (pipeline,)
     job = Wanted(kind=Kind.JOB, value=number, job_number=int(number))
-    return (pipeline, job, *((_commit(digits),) if _COMMIT.fullmatch(digits) else ()))
+    return (pipeline, job, *((_commit(digits),) if _HASH.fullmatch(digits) else ()))
 
 
 def _of_url(named: Named, text: str) -> Search:
