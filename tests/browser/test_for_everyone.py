@@ -78,7 +78,7 @@ def test_a_token_is_made_without_scripts(without_scripts):
 def test_a_pipeline_unfolds_without_scripts(without_scripts):
     without_scripts.open(PIPELINES)
     without_scripts.click("#rows summary")
-    assert "build-and-test" in without_scripts.wait_for("#rows details[open] .run").text
+    assert without_scripts.wait_for("#rows details[open] .run a").text
 
 
 def tabbed(browser, most):
@@ -107,7 +107,7 @@ def test_a_list_is_used_with_the_keyboard_alone(browser, scheme):
 
 def test_the_dashboard_is_used_with_the_keyboard_alone(browser):
     browser.sign_in("viewer", "/admin/")
-    stops = tabbed(browser, 40)
+    stops = tabbed(browser, 70)
     assert any(each.startswith("Last run") for each in stops)
     assert "7 days" in stops
 
