@@ -3,17 +3,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from logs.admin.inspector import InspectorAdmin
+from logs.admin.inspector import RevocableAdmin
 from logs.http.receiving import full_url
 from logs.models import Feed
 from logs.models.rules import DEFAULT_BRANCH
@@ -43,15 +42,13 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no type a
 
 
 @admin.register(Feed)
-class FeedAdmin(InspectorAdmin):
+class FeedAdmin(RevocableAdmin):
     """Lists feeds; deleting a feed revokes its URLs."""
 
     list_display = ["name", "what", "made", "created_by"]
     ordering = ["-created_at", "-pk"]
-
-    def get_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:
-        """Show the same on a feed's page."""
-        return self.list_display
+    revoke_title = _("Revoke feed")
+    revoked_message = _("Revoked %s. Its URLs now get status 404.")
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -82,26 +79,9 @@ class FeedAdmin(InspectorAdmin):
             request, "logs/admin/feed_made.html", context | {"title": feed.name, "feed": feed, "urls": urls}
         )
 
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Ask whether to revoke a feed, then revoke it."""
-        return super().delete_view(request, object_id, {"title": gettext("Revoke feed")})
-
-    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        """Return to the list, or to the dashboard if the user may not view feeds."""
-        message = gettext("Revoked %(feed)s. Its URLs now get status 404.") % {"feed": obj_display}
-        self.message_user(request, message, messages.SUCCESS)
-        page = "admin:logs_feed_changelist" if self.has_view_permission(request) else "admin:index"
-        return HttpResponseRedirect(reverse(page))
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may create feeds, and view what they show."""
-        return request.user.has_perm("logs.add_feed") and request.user.has_perm(VIEW_EVENTS)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return whether the user may revoke feeds."""
-        return request.user.has_perm("logs.delete_feed")
+        return super().has_add_permission(request) and request.user.has_perm(VIEW_EVENTS)
 
     @admin.display(description=_("shows"))
     def what(self, feed: Feed) -> str:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import Promise
 
 from logs.times import EMPTY
 
@@ -37,6 +39,37 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Deny deleting single rows; retention deletes by age."""
         return False
+
+
+class RevocableAdmin(InspectorAdmin):
+    """Lists keys that are shown once, when they are created, and are never changed; deleting one revokes it."""
+
+    revoke_title: str | Promise
+    revoked_message: str | Promise  # With the key's name as %s.
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Show the same on a key's page as in the list."""
+        return self.list_display
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask whether to revoke a key, then revoke it."""
+        return super().delete_view(request, object_id, {"title": self.revoke_title})
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Return to the list, or to the dashboard if the user may not view it."""
+        self.message_user(request, str(self.revoked_message) % obj_display, messages.SUCCESS)
+        changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(reverse(changelist if self.has_view_permission(request) else "admin:index"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may create keys."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the user may revoke keys."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
 class OwnListAdmin(InspectorAdmin):

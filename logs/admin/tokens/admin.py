@@ -4,11 +4,10 @@ import shlex
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -17,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from logs.admin.inspector import InspectorAdmin
+from logs.admin.inspector import RevocableAdmin
 from logs.admin.tokens.form import TokenForm
 from logs.circleci.vocabulary import Tone
 from logs.http.receiving import full_url
@@ -29,7 +28,7 @@ DAY = timedelta(days=1)
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(InspectorAdmin):
+class ApiTokenAdmin(RevocableAdmin):
     """Lists tokens by their first characters; deleting a token revokes it."""
 
     list_display = ["name", "user", "scope_names", "beginning", "state", "made", "expires", "last_used"]
@@ -37,10 +36,8 @@ class ApiTokenAdmin(InspectorAdmin):
     search_fields = ["name", "token_key__startswith", "user__username"]
     search_help_text = _("Name, user, or the first 15 characters of a token.")
     ordering = ["-created", "-pk"]
-
-    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
-        """Show the same on a token's page."""
-        return self.list_display
+    revoke_title = _("Revoke token")
+    revoked_message = _("Revoked %s. Requests with it now get status 401.")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, above it the tokens that expire soon."""
@@ -68,27 +65,6 @@ class ApiTokenAdmin(InspectorAdmin):
             self.log_addition(request, token, gettext("Created."))
         made = {"title": token.name, "token": token, "key": key, "curl": _curl(request, token, key)}
         return TemplateResponse(request, "logs/admin/token_made.html", context | made)
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Ask whether to revoke a token, then revoke it."""
-        return super().delete_view(request, object_id, {"title": gettext("Revoke token")})
-
-    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        """Return to the list, or to the dashboard if the user may not view tokens."""
-        message = gettext("Revoked %(token)s. Requests with it now get status 401.") % {"token": obj_display}
-        self.message_user(request, message, messages.SUCCESS)
-        page = "admin:logs_apitoken_changelist" if self.has_view_permission(request) else "admin:index"
-        return HttpResponseRedirect(reverse(page))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may create tokens."""
-        return request.user.has_perm("logs.add_apitoken")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return whether the user may revoke tokens."""
-        return request.user.has_perm("logs.delete_apitoken")
 
     @admin.display(description=_("scopes"), ordering="scopes")
     def scope_names(self, token: ApiToken) -> str:
