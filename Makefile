@@ -52,10 +52,11 @@ bench-admin: $(BIN)/dev.installed ## time each admin page with 10,000 and 5,000,
 bench-growth: $(BIN)/dev.installed ## time everything with 10,000 and 10,000,000 events (SQLite: 1,000,000): an hour
 	$(BIN)/python -m tests.load.bench_growth $(OPTIONS)
 
-fuzz: $(BIN)/dev.installed ## try 10,000 hostile bodies in each property test, on both databases: a quarter of an hour
+fuzz: $(BIN)/dev.installed ## try 10,000 hostile bodies in each property test and figures of 100,000 runs, on both databases: half an hour
 	@for database in sqlite postgresql; do \
 		PYTEST_HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest --database=$$database \
-			tests/integration/test_hostile_bodies.py tests/unit/circleci || exit 1; \
+			tests/integration/test_hostile_bodies.py tests/unit/circleci \
+			tests/integration/test_insights.py || exit 1; \
 	done
 
 check: $(BIN)/dev.installed ## check style, types, imports, migrations, deployment, container files

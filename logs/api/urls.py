@@ -7,6 +7,14 @@ from logs.api.schema.views import DocsView, SchemaView
 from logs.api.views.deliveries import DeliveryBodyView, DeliveryDetailView, DeliveryListView, DeliveryReplayView
 from logs.api.views.events import EventDetailView, EventListView
 from logs.api.views.home import HomeView
+from logs.api.views.insights import (
+    FlakyJobsView,
+    JobsView,
+    PipelineView,
+    RecoveriesView,
+    SeriesView,
+    WorkflowsView,
+)
 from logs.api.views.standings import ChangeListView, StandingListView
 from logs.api.views.stream import DeliveryStreamView
 
@@ -31,6 +39,13 @@ urlpatterns = [
     re_path(r"^deliveries/(?P<pk>[0-9]{1,18})/replay/?\Z",       DeliveryReplayView.as_view(), name="delivery-replay"),
     re_path(r"^api/changes/?\Z",                                 ChangeListView.as_view(),     name="changes"),
     re_path(r"^api/standings/?\Z",                               StandingListView.as_view(),   name="standings"),
+    re_path(r"^api/insights/workflows/?\Z",                      WorkflowsView.as_view(),      name="workflows"),
+    re_path(r"^api/insights/jobs/?\Z",                           JobsView.as_view(),           name="jobs"),
+    re_path(r"^api/insights/timeseries/?\Z",                     SeriesView.as_view(),         name="series"),
+    re_path(r"^api/insights/recoveries/?\Z",                     RecoveriesView.as_view(),     name="recoveries"),
+    re_path(r"^api/insights/flaky-jobs/?\Z",                     FlakyJobsView.as_view(),      name="flaky-jobs"),
+    re_path(r"^api/insights/pipelines/(?P<pipeline_id>[^/\x00]+)/?\Z",
+                                                                 PipelineView.as_view(),       name="pipeline"),
     re_path(r"^api/schema/?\Z",                                  SchemaView.as_view(),         name="schema"),
     re_path(r"^api/docs/?\Z",                                    DocsView.as_view(),           name="docs"),
 ]

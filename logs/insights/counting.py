@@ -16,7 +16,7 @@ from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from logs.insights.sums import CountedHour, drop_idle_workflows, drop_sums, newest_without_projects, recount
+from logs.insights.sums import CountedHour, drop_idle_workflows, drop_sums, newest_of_older_release, recount
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
@@ -31,7 +31,7 @@ MAX_HOURS_OF_A_PAGE = 6
 # 0.1 seconds.
 SMALL_LOG = 3_000
 
-PROJECTS_COUNTED_FOR = timedelta(days=29)  # Silence is judged by the last four weeks.
+COUNTED_AGAIN_FOR = timedelta(days=91)  # The longest named window of the insights, and a day to spare.
 WORK_SECONDS = 0.1  # On SQLite, the time between pauses for waiting writers.
 
 
@@ -153,15 +153,15 @@ def backfill() -> Iterator[CountedHour]:
         yield counted
 
 
-def count_projects() -> Iterator[CountedHour]:
-    """Recount the hours that a release without sums per project counted, newest first; yield each after its commit.
+def count_again() -> Iterator[CountedHour]:
+    """Recount the hours that a release without today's columns counted, newest first; yield each after its commit.
 
     Raises:
         CountedElsewhere: another process has called `forget`.
     """
     now = timezone.now()
-    since, hour = now - PROJECTS_COUNTED_FOR, now
-    while older := newest_without_projects(since=since, until=hour):
+    since, hour = now - COUNTED_AGAIN_FOR, now
+    while older := newest_of_older_release(since=since, until=hour):
         hour = older
         with _locked_state():
             counted = recount(hour)

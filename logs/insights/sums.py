@@ -1,5 +1,7 @@
 """The sums of one hour, counted by the database from all events that arrived in that hour."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +27,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.sql.compiler import SQLCompiler
 
 from logs.circleci.vocabulary import EventType
+from logs.conf import is_default_branch
 from logs.insights.buckets import bucket_of
 from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, Workflow, WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
@@ -76,14 +79,15 @@ def recount(hour: datetime) -> CountedHour:
     return CountedHour(began_at=hour, events=counted.aggregate(sum=Sum("count", default=0))["sum"])
 
 
-def newest_without_projects(*, since: datetime, until: datetime) -> datetime | None:
-    """Return the newest hour of a period whose lags a release without sums per project counted; None if there is none.
+def newest_of_older_release(*, since: datetime, until: datetime) -> datetime | None:
+    """Return the newest hour of a period that a release without today's columns counted; None if there is none.
 
     Hours whose events retention may have deleted are left out: they cannot be counted again.
     """
     first = max(_first_whole_hour(), since)
-    old = HourlyLag.objects.filter(project_slug=None, hour__gte=first, hour__lt=until)
-    return old.order_by("-hour").values_list("hour", flat=True).first()
+    old = (HourlyLag.objects.filter(project_slug=None), HourlyWorkflow.objects.filter(on_default_branch=None))
+    hours = (rows.filter(hour__gte=first, hour__lt=until).aggregate(last=Max("hour"))["last"] for rows in old)
+    return max(filter(None, hours), default=None)
 
 
 def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
@@ -107,23 +111,33 @@ def _count(hour: datetime) -> None:
     events = arrived_in(hour).order_by()
     runs = events.filter(event_type=EventType.WORKFLOW_COMPLETED)
     statuses = events.values("event_type", "status").annotate(count=Count("pk"))
-    workflows = runs.values_list("project_slug", "workflow", "status", bucket_of(F("duration_seconds"))).annotate(
-        count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0)
-    )
     lags = events.values_list("name", "verified", _signed_project(), bucket_of(_lag())).annotate(count=Count("pk"))
     HourlyStatus.objects.bulk_create(HourlyStatus(hour=hour, **sums) for sums in statuses)
     known = _known_workflows(hour, _last_projects(runs))
     HourlyWorkflow.objects.bulk_create(
-        HourlyWorkflow(
-            hour=hour, workflow=known[slug, name], status=status, duration_bucket=bucket, count=count, seconds=seconds
-        )
-        for slug, name, status, bucket, count, seconds in workflows
+        HourlyWorkflow(hour=hour, workflow=known[slug, name], count=count, seconds=seconds, **same)
+        for (slug, name), same, count, seconds in _sum_runs(runs)
         if (slug, name) in known  # Otherwise it has just arrived, and the next count will include it.
     )
     HourlyLag.objects.bulk_create(
         HourlyLag(hour=hour, webhook=webhook, verified=verified, project_slug=project, lag_bucket=bucket, count=count)
         for webhook, verified, project, bucket, count in lags
     )
+
+
+def _sum_runs(runs: WorkflowEventQuerySet) -> Iterator[tuple[WorkflowKey, dict[str, Any], int, float]]:
+    """Yield a workflow, what some of its runs have in common, their number and their total seconds."""
+    rows = runs.values_list("project_slug", "workflow", "branch", "status", bucket_of(F("duration_seconds"))).annotate(
+        count=Count("pk"), seconds=Coalesce(Sum("duration_seconds"), 0.0)
+    )
+    sums: defaultdict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0, 0.0])
+    for slug, name, branch, status, bucket, count, seconds in rows:
+        total = sums[slug, name, is_default_branch(slug, branch), status, bucket]
+        total[0] += count
+        total[1] += seconds
+    for (slug, name, is_default, status, bucket), (count, seconds) in sums.items():
+        same = {"on_default_branch": is_default, "status": status, "duration_bucket": bucket}
+        yield (slug, name), same, int(count), seconds
 
 
 def _last_projects(runs: WorkflowEventQuerySet) -> dict[WorkflowKey, str]:

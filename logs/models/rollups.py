@@ -50,11 +50,14 @@ class Workflow(models.Model):
 
 
 class HourlyWorkflow(models.Model):
-    """The number of a workflow's runs (not jobs) in an hour that have the same status and about the same duration."""
+    """The number of a workflow's runs (not jobs) in an hour with the same status and about the same duration."""
 
     hour = models.DateTimeField(help_text="When the hour began.")
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="hours", db_index=False)
     status = text()
+    on_default_branch = models.BooleanField(
+        null=True, help_text="Whether they ran on a default branch of their project; null in sums of older releases."
+    )
     duration_bucket = models.SmallIntegerField(
         null=True, help_text="The bucket of the duration (see `logs.insights.buckets`); null if unknown."
     )

@@ -9,6 +9,7 @@ from django.db.models.functions import RowNumber
 from logs.circleci.payload import MAX_INTEGER
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import Origin, WorkflowEvent
+from logs.models.events import spellings_of_id
 from logs.reading.cursors import Reading
 from logs.reading.pages import BY_ARRIVAL, Page
 from logs.reading.patterns import unindexed
@@ -72,6 +73,15 @@ def read_events(pipelines: Iterable[WorkflowEvent]) -> dict[Key, list[WorkflowEv
     for event in rows.alias(place=place).filter(place__lte=MAX_EVENTS + 1).order_by("place"):
         found[key_of(event)].append(event)
     return dict(found)
+
+
+def read_pipeline(pipeline_id: str) -> list[WorkflowEvent]:
+    """Return up to MAX_EVENTS events of a pipeline, proven ones first; none if the log does not have the pipeline."""
+    events = WorkflowEvent.objects.filter(pipeline_id__in=spellings_of_id(pipeline_id))
+    # Another project's sender can claim the id.
+    proven = events.filter(Q(verified=True) | Q(origin=Origin.API))
+    about = next((each for rows in (proven, events) for each in rows.newest_first()[:1]), None)
+    return read_events([about])[key_of(about)][:MAX_EVENTS] if about else []
 
 
 def read_neighbours(event: WorkflowEvent) -> list[tuple[int, int]]:

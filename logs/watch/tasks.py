@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from logs.insights.counting import CountedElsewhere, backfill, count_projects, coverage, refresh, with_pauses
+from logs.insights.counting import CountedElsewhere, backfill, count_again, coverage, refresh, with_pauses
 from logs.models.watch import ALARMS, FLAKY, FOLLOW, SOURCES
 from logs.notifications import alarms, outbox, reminding
 from logs.notifications.dispatching import Dispatcher
@@ -142,7 +142,7 @@ class Counting:
                 yield counted
             # After `rollup --anew`, there is another first hour.
             if self._complete_from is None or self._complete_from != _counted_from():
-                yield from with_pauses(chain(backfill(), count_projects()))
+                yield from with_pauses(chain(backfill(), count_again()))
                 self._complete_from = _counted_from()
         self._next_at = time.monotonic() + REST * (time.monotonic() - started)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from logs.circleci import samples
+from logs.conf import is_default_branch
 from logs.exceptions import SignatureRefused
 from logs.ingest.pipeline import Arrival, authenticate, keep_refused, record
 from logs.ingest.replay import replay
@@ -51,7 +52,7 @@ def counted_in_python():
     workflows, seconds = Counter(), Counter()
     for run in runs:
         key = (hour_of(run.received_at), run.project_slug, run.workflow, run.status)
-        key += (bucket_of(run.duration_seconds),)
+        key += (is_default_branch(run.project_slug, run.branch), bucket_of(run.duration_seconds))
         workflows[key] += 1
         seconds[key] += run.duration_seconds or 0
     return (
@@ -72,7 +73,8 @@ def kept():
     statuses = [((one.hour, one.event_type, one.status), one.count) for one in HourlyStatus.objects.all()]
     workflows, seconds = [], []
     for one in HourlyWorkflow.objects.select_related("workflow"):
-        key = (one.hour, one.workflow.project_slug, one.workflow.name, one.status, one.duration_bucket)
+        key = (one.hour, one.workflow.project_slug, one.workflow.name, one.status)
+        key += (one.on_default_branch, one.duration_bucket)
         workflows.append((key, one.count))
         seconds.append((key, round(one.seconds, 3)))
     lags = [

@@ -4,6 +4,7 @@ import base64
 import re
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -39,6 +40,12 @@ NEEDED = {
     "POST /deliveries/<id>/replay":                     ["logs.view_delivery", "logs.replay_delivery"],
     "GET /api/changes":                                 ["logs.view_workflowevent"],
     "GET /api/standings":                               ["logs.view_workflowevent"],
+    "GET /api/insights/workflows":                       ["logs.view_workflowevent"],
+    "GET /api/insights/jobs":                            ["logs.view_workflowevent"],
+    "GET /api/insights/timeseries":                      ["logs.view_workflowevent"],
+    "GET /api/insights/recoveries":                      ["logs.view_workflowevent"],
+    "GET /api/insights/flaky-jobs":                      ["logs.view_workflowevent"],
+    "GET /api/insights/pipelines/<pipeline id>":         ["logs.view_workflowevent"],
 }
 STATUSES = {
     #                                      nobody reader deliveries body operator
@@ -51,6 +58,12 @@ STATUSES = {
     "POST /deliveries/<id>/replay":        [403,  403,   403,       403, 200],
     "GET /api/changes":                    [403,  200,   200,       200, 200],
     "GET /api/standings":                  [403,  200,   200,       200, 200],
+    "GET /api/insights/workflows":          [403,  200,   200,       200, 200],
+    "GET /api/insights/jobs":               [403,  200,   200,       200, 200],
+    "GET /api/insights/timeseries":         [403,  200,   200,       200, 200],
+    "GET /api/insights/recoveries":         [403,  200,   200,       200, 200],
+    "GET /api/insights/flaky-jobs":         [403,  200,   200,       200, 200],
+    "GET /api/insights/pipelines/<pipeline id>":[403,  200,   200,       200, 200],
 }
 # fmt: on
 CELLS = [
@@ -101,10 +114,14 @@ def ask(logged):
 
     def send(client, endpoint):
         method, path = endpoint.split(" ", 1)
+        workflow = urlencode({"project": logged.event.project_slug, "workflow": logged.event.workflow})
         path = (
             path.replace("<event id>", logged.event.event_id)
             .replace("<id>", str(logged.pk))
+            .replace("<pipeline id>", logged.event.pipeline_id)
             .replace("/stream", "/stream?wait=0")
+            .replace("/jobs", f"/jobs?{workflow}")
+            .replace("/timeseries", f"/timeseries?{workflow}")
         )
         return client.generic(method, path)
 

@@ -28,7 +28,7 @@ OPERATIONS = {
     for path, item in PATHS.items()
     for method, operation in item.items()
 }
-VALUES = {"event_id": "an-id", "id": 1, "webhook": "payments"}
+VALUES = {"event_id": "an-id", "id": 1, "webhook": "payments", "pipeline_id": "a-pipeline"}
 
 FORMATS = FormatChecker()
 

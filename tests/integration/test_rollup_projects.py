@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.insights.counting import count_projects
+from logs.insights.counting import count_again
 from logs.insights.periods import period_of
 from logs.insights.webhooks import read_webhooks
-from logs.models import HourlyLag, WorkflowEvent
+from logs.models import HourlyLag, HourlyWorkflow, WorkflowEvent
 from logs.watch import tasks
 from tests.integration.rollup_history import HOUR, count_all, counted_in_python, hours_ago, kept, log_run
 from tests.plans import plan_of
@@ -53,23 +53,31 @@ def test_signed_events_count_for_their_project_and_unsigned_events_for_none(cloc
 
 def test_hours_of_an_older_release_are_recounted_newest_first(clock):
     count_as_an_older_release(0 * HOUR, 5 * HOUR, 28 * DAY)
-    assert [counted.began_at for counted in islice(count_projects(), 2)] == hours_ago(0, 5)
+    assert [counted.began_at for counted in islice(count_again(), 2)] == hours_ago(0, 5)
     assert hours_without_projects() == hours_ago(28 * 24)
-    assert [counted.began_at for counted in count_projects()] == hours_ago(28 * 24)
+    assert [counted.began_at for counted in count_again()] == hours_ago(28 * 24)
     assert kept() == counted_in_python()
 
 
-def test_hours_before_the_last_29_days_stay_without_projects(clock):
-    count_as_an_older_release(30 * DAY)
-    assert list(count_projects()) == []
-    assert hours_without_projects() == hours_ago(30 * 24)
+def test_hours_before_the_last_91_days_stay_without_projects(clock):
+    count_as_an_older_release(92 * DAY)
+    assert list(count_again()) == []
+    assert hours_without_projects() == hours_ago(92 * 24)
+
+
+def test_hours_without_default_branches_are_recounted_too(clock):
+    log_run(1)
+    count_all()
+    HourlyWorkflow.objects.update(on_default_branch=None)
+    assert [counted.began_at for counted in count_again()] == hours_ago(0)
+    assert kept() == counted_in_python()
 
 
 def test_an_hour_whose_events_retention_has_deleted_stays_without_projects(clock, settings):
     count_as_an_older_release(HOUR, 3 * DAY)
     settings.EVENT_RETENTION_DAYS = 2
     WorkflowEvent.objects.filter(event_id__startswith="run-1").delete()
-    assert [counted.began_at for counted in count_projects()] == hours_ago(1)
+    assert [counted.began_at for counted in count_again()] == hours_ago(1)
     assert hours_without_projects() == hours_ago(72)
 
 

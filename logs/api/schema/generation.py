@@ -26,6 +26,7 @@ TAGS = [
     {"name": "events", "description": "One event per workflow or job that ended."},
     {"name": "deliveries", "description": "One delivery per request that arrived, from CircleCI or any other client."},
     {"name": "standings", "description": "Which workflows are broken on which branch, and since when."},
+    {"name": "insights", "description": "Figures of workflows and jobs, as CircleCI's Insights defines them."},
 ]
 
 

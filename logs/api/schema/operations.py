@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from logs.api import serializers, standings
+from logs.api import insights, serializers, standings
 from logs.api.receiving import ReceiptSerializer
-from logs.api.schema import examples
+from logs.api.schema import examples, insight_examples
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 
 JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-ndjson", "application/octet-stream"
@@ -40,6 +40,18 @@ def _list(serializer: type, example: dict[str, Any]) -> dict[Any, OpenApiRespons
         (200, CSV): _answer(OpenApiTypes.STR, description, examples.as_csv(example)),
         (200, JSON_LINES): _answer(OpenApiTypes.STR, description, examples.as_json_lines(example)),
     }
+
+
+def _insights(id: str, summary: str, details: str, serializer: type, example: Any) -> Operation:  # noqa: A002 - as in Operation
+    """Return the operation for one of the endpoints for insights."""
+    return Operation(
+        id=id,
+        tag="insights",
+        summary=summary,
+        details=details,
+        answers={(200, JSON): _answer(serializer, "The figures.", example)},
+        headers=["ETag"],
+    )
 
 
 def _link(operation_id: str, description: str, **values: str) -> dict[str, Any]:
@@ -174,5 +186,48 @@ OPERATIONS: dict[str, Operation] = {
         answers=_list(standings.StandingSerializer, examples.STANDING),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"last": _link("event", "The deciding run of a listed standing.", event_id="$response.body#/0/last")},
+    ),
+    "/api/insights/workflows": _insights(
+        "insights_workflows",
+        "Compare workflows",
+        "The figures of all workflows that ran in the window. Without a branch they come from hourly sums. With "
+        "`project`, `workflow` and `branch`, they are exact, and come from the newest 5,000 runs.",
+        insights.WorkflowsSerializer,
+        insight_examples.WORKFLOWS,
+    ),
+    "/api/insights/jobs": _insights(
+        "insights_jobs",
+        "Compare jobs",
+        "The exact figures of the jobs of a workflow's newest 1,000 runs. Needs `project` and `workflow`.",
+        insights.JobsSerializer,
+        insight_examples.JOBS,
+    ),
+    "/api/insights/timeseries": _insights(
+        "insights_timeseries",
+        "Show a workflow over time",
+        "A point for each hour or day of the window. Needs `project` and `workflow`.",
+        insights.SeriesSerializer,
+        insight_examples.SERIES,
+    ),
+    "/api/insights/recoveries": _insights(
+        "insights_recoveries",
+        "List recoveries",
+        "The failed runs of each workflow and branch, and the run that recovered; the newest failures first.",
+        insights.RecoveriesSerializer,
+        insight_examples.RECOVERIES,
+    ),
+    "/api/insights/flaky-jobs": _insights(
+        "insights_flaky_jobs",
+        "List flaky jobs",
+        "The jobs and workflows that both failed and succeeded on a commit in the last two weeks.",
+        insights.FlakyJobsSerializer,
+        insight_examples.FLAKY_JOBS,
+    ),
+    "/api/insights/pipelines/{pipeline_id}": _insights(
+        "insights_pipeline",
+        "Judge a pipeline",
+        "The verdict on a pipeline: of each workflow, the run that ended last decides.",
+        insights.PipelineSerializer,
+        insight_examples.PIPELINE,
     ),
 }

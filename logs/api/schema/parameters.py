@@ -8,7 +8,8 @@ from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import CHANGE, DELIVERY, EVENT, STANDING
-from logs.api.views import stream
+from logs.api.views import insights, stream
+from logs.insights.workflow_figures import DEFAULT_ORDERING, ORDERS
 from logs.reading import fields
 from logs.reading.pages import MAX_PRIMARY_KEY, default_ordering
 
@@ -74,6 +75,9 @@ EXAMPLES: dict[str, Any] = EVENT | {
     "kind": CHANGE["kind"],
     "loud": True,
     "tone": STANDING["tone"],
+    "window": "7d",
+    "default_branch": True,
+    "step": "hour",
 }
 
 # The parameters in the path.
@@ -88,10 +92,35 @@ PATH: dict[str, Parameter] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
         "example": DELIVERY["id"],
     },
+    "pipeline_id": {
+        "description": "CircleCI's id of the pipeline.",
+        "schema": {"type": "string", "minLength": 1, "pattern": r"^[^/\x00]+$"},
+        "example": EVENT["pipeline_id"],
+    },
     "webhook": {
         "description": "The webhook's name as a slug.",
         "schema": {"type": "string", "pattern": r"^[-\w]+$"},
         "example": "my-circleci-webhook",
+    },
+}
+
+INSIGHTS: dict[str, Parameter] = {
+    "limit": {
+        "description": "The largest number of objects in the response.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": insights.MAX_LIMIT,
+            "default": insights.DEFAULT_LIMIT,
+        },
+    },
+    "ordering": {
+        "description": "The figure to sort by; a minus sign means descending. Workflows without the figure come last.",
+        "schema": {
+            "type": "string",
+            "enum": [f"{sign}{name}" for name in ORDERS for sign in ("-", "")],
+            "default": DEFAULT_ORDERING,
+        },
     },
 }
 
@@ -125,6 +154,7 @@ def of_view(path: str, view: Any) -> list[Parameter]:
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
     own = STREAM if isinstance(view, stream.DeliveryStreamView) else {}
+    own = INSIGHTS if isinstance(view, insights.InsightView) else own
     return in_path + [{"in": "query", "name": name, **(own.get(name) or _in_query(name, view))} for name in names]
 
 

@@ -1,0 +1,51 @@
+"""The windows of the insights: whole hours, by the time at which events arrived."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
+from logs.times import HOUR, hour_of
+
+DAYS = timedelta(days=1)
+LENGTHS = {"24h": DAYS, "7d": 7 * DAYS, "30d": 30 * DAYS, "60d": 60 * DAYS, "90d": 90 * DAYS}
+DEFAULT = "30d"
+
+# Newest first, but not by an index in this order: SQLite would read all events of the window to avoid sorting a few.
+SORTED_NEWEST_FIRST = (Coalesce("received_at", "received_at").desc(), "-pk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A period of whole hours in UTC."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def of_sums(self) -> Q:
+        """Filter for hourly sums."""
+        return Q(hour__gte=self.since, hour__lt=self.until)
+
+    @property
+    def of_events(self) -> Q:
+        """Filter for events."""
+        return Q(received_at__gte=self.since, received_at__lt=self.until)
+
+    @property
+    def length(self) -> timedelta:
+        """Its duration."""
+        return self.until - self.since
+
+
+def window_named(name: str, now: datetime) -> Window:
+    """Return the window with a name in LENGTHS; it ends with the current hour."""
+    until = hour_of(now) + HOUR
+    return Window(since=until - LENGTHS[name], until=until)
+
+
+def window_between(since: datetime, until: datetime) -> Window:
+    """Return the shortest window that contains a period of more than zero seconds."""
+    last = hour_of(until)
+    return Window(since=hour_of(since), until=last if last == until else last + HOUR)

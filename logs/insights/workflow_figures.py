@@ -1,0 +1,153 @@
+"""The figures of workflows in a window: of many workflows from hourly sums, of one branch from its runs."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import IntegerField, Max, Min, QuerySet, Sum
+from django.db.models.functions import Cast
+
+from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
+from logs.exceptions import InvalidQuery
+from logs.insights.buckets import seconds_of
+from logs.insights.figures import Durations, Figures, Recoveries, figures_of
+from logs.insights.recoveries import Breakage, read_breakages, sum_recoveries
+from logs.insights.selecting import Selection
+from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
+
+FINISHED = GOOD_STATUSES + BAD_STATUSES
+MOST_RUNS = 5_000  # The newest runs of a branch; older ones are left out.
+
+# The buckets of each workflow's durations, with the number of runs up to and including each. Reading 90,000 buckets
+# into Python would take longer than everything else together.
+_QUANTILES = """
+    SELECT workflow_id, MAX(finished), MIN(duration_bucket),
+        MIN(CASE WHEN 2 * passed >= finished THEN duration_bucket END),
+        MIN(CASE WHEN 20 * passed >= 19 * finished THEN duration_bucket END),
+        MAX(duration_bucket)
+    FROM (
+        SELECT workflow_id, duration_bucket,
+            SUM(runs) OVER (PARTITION BY workflow_id ORDER BY duration_bucket) AS passed,
+            SUM(runs) OVER (PARTITION BY workflow_id) AS finished
+        FROM ({buckets}) AS buckets
+    ) AS counted
+    GROUP BY workflow_id
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowFigures:
+    """A workflow and the figures of its runs."""
+
+    workflow: Workflow
+    figures: Figures
+    recoveries: Recoveries
+
+
+# What a list of workflows can be sorted by.
+# fmt: off
+ORDERS: dict[str, Callable[[WorkflowFigures], float | None]] = {
+    "total_runs":     lambda each: each.figures.total_runs,
+    "failed_runs":    lambda each: each.figures.failed_runs,
+    "success_rate":   lambda each: each.figures.success_rate,
+    "throughput":     lambda each: each.figures.throughput,
+    "median_seconds": lambda each: each.figures.durations.median if each.figures.durations else None,
+    "p95_seconds":    lambda each: each.figures.durations.p95 if each.figures.durations else None,
+    "mttr":           lambda each: each.recoveries.mttr,
+}
+# fmt: on
+DEFAULT_ORDERING = "-total_runs"
+
+
+def sort_workflows(found: Iterable[WorkflowFigures], ordering: str) -> list[WorkflowFigures]:
+    """Return workflows in an order; those that lack the figure to sort by come last.
+
+    Args:
+        found: the workflows.
+        ordering: a name in ORDERS, with a minus sign for descending order.
+
+    Raises:
+        InvalidQuery: the ordering is invalid.
+    """
+    name = ordering.removeprefix("-")
+    if name not in ORDERS:
+        names = ", ".join(f"{each}, -{each}" for each in ORDERS)
+        raise InvalidQuery(f"ordering must be one of: {names}.", "invalid_ordering")
+    sign, figure = (-1 if ordering.startswith("-") else 1), ORDERS[name]
+
+    def key(each: WorkflowFigures) -> tuple[bool, float, str, str]:
+        value = figure(each)
+        return value is None, sign * (value or 0), each.workflow.project_slug, each.workflow.name
+
+    return sorted(found, key=key)
+
+
+def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
+    """Return the figures of the selected workflows that ran, from hourly sums; a selected branch is ignored.
+
+    Of default branches, hours that an older release counted are left out.
+    """
+    figures = _read_figures(selection.sums)
+    breakages: defaultdict[tuple[str, str], list[Breakage]] = defaultdict(list)
+    for each in read_breakages(selection):
+        breakages[each.project_slug, each.workflow].append(each)
+    return [
+        WorkflowFigures(
+            workflow=workflow,
+            figures=figures[workflow.pk],
+            recoveries=sum_recoveries(breakages[workflow.project_slug, workflow.name]),
+        )
+        for workflow in selection.workflows
+        if workflow.pk in figures
+    ]
+
+
+def read_branch_figures(selection: Selection, workflow: Workflow) -> WorkflowFigures | None:
+    """Return the exact figures of a workflow's newest MOST_RUNS runs on the selected branch; None without a run."""
+    runs = WorkflowEvent.objects.filter(
+        selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
+    )
+    rows = runs.newest_first().values_list("status", "duration_seconds", "received_at")
+    figures = figures_of(rows[:MOST_RUNS])
+    recoveries = sum_recoveries(read_breakages(selection))
+    return WorkflowFigures(workflow=workflow, figures=figures, recoveries=recoveries) if figures else None
+
+
+def _read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:
+    """Return the figures of each workflow, in two queries."""
+    statuses: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    hours: defaultdict[int, list[datetime]] = defaultdict(list)
+    seconds: Counter[int] = Counter()  # Of finished runs.
+    rows = sums.values_list("workflow_id", "status").annotate(Sum("count"), Min("hour"), Max("hour"), Sum("seconds"))
+    for key, status, count, first, last, total in rows:
+        statuses[key][status] += count
+        hours[key] += [first, last]
+        seconds[key] += total if status in FINISHED else 0
+    quantiles = _read_quantiles(sums) if statuses else {}
+    return {
+        key: Figures(
+            statuses=statuses[key],
+            first_at=min(hours[key]),
+            last_at=max(hours[key]),
+            durations=_durations(seconds[key], *quantiles[key]) if key in quantiles else None,
+        )
+        for key in statuses
+    }
+
+
+def _read_quantiles(sums: QuerySet[HourlyWorkflow]) -> dict[int, tuple[int, ...]]:
+    """Return the number of each workflow's finished runs, and the buckets of their durations' quantiles."""
+    # A sum of integers is a bigint in PostgreSQL, and a sum of those a numeric, which is slow.
+    timed = sums.filter(status__in=FINISHED, duration_bucket__isnull=False)
+    buckets = timed.values("workflow_id", "duration_bucket").annotate(runs=Cast(Sum("count"), IntegerField()))
+    sql, values = buckets.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(_QUANTILES.format(buckets=sql), values)
+        return {key: tuple(quantiles) for key, *quantiles in cursor.fetchall()}
+
+
+def _durations(seconds: float, runs: int, *buckets: int) -> Durations:
+    least, median, p95, greatest = (round(seconds_of(bucket)) for bucket in buckets)
+    return Durations(min=least, mean=round(seconds / runs), median=median, p95=p95, max=greatest)
