@@ -89,9 +89,9 @@ def _reminders(breakages: Sequence[Any], rules: Sequence[Rule]) -> Iterator[Noti
 
 
 def _reminded(rule: Rule) -> list[Channel]:
-    """Return the channels that a rule reminds; an incident stays open without."""
+    """Return the channels that a rule reminds."""
     channels = channels_for(rule, rule.channels.all())
-    return [channel for channel in channels if not TRANSPORTS[channel.kind].opens_incidents]
+    return [channel for channel in channels if TRANSPORTS[channel.kind].is_reminded]
 
 
 def end_resting(lease: Lease) -> Iterator[bool]:

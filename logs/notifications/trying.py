@@ -145,7 +145,7 @@ class _Changes:
 
     def __init__(self, rule: Rule, channels: Sequence[Channel], now: datetime) -> None:
         self._rule, self._channels, self._now = rule, channels, now
-        self._reminded = [channel for channel in channels if not TRANSPORTS[channel.kind].opens_incidents]
+        self._reminded = [channel for channel in channels if TRANSPORTS[channel.kind].is_reminded]
         self._branches: dict[tuple[str, str, str], _Branch | None] = {}
 
     def messages(self, rows: Iterable[Row]) -> Iterator[WouldSend]:

@@ -90,6 +90,7 @@ class Transport:
     fields: ClassVar[Sequence[Field]]
     is_combined: ClassVar[bool] = True  # Whether many waiting messages become one, because people read them.
     opens_incidents: ClassVar[bool] = False  # Whether a message stays open at the vendor until another one ends it.
+    is_reminded: ClassVar[bool] = True  # Whether it gets reminders of what stays broken.
     lifetime: ClassVar[timedelta] = CHAT_LIFETIME  # How long a message is worth sending.
     accepted: ClassVar[Container[int]] = range(200, 300)  # The HTTP statuses of a message that was accepted.
     dead: ClassVar[Container[int]] = (410,)  # Those of a channel that does not exist.

@@ -46,6 +46,7 @@ class PagerDutyTransport(Transport):
     title = "PagerDuty"
     is_combined = False
     opens_incidents = True
+    is_reminded = False
     lifetime = LIFETIME
     accepted = (202,)
     fields = [
