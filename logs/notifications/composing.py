@@ -96,7 +96,7 @@ def _about(
         workflow=change.workflow,
         branch=change.branch,
         happened_at=change.happened_at.isoformat(),
-        data=_data(change),
+        data=_data(change) | {"breakage_id": _breakage_id(change)},
     )
 
 
@@ -192,6 +192,14 @@ def _data(change: StateChange) -> dict[str, Any]:
         "broken_for_seconds": change.broken_for_seconds,
         "failures": change.failures,
     }
+
+
+def _breakage_id(change: StateChange) -> int | None:
+    """Return the key of the breakage that a change is or ends; None if retention has removed it."""
+    if change.kind == NotificationKind.BROKE:
+        return change.pk
+    earlier = StateChange.objects.filter(pk__lt=change.pk, **key_of(branch_of(change))).order_by("-pk").first()
+    return earlier.pk if earlier and earlier.kind == NotificationKind.BROKE else None
 
 
 def _digest(notification: Notification) -> Content:

@@ -51,6 +51,7 @@ def change(**overrides):
         "happened_at": "2026-11-27T16:40:00Z",
         "broken_for_seconds": None,
         "failures": 1,
+        "breakage_id": 733,
     }
     return values | overrides
 
@@ -99,7 +100,7 @@ def make_content(kind="broke", **overrides):
     }
     data = {
         "broke": change(),
-        "fixed": change(failures=3, broken_for_seconds=8040),
+        "fixed": change(id=740, failures=3, broken_for_seconds=8040),
         "reminder": change(failures=3),
         "run": change(),
         "job": change(),

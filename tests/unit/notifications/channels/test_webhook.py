@@ -62,7 +62,7 @@ class TestWebhook(HttpContract):
         assert document == {
             "type": "workflow.fixed",
             "timestamp": "2026-11-27T16:40:00Z",
-            "data": change(failures=3, broken_for_seconds=8040) | {"run_url": RUN_URL, "url": PAGE_URL},
+            "data": change(id=740, failures=3, broken_for_seconds=8040) | {"run_url": RUN_URL, "url": PAGE_URL},
         }
 
     def test_an_alarm_has_its_kind_its_times_and_its_detail(self):
