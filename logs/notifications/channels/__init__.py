@@ -6,6 +6,7 @@ from logs.notifications.channels.pagerduty import PagerDutyTransport
 from logs.notifications.channels.slack import SlackTransport
 from logs.notifications.channels.teams import TeamsTransport
 from logs.notifications.channels.webhook import WebhookTransport
+from logs.notifications.channels.zendesk import ZendeskTransport
 
 TRANSPORTS: dict[str, Transport] = {
     transport.kind: transport
@@ -15,5 +16,6 @@ TRANSPORTS: dict[str, Transport] = {
         MailTransport(),
         PagerDutyTransport(),
         WebhookTransport(),
+        ZendeskTransport(),
     )
 }
