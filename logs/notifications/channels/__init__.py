@@ -1,5 +1,6 @@
 """The kinds of channels, one file each."""
 
+from logs.notifications.channels.airtable import AirtableTransport
 from logs.notifications.channels.base import Transport
 from logs.notifications.channels.mail import MailTransport
 from logs.notifications.channels.pagerduty import PagerDutyTransport
@@ -17,5 +18,6 @@ TRANSPORTS: dict[str, Transport] = {
         PagerDutyTransport(),
         WebhookTransport(),
         ZendeskTransport(),
+        AirtableTransport(),
     )
 }
