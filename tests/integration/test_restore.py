@@ -39,6 +39,13 @@ systemctl() {
     esac
 }
 migrate() { "$PYTHON" "$PROJECT/manage.py" migrate --noinput; }
+dropdb() {  # As documented, it is repeated: only a superuser may end an autovacuum worker.
+    for _ in 1 2 3 4 5; do
+        command dropdb "$@" && return
+        sleep 1
+    done
+    return 1
+}
 """
 
 
