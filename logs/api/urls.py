@@ -15,7 +15,7 @@ from logs.api.views.insights import (
     SeriesView,
     WorkflowsView,
 )
-from logs.api.views.standings import ChangeListView, StandingListView
+from logs.api.views.standings import CCTrayView, ChangeListView, StandingListView
 from logs.api.views.stream import DeliveryStreamView
 
 app_name = "logs"
@@ -46,6 +46,7 @@ urlpatterns = [
     re_path(r"^api/insights/flaky-jobs/?\Z",                     FlakyJobsView.as_view(),      name="flaky-jobs"),
     re_path(r"^api/insights/pipelines/(?P<pipeline_id>[^/\x00]+)/?\Z",
                                                                  PipelineView.as_view(),       name="pipeline"),
+    re_path(r"^cc\.xml/?\Z",                                     CCTrayView.as_view(),         name="cctray"),
     re_path(r"^api/schema/?\Z",                                  SchemaView.as_view(),         name="schema"),
     re_path(r"^api/docs/?\Z",                                    DocsView.as_view(),           name="docs"),
 ]

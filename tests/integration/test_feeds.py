@@ -307,3 +307,27 @@ def test_atom_survives_hostile_names(client):
 
 def test_atom_without_changes_is_valid(client):
     assert read_atom(client, add_feed()).entries == []
+
+
+# With a password or a token instead of a secret URL.
+
+
+def test_monitors_that_sign_in_see_the_branches_of_all_projects(reader, client):
+    add_standing()
+    add_standing("bad", project="cider", project_slug="github/acme/cider")
+    add_standing("bad", branch="feature/pears")
+    names = [project.get("name") for project in ET.fromstring(reader.get("/cc.xml").content)]
+    assert names == ["acme/cider :: build (main)", "acme/press :: build (main)"]
+    assert len(ET.fromstring(reader.get("/cc.xml", {"branches": "all"}).content)) == 3
+    answer = reader.get("/cc.xml", {"project": "github/acme/press", "workflow": "build"})
+    (project,) = ET.fromstring(answer.content)
+    assert project.get("lastBuildStatus") == "Success"
+    assert answer.headers["Content-Type"] == "application/xml"
+    assert reader.get("/cc.xml", headers={"if-none-match": reader.get("/cc.xml").headers["ETag"]}).status_code == 304
+    assert client.get("/cc.xml").status_code == 401
+
+
+def test_a_monitor_with_a_wrong_parameter_gets_an_error(reader):
+    assert reader.get("/cc.xml", {"stale": "7d"}).status_code == 400
+    assert reader.get("/cc.xml", {"project": "x" * 501}).status_code == 400
+    assert len(ET.fromstring(reader.get("/cc.xml", {"project": "unknown"}).content)) == 0

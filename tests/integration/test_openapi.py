@@ -177,6 +177,7 @@ def test_bytes_are_described_as_bytes_and_text_as_text():
     assert bodies == {
         "application/octet-stream": {"type": "string", "format": "binary"},
         "application/x-ndjson": {"type": "string"},
+        "application/xml": {"type": "string"},
         "text/csv": {"type": "string"},
         "text/html": {"type": "string"},
     }

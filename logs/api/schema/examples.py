@@ -4,6 +4,7 @@ from base64 import b64encode
 from dataclasses import asdict
 from datetime import timedelta
 from random import Random
+from types import SimpleNamespace
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
 from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
@@ -11,6 +12,7 @@ from logs.api.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.circleci.vocabulary import Tone
+from logs.feeds.cctray import cctray_of
 from logs.ingest.answers import ANSWERS
 from logs.models import Attempt, ChangeKind, Delivery, Outcome, Standing, StateChange, WorkflowEvent
 from logs.reading.stream.cursors import encode_cursor
@@ -92,6 +94,10 @@ STREAM = {
     ],
     "cursor": encode_cursor(DELIVERY_ID),
 }
+CCTRAY = cctray_of(
+    [SimpleNamespace(**vars(_standing), last__status=_event.status, last__url=_event.url)],
+    "https://ci-log.example.org/",
+)
 RECEIPT = {"message": _message, "id": EVENT["id"], "outcome": "logged"}
 REPLAY = {
     "id": DELIVERY_ID,

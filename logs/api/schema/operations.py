@@ -12,7 +12,8 @@ from logs.api.receiving import ReceiptSerializer
 from logs.api.schema import examples, insight_examples
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 
-JSON, CSV, JSON_LINES, BYTES = "application/json", "text/csv", "application/x-ndjson", "application/octet-stream"
+JSON, CSV, JSON_LINES = "application/json", "text/csv", "application/x-ndjson"
+BYTES, XML = "application/octet-stream", "application/xml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,14 @@ OPERATIONS: dict[str, Operation] = {
         answers=_list(standings.StandingSerializer, examples.STANDING),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"last": _link("event", "The deciding run of a listed standing.", event_id="$response.body#/0/last")},
+    ),
+    "/cc.xml": Operation(
+        id="cctray",
+        tag="standings",
+        summary="Show branches to build monitors",
+        details="The newest 500 standings in the format cctray. Monitors that cannot sign in use a feed.",
+        answers={(200, XML): _answer(OpenApiTypes.STR, "The branches.", examples.CCTRAY)},
+        headers=["ETag"],
     ),
     "/api/insights/workflows": _insights(
         "insights_workflows",

@@ -8,7 +8,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 
 from logs.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from logs.api.schema.examples import CHANGE, DELIVERY, EVENT, STANDING
-from logs.api.views import insights, stream
+from logs.api.views import insights, standings, stream
 from logs.insights.workflow_figures import DEFAULT_ORDERING, ORDERS
 from logs.reading import fields
 from logs.reading.pages import MAX_PRIMARY_KEY, default_ordering
@@ -124,6 +124,16 @@ INSIGHTS: dict[str, Parameter] = {
     },
 }
 
+CCTRAY: dict[str, Parameter] = {
+    name: {"description": f"Only {what}.", "schema": TEXT, "example": example}
+    for name, what, example in (
+        ("project", "this project, by its slug or name", EVENT["project_slug"]),
+        ("workflow", "workflows with this name", EVENT["workflow"]),
+        ("branch", "this branch", EVENT["branch"]),
+        ("branches", "`default` branches (the default), `all` branches, or those that match a pattern", "release/*"),
+    )
+}
+
 # The parameters with a special meaning in the stream.
 STREAM: dict[str, Parameter] = {
     "after": {
@@ -148,13 +158,18 @@ STREAM: dict[str, Parameter] = {
     },
 }
 
+OF_VIEWS = {
+    insights.InsightView: INSIGHTS,
+    standings.CCTrayView: CCTRAY,
+    stream.DeliveryStreamView: STREAM,
+}
+
 
 def of_view(path: str, view: Any) -> list[Parameter]:
     """Return all parameters of the view at a path."""
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
-    own = STREAM if isinstance(view, stream.DeliveryStreamView) else {}
-    own = INSIGHTS if isinstance(view, insights.InsightView) else own
+    own = next((some for kind, some in OF_VIEWS.items() if isinstance(view, kind)), {})
     return in_path + [{"in": "query", "name": name, **(own.get(name) or _in_query(name, view))} for name in names]
 
 

@@ -1,8 +1,15 @@
 """The endpoints for state changes and standings."""
 
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from logs.api.negotiation import FirstRenderer
 from logs.api.standings import ChangeSerializer, StandingSerializer
-from logs.api.views.base import PagedListView
-from logs.models import Standing, StateChange
+from logs.api.views.base import PagedListView, ReadingView
+from logs.feeds.cctray import cctray_of
+from logs.feeds.choosing import read_branches, read_choice
+from logs.feeds.views import site_url_of
+from logs.models import Feed, Standing, StateChange
 from logs.permissions import VIEW_EVENTS
 from logs.reading.pages import CHANGE_ORDERS, STANDING_ORDERS
 from logs.reading.standing_filters import ChangeFilterSet, StandingFilterSet
@@ -30,3 +37,16 @@ class StandingListView(PagedListView):
     filterset_class = StandingFilterSet
     orders = STANDING_ORDERS
     export_name = "standings"
+
+
+class CCTrayView(ReadingView):
+    """Returns the state of branches for build monitors that sign in; those that cannot use a feed."""
+
+    required_permissions = [VIEW_EVENTS]
+    content_negotiation_class = FirstRenderer  # Monitors accept anything, or ask for a type of their own.
+    parameters = ["project", "workflow", "branch", "branches"]
+
+    def get(self, request: Request) -> HttpResponse:
+        """Return the document."""
+        branches = read_branches(read_choice(Feed(), request.query_params))
+        return HttpResponse(cctray_of(branches, site_url_of(request)), content_type="application/xml")
