@@ -2,6 +2,7 @@
 
 from logs.notifications.channels.airtable import AirtableTransport
 from logs.notifications.channels.base import Transport
+from logs.notifications.channels.discord import DiscordTransport
 from logs.notifications.channels.mail import MailTransport
 from logs.notifications.channels.pagerduty import PagerDutyTransport
 from logs.notifications.channels.slack import SlackTransport
@@ -14,6 +15,7 @@ TRANSPORTS: dict[str, Transport] = {
     for transport in (
         SlackTransport(),
         TeamsTransport(),
+        DiscordTransport(),
         MailTransport(),
         PagerDutyTransport(),
         WebhookTransport(),
