@@ -4,6 +4,7 @@ from logs.notifications.channels.airtable import AirtableTransport
 from logs.notifications.channels.base import Transport
 from logs.notifications.channels.discord import DiscordTransport
 from logs.notifications.channels.mail import MailTransport
+from logs.notifications.channels.mattermost import MattermostTransport
 from logs.notifications.channels.pagerduty import PagerDutyTransport
 from logs.notifications.channels.slack import SlackTransport
 from logs.notifications.channels.teams import TeamsTransport
@@ -16,6 +17,7 @@ TRANSPORTS: dict[str, Transport] = {
         SlackTransport(),
         TeamsTransport(),
         DiscordTransport(),
+        MattermostTransport(),
         MailTransport(),
         PagerDutyTransport(),
         WebhookTransport(),

@@ -20,6 +20,8 @@ ACTIVE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
     "\U000e0000-\U000e007f]"
 )
+# Text in which no vendor finds a link, a mention, an emoji, a command or markup.
+PROSE = re.compile(r"[^\W_](?:[^\W_]|[ ,·'()-]|(?<=\d):(?=\d)|[.:…](?!\S))*")
 URL = re.compile(r"https?://[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 HTTPS_PATTERN = r"https://[^\s/?#@]+/[^\s#]+"
 COLORS = {"good": "#2e7d32", "bad": "#c62828"}  # By tone, for channels that accept any colour.
