@@ -62,6 +62,16 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no typ
         if transport.is_combined:
             self.fields["hourly_limit"] = limit
 
+    def clean(self) -> dict[str, Any]:
+        """Require the secrets again if their server changes: it must not get one that the user does not have."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        servers = {SETTING + field.name for field in self.transport.fields if field.is_server}
+        if servers.intersection(self.changed_data):
+            for name in (field.name for field in self.transport.fields if field.is_secret):
+                if self.secrets.has(name) and not cleaned.get(SETTING + name) and SETTING + name not in self.errors:
+                    self.add_error(SETTING + name, _("Enter it again, because the server has changed."))
+        return cleaned
+
     @property
     def options(self) -> dict[str, str]:
         """The values of the fields that are not secret."""

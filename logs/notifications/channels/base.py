@@ -72,6 +72,7 @@ class Field:
     invalid: str = ""  # What to enter if the pattern does not match.
     default: str = ""
     choices: Sequence[tuple[str, str]] = ()
+    is_server: bool = False  # The server that gets the secrets: if it changes, they must be entered again.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
