@@ -220,6 +220,7 @@ PAGES = {
     "channel-kinds":         Page(path=f"{CHANNELS}add/"),
     "channel-add":           Page(path=f"{CHANNELS}add/?kind=slack"),
     "channel-add-refused":   Page(path=f"{CHANNELS}add/?kind=slack", act=enter_wrong_settings),
+    "channel-add-telegram":  Page(path=f"{CHANNELS}add/?kind=telegram"),
     "rules":                 Page(path=RULES),
     "rules-viewer":          Page(path=RULES, user="viewer"),
     "rule":                  Page(path=f"{RULES}{{rule}}/change/"),

@@ -1,5 +1,6 @@
 """Channels in the admin: who may do what, that no page shows a secret, and what each button does."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from html import escape, unescape
@@ -18,6 +19,7 @@ from logs.models import Channel, Notification, NotificationAttempt, Rule, StateC
 from logs.notifications import sending
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.channels.base import Field, Transport
+from logs.notifications.guard import Response
 from logs.notifications.sealing import seal, unseal
 from tests.integration.standings_log import log_run
 
@@ -445,6 +447,68 @@ def test_a_stored_key_cannot_be_sent_to_another_server(admin):
     eu = save(admin, channel, setting_base_url="https://events.eu.pagerduty.com", setting_routing_key="")
     assert eu.status_code == 302
     assert Channel.objects.get().options == {"base_url": "https://events.eu.pagerduty.com"}
+
+
+TOKEN = f"123456789:AAE{SECRET_PART}example_token_0123456789"
+TELEGRAM = {"setting_token": TOKEN, "setting_chat_id": "-1001234567890", "setting_base_url": "https://api.telegram.org"}
+
+
+def test_a_telegram_bot_is_added_and_tested_without_showing_its_token(admin, monkeypatch, clock):
+    urls = []
+
+    def send(request):
+        urls.append(request.url)
+        text = json.dumps({"ok": False, "description": f"Not Found: {request.url}"})
+        return Response(status=404, headers={}, body=text.encode())
+
+    monkeypatch.setattr("logs.notifications.guard.send", send)
+    form = words(read(admin, f"{ADD}?kind=telegram"))
+    assert "Bot token From @BotFather in Telegram: /newbot. Chat ID" in form
+    wrong = admin.post(f"{ADD}?kind=telegram", TELEGRAM | {"name": "ops", "setting_chat_id": "acme builds"})
+    assert "Enter a chat&#x27;s ID (-1001234567890)" in wrong.content.decode()
+    added = admin.post(f"{ADD}?kind=telegram", TELEGRAM | {"name": "ops", "hourly_limit": "", "test": "yes"})
+    channel = Channel.objects.get()
+    assert added.headers["Location"] == page_of(channel)
+    assert channel.options == {"chat_id": "-1001234567890", "base_url": "https://api.telegram.org"}
+    assert unseal(channel.sealed) == {"token": TOKEN}
+    sending.send_waiting(channel.pk, is_stopping=lambda: False)
+    assert urls == [f"https://api.telegram.org/bot{TOKEN}/sendMessage"]
+    page = words(read(admin, page_of(channel)))
+    assert "Bot token ends in …6789 Chat ID -1001234567890 Bot API server https://api.telegram.org" in page
+    assert '404 {"ok": false, "description": "Not Found: https://api.telegram.org/bot…/sendMessage"}' in page
+    rows = [str(row) for model in (Channel, Notification, NotificationAttempt) for row in model.objects.values()]
+    assert SECRET_PART not in page + form + "".join(rows) + str(audit_log())
+
+
+@pytest.mark.parametrize(
+    ("token", "is_saved"), [("", False), ("wrong", False), (TOKEN, True), (TOKEN.replace("AAE", "AAF"), True)]
+)
+def test_a_stored_token_is_entered_again_before_it_is_sent_to_another_server(admin, token, is_saved):
+    options = {"chat_id": "-1001234567890", "base_url": "https://api.telegram.org"}
+    channel = make_channel(kind="telegram", options=options, sealed=seal({"token": TOKEN}))
+    values = TELEGRAM | {"setting_token": token, "setting_base_url": "https://bots.example.com"}
+    answer = save(admin, channel, **values)
+    assert (answer.status_code == 302) == is_saved
+    if not is_saved:
+        page = answer.content.decode()
+        assert ("Enter it again, because the server has changed." in page) == (token == "")
+        assert ("Enter the token of a bot" in page) == (token == "wrong")
+    assert Channel.objects.get().options["base_url"] == (
+        "https://bots.example.com" if is_saved else options["base_url"]
+    )
+    channel.refresh_from_db()
+    assert unseal(channel.sealed) == {"token": token if is_saved else TOKEN}
+
+
+def test_a_stored_token_is_kept_while_the_server_is_the_same(admin):
+    options = {"chat_id": "-1001234567890", "base_url": "https://api.telegram.org"}
+    channel = make_channel(kind="telegram", options=options, sealed=seal({"token": TOKEN}))
+    assert (
+        save(admin, channel, **TELEGRAM | {"setting_token": "", "setting_chat_id": "@acme_builds"}).status_code == 302
+    )
+    channel.refresh_from_db()
+    assert channel.options == options | {"chat_id": "@acme_builds"}
+    assert unseal(channel.sealed) == {"token": TOKEN}
 
 
 def test_the_debug_page_shows_no_entered_secret(admin, monkeypatch, settings):

@@ -8,6 +8,7 @@ from logs.notifications.channels.mattermost import MattermostTransport
 from logs.notifications.channels.pagerduty import PagerDutyTransport
 from logs.notifications.channels.slack import SlackTransport
 from logs.notifications.channels.teams import TeamsTransport
+from logs.notifications.channels.telegram import TelegramTransport
 from logs.notifications.channels.webhook import WebhookTransport
 from logs.notifications.channels.zendesk import ZendeskTransport
 
@@ -18,6 +19,7 @@ TRANSPORTS: dict[str, Transport] = {
         TeamsTransport(),
         DiscordTransport(),
         MattermostTransport(),
+        TelegramTransport(),
         MailTransport(),
         PagerDutyTransport(),
         WebhookTransport(),
