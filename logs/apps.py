@@ -16,7 +16,7 @@ from logs.checks import (
     check_static_files,
     check_webhooks,
 )
-from logs.notifications.checks import check_allowed_networks, check_site_url
+from logs.notifications.checks import check_allowed_networks, check_channel_plugins, check_site_url
 
 # Replaces other applications' names for their models. Migrations do not record this.
 RENAMED_MODELS = [
@@ -43,6 +43,7 @@ class LogsConfig(AppConfig):
         register(check_static_files)
         register(check_allowed_networks)
         register(check_site_url)
+        register(check_channel_plugins)
         register(check_postgresql, Tags.database)
         for label in ("admin", "auth", "axes"):
             apps.get_app_config(label).verbose_name = _("Administration")

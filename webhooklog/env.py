@@ -20,6 +20,7 @@ from webhooklog.parsers import (
     UNUSABLE,
     parse_bind_address,
     parse_branches,
+    parse_channel_plugins,
     parse_clock_time,
     parse_hosts,
     parse_networks,
@@ -103,6 +104,7 @@ class Environment:
     email_from: str
     notification_allowed_networks: list[IPv4Network | IPv6Network]  # That channels may reach besides the internet.
     notification_proxy_url: str  # An HTTP proxy for the requests of channels; "" for none.
+    channel_plugins: list[str]  # Names of entry points.
     notification_retention_days: int
     notification_max_age_minutes: int  # A state change that is found later after the end of its run is not reported.
     api_requests_per_minute: int  # Per token, user or IP address; 0: any number.
@@ -124,6 +126,7 @@ class EnvironmentReader(Env):
         self.add_parser("bind_address", parse_bind_address)
         self.add_parser("bounded_number", parse_number)
         self.add_parser("branches", parse_branches)
+        self.add_parser("channel_plugins", parse_channel_plugins)
         self.add_parser("clock_time", parse_clock_time)
         self.add_parser("database_url", parse_database_url)
         self.add_parser("email_url", parse_email_url)
@@ -278,6 +281,7 @@ def read_environment() -> Environment:
         email_from=env.sender("EMAIL_FROM", ""),
         notification_allowed_networks=env.networks("NOTIFICATION_ALLOWED_NETWORKS", ""),
         notification_proxy_url=env.proxy_url("NOTIFICATION_PROXY_URL", ""),
+        channel_plugins=env.channel_plugins("CHANNEL_PLUGINS", ""),
         notification_retention_days=env.number("NOTIFICATION_RETENTION_DAYS", 90),
         notification_max_age_minutes=env.number("NOTIFICATION_MAX_AGE_MINUTES", 60),
         api_requests_per_minute=env.number("API_REQUESTS_PER_MINUTE", 600),

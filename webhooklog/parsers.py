@@ -15,6 +15,7 @@ _HOST = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
 _NO_BRANCH = re.compile(r"""[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^["'/-]|^refs/|["'\]/.]$|\.lock$""")
 _CLOCK_TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _BRANCH_WILDCARD = re.compile("[*?]")
+_PLUGIN = re.compile("[a-z0-9][a-z0-9_-]{0,19}")  # A kind of channel; its column holds 20 characters.
 _PROJECTS = re.compile(r"[^\s:\[\]\"']+")
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database columns and keys cannot hold these.
 
@@ -178,6 +179,22 @@ def parse_sender(text: str) -> str:
     if text and (text.splitlines() != [text] or "@" not in text):
         raise EnvError("Must be an e-mail address in one line: webhooklog@example.com, or webhooklog <ci@example.com>.")
     return text
+
+
+def parse_channel_plugins(text: str) -> list[str]:
+    """Read a comma-separated list of names of channel plug-ins.
+
+    Raises:
+        EnvError: an entry is not such a name.
+    """
+    names = split_list(text)
+    for name in names:
+        if not _PLUGIN.fullmatch(name):
+            raise EnvError(
+                f"{name!r} is not a plug-in. Write names of at most 20 lower-case letters, digits, - and _, separated "
+                "by commas: paperplane."
+            )
+    return names
 
 
 def parse_branches(text: str) -> list[str]:

@@ -104,6 +104,7 @@ NOTIFICATION_MAX_AGE_MINUTES = environment.notification_max_age_minutes
 NOTIFICATION_RETENTION_DAYS = environment.notification_retention_days
 NOTIFICATION_ALLOWED_NETWORKS = environment.notification_allowed_networks
 NOTIFICATION_PROXY_URL = environment.notification_proxy_url
+CHANNEL_PLUGINS = environment.channel_plugins
 SITE_URL = environment.site_url
 REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max

@@ -1,4 +1,4 @@
-"""System checks that report settings with which channels reach too much, or messages link to nothing."""
+"""System checks that report settings with which channels reach too much or are missing, or messages link to nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,3 +46,18 @@ def check_site_url(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             )
         ]
     return []
+
+
+def check_channel_plugins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the plug-ins in CHANNEL_PLUGINS can be used. A warning: the site works without them."""
+    # Needs the models, which are not loaded yet when this module is.
+    from logs.notifications.channels import PLUGIN_PROBLEMS  # noqa: PLC0415
+
+    return [
+        CheckWarning(
+            problem,
+            hint="Install a package that offers it, in the version that fits, or remove the name from CHANNEL_PLUGINS.",
+            id="logs.W014",
+        )
+        for problem in PLUGIN_PROBLEMS
+    ]

@@ -32,8 +32,10 @@ def consequences(channel: Channel, outcome: Outcome, reason: str) -> dict[str, A
     failing_since = now if was_quiet else channel.failing_since or now
     failures = channel.failures_in_a_row + 1
     rejections = channel.rejections_in_a_row + 1 if isinstance(outcome, Dead) else 0
-    if isinstance(outcome, Dead) and (outcome.is_certain or rejections >= DOUBTFUL):
+    if isinstance(outcome, Dead) and outcome.is_certain:
         return error | DISABLED | {"disabled_reason": reason}
+    if rejections >= DOUBTFUL:
+        return error | DISABLED | {"disabled_reason": f"failed three times in a row: {reason}"[:MAX_REASON_LENGTH]}
     if now - failing_since >= GIVE_UP_AFTER:
         return error | DISABLED | {"disabled_reason": f"failing for 24 hours: {reason}"[:MAX_REASON_LENGTH]}
     wanted = outcome.after if isinstance(outcome, Later) else None

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -26,8 +27,9 @@ from logs.models.notifications import (
     NotificationState,
 )
 from logs.notifications import guard
-from logs.notifications.channels import TRANSPORTS
+from logs.notifications.channels import PLUGINS, TRANSPORTS
 from logs.notifications.channels.base import Dead, Later, Message, Outcome, Refused, Sent, Transport, plain
+from logs.notifications.channels.plugins import deliver_in_time
 from logs.notifications.composing import compose
 from logs.notifications.consequences import DISABLED, consequences
 from logs.notifications.content import Content
@@ -100,7 +102,7 @@ def _send_next(channel_key: int, claim: str, tidied: set[int]) -> bool:
         return False
     transport = TRANSPORTS.get(channel.kind)
     if transport is None:
-        return _disable(channel, claim, f"there are no channels of the kind {channel.kind}")
+        return _disable(channel, claim, f"this site cannot send to the kind {channel.kind}: see CHANNEL_PLUGINS")
     try:
         secrets = unseal(channel.sealed)
     except UnreadableSecret as error:
@@ -151,8 +153,9 @@ def _deliver(
         response = guard.send(request)
         return replace(response, body=without(hidden, response.text).encode())
 
+    deliver = partial(deliver_in_time, transport) if transport.kind in PLUGINS else transport.deliver
     try:
-        outcome, status = transport.deliver(message, send)
+        outcome, status = deliver(message, send)
     except guard.ForbiddenAddress as error:
         return Dead(reason=str(error), is_certain=False), None
     except Unreachable as error:

@@ -38,6 +38,7 @@ def make_channels(name="ops"):
     _channel("night shift", muted_until=now + 9 * HOUR, last_sent_at=now - 30 * HOUR)
     _channel("new")
     _channel("tried")
+    _channel("loft", kind="pigeon", last_sent_at=now - 9 * HOUR)  # Its plug-in is not installed.
     _channel("restored", sealed="from a site with another key")
     _make_rules(works, failing)
 

@@ -214,6 +214,7 @@ PAGES = {
     "channel-muted":         Page(path=f"{CHANNELS}{{muted_channel}}/change/"),
     "channel-new":           Page(path=f"{CHANNELS}{{new_channel}}/change/"),
     "channel-unreadable":    Page(path=f"{CHANNELS}{{unreadable_channel}}/change/"),
+    "channel-unknown":       Page(path=f"{CHANNELS}{{unknown_channel}}/change/"),
     "channel-tested":        Page(path=f"{CHANNELS}{{tried_channel}}/change/", act=send_test_message),
     "channel-history":       Page(path=f"{CHANNELS}{{tried_channel}}/history/"),
     "channel-settings":      Page(path=f"{CHANNELS}{{channel}}/settings/"),

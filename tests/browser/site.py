@@ -94,6 +94,7 @@ class Site:
             "new_channel": "new",
             "tried_channel": "tried",
             "unreadable_channel": "restored",
+            "unknown_channel": "loft",
         }.items():
             quoted = text.replace("'", "''")
             self.keys[key] = self._number(f"SELECT id FROM logs_channel WHERE name = '{quoted}'")

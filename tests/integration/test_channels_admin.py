@@ -246,6 +246,7 @@ def test_without_channels_the_list_says_so_and_offers_the_form(admin, as_role):
 
 # fmt: off
 FAILED, BUSY = {"last_error": "400 blocks", "last_error_at": NOW}, {"failures_in_a_row": 2, "last_error": "503 busy"}
+UNAVAILABLE = "This site cannot send to it: see CHANNEL_PLUGINS."
 STATES = [
     ({},                                                      "? never used"),
     ({"last_sent_at": NOW},                                   "✓ works"),
@@ -259,7 +260,7 @@ STATES = [
     ({"muted_until": NOW - HOUR, "last_sent_at": NOW},        "✓ works"),
     ({"enabled": False, "disabled_reason": "404 no_service"}, "✕ disabled 404 no_service"),
     ({"enabled": False, "muted_until": NOW + HOUR},           "■ disabled"),
-    ({"kind": "pigeon"},                                      "✕ unknown kind This version cannot send to it."),
+    ({"kind": "pigeon"},                                      f"✕ unknown kind {UNAVAILABLE}"),
 ]
 # fmt: on
 
@@ -733,7 +734,7 @@ def test_the_page_stops_polling_after_two_minutes_or_once_the_channel_is_disable
     [
         ({"enabled": False}, "Enable the channel before you test it."),
         ({"muted_until": NOW + HOUR}, "Unmute the channel before you test it."),
-        ({"kind": "pigeon"}, "This version cannot send to this kind of channel."),
+        ({"kind": "pigeon"}, "This site cannot send to this kind of channel: see CHANNEL_PLUGINS."),
     ],
 )
 def test_a_channel_that_sends_nothing_is_not_tested(operator, values, expected):

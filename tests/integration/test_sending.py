@@ -637,7 +637,8 @@ def test_a_kind_that_this_release_does_not_have_disables_a_channel(monkeypatch):
     monkeypatch.delitem(TRANSPORTS, PAGER)
     send_due()
     channel.refresh_from_db()
-    assert (channel.enabled, channel.disabled_reason) == (False, "there are no channels of the kind pager")
+    reason = "this site cannot send to the kind pager: see CHANNEL_PLUGINS"
+    assert (channel.enabled, channel.disabled_reason) == (False, reason)
 
 
 def test_a_muted_channel_waits(vendor, clock):

@@ -96,7 +96,7 @@ def test_a_failure_is_reported_in_the_vendors_words(vendor, answer, expected):
     [
         ({"enabled": False}, "the channel is disabled; enable it in the admin"),
         ({"enabled": False, "disabled_reason": "404 no"}, "the channel is disabled: 404 no; enable it in the admin"),
-        ({"kind": "pigeon"}, "this version cannot send to channels of the kind 'pigeon'"),
+        ({"kind": "pigeon"}, "this site cannot send to the kind 'pigeon': see CHANNEL_PLUGINS"),
     ],
 )
 def test_a_channel_that_sends_nothing_is_not_tested(vendor, values, expected):

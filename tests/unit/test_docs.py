@@ -9,10 +9,12 @@ import pytest
 from django.core.management import get_commands
 
 from logs.api.serializers import WorkflowEventSerializer
+from logs.notifications.channels import base
 from webhooklog.env import BOUNDS, Environment, read_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+INTERNAL = {"to_json", "from_json"}  # How webhooklog stores content.
 VARIABLES = [field.name.upper() for field in dataclasses.fields(Environment)]
 
 
@@ -60,6 +62,25 @@ def test_configuration_lists_every_system_check():
     code = page("logs/checks.py") + page("logs/notifications/checks.py")
     documented = re.findall(r"^\| `(logs\.\w+)` \|", page("docs/configuration.md"), re.MULTILINE)
     assert sorted(documented) == sorted(re.findall(r'id="(logs\.\w+)"', code))
+
+
+def test_channels_shows_the_files_of_the_example_as_they_are():
+    folder = ROOT / "docs/examples/webhooklog-paperplane"
+    files = {path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix in {".py", ".toml"}}
+    shown = re.findall(r"^```(?:toml|python)\n(.*?)^```$", page("docs/channels.md"), re.MULTILINE | re.DOTALL)
+    assert len(shown) == 3
+    assert set(shown) == files
+
+
+def test_channels_names_the_whole_interface_for_plugins():
+    interface = page("docs/channels.md").partition("## The interface\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)(?:\([^`]*)?`", interface))
+    public = {name: getattr(base, name) for name in base.__all__}
+    assert public.keys() <= named
+    assert f"`INTERFACE` ({base.INTERFACE})" in interface
+    for each in public.values():
+        if isinstance(each, type):
+            assert {name for name in (*each.__annotations__, *vars(each)) if name[0] != "_"} - named <= INTERNAL, each
 
 
 def test_api_lists_every_name_of_an_event_in_its_order():

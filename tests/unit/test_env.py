@@ -444,6 +444,20 @@ def test_reads_branches(environ):
     assert read_environment().default_branches == ["main", "release/2.0", "feature#1"]
 
 
+def test_reads_names_of_channel_plugins(environ):
+    environ(CHANNEL_PLUGINS="paperplane, carrier-pigeon_2,")
+    assert read_environment().channel_plugins == ["paperplane", "carrier-pigeon_2"]
+
+
+@pytest.mark.parametrize("name", ["Paperplane", "paper plane", "[]", "-", "webhooklog_paperplane:PaperPlane", "p" * 21])
+def test_rejects_what_cannot_be_the_name_of_a_plugin(environ, name):
+    environ(CHANNEL_PLUGINS=f"paperplane,{name}")
+    with pytest.raises(
+        ImproperlyConfigured, match=r"CHANNEL_PLUGINS: '.*' is not a plug-in. Write names of at most 20"
+    ):
+        read_environment()
+
+
 def test_reads_patterns_of_branches_for_all_projects_and_for_some(environ):
     environ(DEFAULT_BRANCHES="main,release/*, v?.x,*,github/acme/legacy-*:develop,*/*/?-old:release/*")
     assert read_environment().default_branches == [

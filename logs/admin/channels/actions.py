@@ -72,7 +72,7 @@ def _test(request: HttpRequest, channel: Channel) -> tuple[str, str]:
     if channel.is_muted:
         raise Impossible(_("Unmute the channel before you test it."))
     if channel.kind not in TRANSPORTS:
-        raise Impossible(_("This version cannot send to this kind of channel."))
+        raise Impossible(_("This site cannot send to this kind of channel: see CHANNEL_PLUGINS."))
     try:
         add_test(channel)
     except ChannelDisabled as error:

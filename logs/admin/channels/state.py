@@ -30,7 +30,9 @@ UNREADABLE = ChannelState(word=gettext_lazy("secret unreadable"), tone=Tone.BAD)
 def state_of(channel: Channel, *, waiting: int) -> ChannelState:
     """Return the state of a channel in which `waiting` notifications wait."""
     if channel.kind not in TRANSPORTS:
-        return ChannelState(word=_("unknown kind"), tone=Tone.BAD, detail=_("This version cannot send to it."))
+        return ChannelState(
+            word=_("unknown kind"), tone=Tone.BAD, detail=_("This site cannot send to it: see CHANNEL_PLUGINS.")
+        )
     if not channel.enabled:
         tone = Tone.BAD if channel.disabled_reason else Tone.STOPPED
         return ChannelState(word=_("disabled"), tone=tone, detail=channel.disabled_reason)

@@ -59,7 +59,7 @@ def _channel(name: str) -> Channel:
             f"there is no channel {name!r}; channels: {known or 'none'}", returncode=EXIT_CODE_OF_UNKNOWN_CHANNEL
         )
     if channel.kind not in TRANSPORTS:
-        raise CommandError(f"this version cannot send to channels of the kind {channel.kind!r}")
+        raise CommandError(f"this site cannot send to the kind {channel.kind!r}: see CHANNEL_PLUGINS")
     if not channel.enabled:
         reason = f": {printable(channel.disabled_reason)}" if channel.disabled_reason else ""
         raise CommandError(f"the channel is disabled{reason}; enable it in the admin")

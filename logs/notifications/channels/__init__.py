@@ -1,4 +1,6 @@
-"""The kinds of channels, one file each."""
+"""The kinds of channels: the built-in ones, one file each, and those of plug-ins."""
+
+from django.conf import settings
 
 from logs.notifications.channels.airtable import AirtableTransport
 from logs.notifications.channels.base import Transport
@@ -6,6 +8,7 @@ from logs.notifications.channels.discord import DiscordTransport
 from logs.notifications.channels.mail import MailTransport
 from logs.notifications.channels.mattermost import MattermostTransport
 from logs.notifications.channels.pagerduty import PagerDutyTransport
+from logs.notifications.channels.plugins import load_plugins
 from logs.notifications.channels.slack import SlackTransport
 from logs.notifications.channels.teams import TeamsTransport
 from logs.notifications.channels.telegram import TelegramTransport
@@ -27,3 +30,5 @@ TRANSPORTS: dict[str, Transport] = {
         AirtableTransport(),
     )
 }
+PLUGINS, PLUGIN_PROBLEMS = load_plugins(settings.CHANNEL_PLUGINS, built_in=TRANSPORTS)
+TRANSPORTS |= PLUGINS

@@ -14,6 +14,26 @@ from logs.models.notifications import CHAT_LIFETIME
 from logs.notifications.content import CIRCLECI, Content
 from logs.notifications.guard import Request, Response
 
+# The interface for plug-ins, which docs/channels.md describes. A change that breaks plug-ins needs a new number.
+INTERFACE = 1
+__all__ = [
+    "HTTPS_PATTERN",
+    "Content",
+    "Dead",
+    "Field",
+    "Later",
+    "Message",
+    "Outcome",
+    "Refused",
+    "Request",
+    "Response",
+    "Sent",
+    "Transport",
+    "json_request",
+    "line",
+    "said",
+    "web_links",
+]
 MAX_PAUSE = timedelta(hours=1)
 # Control characters, invisible and direction characters, halves of surrogate pairs, and tags.
 ACTIVE = re.compile(
@@ -86,8 +106,9 @@ class Message:
 
 
 class Transport:
-    """A kind of channel that sends one HTTP request per message. A subclass is one file in this package."""
+    """A kind of channel that sends one HTTP request per message. A subclass is a file in this package or a plug-in."""
 
+    interface: ClassVar[int]  # Of a plug-in: the INTERFACE for which it was written.
     kind: ClassVar[str]
     title: ClassVar[str]
     fields: ClassVar[Sequence[Field]]
