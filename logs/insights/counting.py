@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice, pairwise
+from typing import TypeVar
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Min
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from logs.insights.days import missing_days, sum_day
 from logs.insights.sums import CountedHour, drop_idle_workflows, drop_sums, newest_of_older_release, recount
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
@@ -33,6 +35,8 @@ SMALL_LOG = 3_000
 
 COUNTED_AGAIN_FOR = timedelta(days=91)  # The longest named window of the insights, and a day to spare.
 WORK_SECONDS = 0.1  # On SQLite, the time between pauses for waiting writers.
+
+Step = TypeVar("Step")
 
 
 class CountedElsewhere(Exception):
@@ -168,6 +172,20 @@ def count_again() -> Iterator[CountedHour]:
         yield counted
 
 
+def sum_days() -> Iterator[None]:
+    """Add up the complete days of the last two weeks that are not summed; yield after each commit.
+
+    Raises:
+        CountedElsewhere: another process has called `forget`.
+    """
+    known, now = coverage(), timezone.now()
+    for day in missing_days(known[0], now) if known else []:
+        with _locked_state() as state:
+            if day in missing_days(state.counted_from, now):
+                sum_day(day)
+        yield
+
+
 def forget() -> None:
     """Mark all hours as not counted; each hour's sums stay until `backfill` recounts the hour."""
     RollupState.objects.all().delete()
@@ -180,7 +198,7 @@ def hours_to_count() -> int:
     return max(0, (known[0] - hour_of(oldest)) // HOUR) if known and oldest else 0
 
 
-def with_pauses(steps: Iterator[CountedHour]) -> Iterator[CountedHour]:
+def with_pauses(steps: Iterator[Step]) -> Iterator[Step]:
     """Yield each step; on SQLite, which has one writer at a time, pause regularly so that deliveries can be written."""
     rested_at = time.monotonic()
     for counted in steps:

@@ -21,7 +21,7 @@ from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.watching import WatchState, read_watch
 from logs.insights.webhooks import WebhookFigures, read_webhooks
 from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
-from logs.models import HourlyStatus, HourlyWorkflow, RollupState, WorkflowEvent
+from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.times import HOUR
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
@@ -116,9 +116,8 @@ def _remembered_figures(period: Period, project: Project | None, state: RollupSt
 
 def read_figures(period: Period, project: Project | None = None) -> Figures:
     """Return a period's figures from the rollups; for a project, its totals and chart count workflow runs only."""
-    runs = project.sums if project else HourlyWorkflow.objects.all()
-    counted = runs if project else HourlyStatus.objects.all()
-    workflows, bars = read_workflows(period, runs), read_bars(period, counted)
+    counted = project.sums if project else HourlyStatus.objects.all()
+    workflows, bars = read_workflows(period, project.workflows if project else None), read_bars(period, counted)
     return Figures(
         totals=read_totals(period, counted),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),

@@ -25,9 +25,14 @@ class Project:
     label: str  # The name, or the slug if the name is empty or not unique.
 
     @property
+    def workflows(self) -> QuerySet[Workflow]:
+        """Its workflows."""
+        return Workflow.objects.filter(project_slug=self.slug)
+
+    @property
     def sums(self) -> QuerySet[HourlyWorkflow]:
         """The hourly sums of its runs."""
-        return HourlyWorkflow.objects.filter(workflow__in=Workflow.objects.filter(project_slug=self.slug))
+        return HourlyWorkflow.objects.filter(workflow__in=self.workflows)
 
 
 def read_projects() -> list[Project]:

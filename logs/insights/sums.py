@@ -29,6 +29,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from logs.circleci.vocabulary import EventType
 from logs.conf import is_default_branch
 from logs.insights.buckets import bucket_of
+from logs.insights.days import drop_days
 from logs.models import HourlyLag, HourlyStatus, HourlyWorkflow, Workflow, WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
 from logs.retention import oldest_kept_event
@@ -75,6 +76,7 @@ def recount(hour: datetime) -> CountedHour:
     if hour >= _first_whole_hour() or not counted.exists():
         for model in SUMS:
             model.objects.filter(hour=hour).delete()
+        drop_days(since=hour, until=hour + HOUR)
         _count(hour)
     return CountedHour(began_at=hour, events=counted.aggregate(sum=Sum("count", default=0))["sum"])
 
@@ -95,6 +97,7 @@ def drop_sums(*, since: datetime | None = None, until: datetime) -> None:
     first = max(_first_whole_hour(), since) if since else _first_whole_hour()
     for model in SUMS:
         model.objects.filter(hour__gte=first, hour__lt=until).delete()
+    drop_days(since=first, until=until)
 
 
 def drop_idle_workflows() -> None:

@@ -1,22 +1,34 @@
 """Figures for workflows: runs, success rates and durations, and the slowest workflows."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db import connection
+from django.db.models import Case, F, Q, QuerySet, Sum, When
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, Tone
 from logs.insights.buckets import quantile
+from logs.insights.days import Span, are_current, read_spans
 from logs.insights.periods import Period
 from logs.insights.rates import Compared, success_rate
 from logs.insights.totals import Bar, bars_of
-from logs.models import HourlyWorkflow, Workflow
+from logs.models import DailyWorkflow, HourlyWorkflow, Workflow
 
 SHOWN = 15
 SHOWN_SLOWEST = 5
 FEWEST_FOR_MEAN = 3
 
 GOOD, BAD = (Q(status__in=statuses) for statuses in (GOOD_STATUSES, BAD_STATUSES))
+
+_BUSIEST = f"""
+    SELECT workflow_id, SUM(runs) FROM ({{sums}}) AS sums GROUP BY workflow_id ORDER BY 2 DESC, 1 LIMIT {SHOWN + 1}
+"""  # noqa: S608 - numbers only
+_SLOWEST = f"""
+    SELECT workflow_id, SUM(timed), SUM(spent) / SUM(timed) FROM ({{sums}}) AS sums GROUP BY workflow_id
+    HAVING SUM(timed) >= {FEWEST_FOR_MEAN} ORDER BY 3 DESC, 1 LIMIT {SHOWN_SLOWEST}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +83,29 @@ class Finished:
         if bucket is not None:
             self.buckets[bucket] += count
 
+    def add_day(self, good: int, bad: int, buckets: Mapping[str, int]) -> None:
+        """Add the counts of a day."""
+        self.good += good
+        self.bad += bad
+        self.buckets.update({int(bucket): count for bucket, count in buckets.items()})
 
-def read_workflows(period: Period, sums: QuerySet[HourlyWorkflow]) -> Workflows:
-    """Return the figures of the workflows that ran in a period, by their hourly sums."""
-    busiest, slowest = _read_busiest(period, sums), _read_slowest(period, sums)
+
+def read_workflows(period: Period, workflows: QuerySet[Workflow] | None = None) -> Workflows:
+    """Return the figures of the workflows that ran in a period, of all or only of these."""
+    present, past = read_spans((period.since, period.until), (period.compared_since, period.compared_until))
+    found = _read_workflows(period, workflows, present, past)
+    if are_current([present, past]):
+        return found
+    # An hour of these days has just been counted again.
+    return _read_workflows(period, workflows, replace(present, days={}), replace(past, days={}))
+
+
+def _read_workflows(period: Period, workflows: QuerySet[Workflow] | None, present: Span, past: Span) -> Workflows:
+    busiest, slowest = _fetch(_BUSIEST, present, workflows), _fetch(_SLOWEST, present, workflows)
     known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
-    rows = HourlyWorkflow.objects.filter(workflow__in=[pk for pk, _ in busiest[:SHOWN]])
-    finished, bars = _read_finished(period, rows), read_workflow_bars(period, rows)
+    keys = [pk for pk, _ in busiest[:SHOWN]]
+    finished = _read_finished(period, keys, present, past)
+    bars = read_workflow_bars(period, HourlyWorkflow.objects.filter(workflow__in=keys))
     return Workflows(
         busiest=[_figures(known[pk], runs, *finished[pk], bars_of(period, bars[pk])) for pk, runs in busiest[:SHOWN]],
         has_more=len(busiest) > SHOWN,
@@ -85,17 +113,27 @@ def read_workflows(period: Period, sums: QuerySet[HourlyWorkflow]) -> Workflows:
     )
 
 
-def _read_busiest(period: Period, sums: QuerySet[HourlyWorkflow]) -> list[tuple[int, int]]:
-    """Return the keys and run counts of the SHOWN + 1 busiest workflows."""
-    runs = sums.filter(period.present).values_list("workflow_id").annotate(runs=Sum("count"))
-    return list(runs.order_by("-runs", "workflow_id")[: SHOWN + 1])
-
-
-def _read_slowest(period: Period, sums: QuerySet[HourlyWorkflow]) -> list[tuple[int, int, float]]:
-    """Return keys, run counts and mean durations for the slowest workflows with at least FEWEST_FOR_MEAN timed runs."""
-    timed = sums.filter(period.present, GOOD | BAD, duration_bucket__isnull=False)
-    means = timed.values_list("workflow_id").annotate(runs=Sum("count"), mean=Sum("seconds") / Sum("count"))
-    return list(means.filter(runs__gte=FEWEST_FOR_MEAN).order_by("-mean", "workflow_id")[:SHOWN_SLOWEST])
+def _fetch(statement: str, span: Span, workflows: QuerySet[Workflow] | None) -> list[Any]:
+    """Return the rows of a statement that groups a span's sums by workflow."""
+    is_timed = (GOOD | BAD) & Q(duration_bucket__isnull=False)
+    hours = HourlyWorkflow.objects.filter(span.hours).values(
+        "workflow_id",
+        runs=F("count"),
+        timed=Case(When(is_timed, then=F("count")), default=0),
+        spent=Case(When(is_timed, then=F("seconds")), default=0.0),
+    )
+    days = DailyWorkflow.objects.filter(day__in=span.days.values()).values(
+        "workflow_id", "runs", "timed", spent=F("seconds")
+    )
+    parts = [rows if workflows is None else rows.filter(workflow__in=workflows) for rows in (hours, days)]
+    compiled = [rows.query.sql_with_params() for rows in (parts if span.days else parts[:1])]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement.format(sums=" UNION ALL ".join(sql for sql, _ in compiled)),
+            [value for _, values in compiled for value in values],
+        )
+        rows: list[Any] = cursor.fetchall()
+    return rows
 
 
 def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
@@ -109,20 +147,25 @@ def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bar
     )
 
 
-def _read_finished(period: Period, rows: QuerySet[HourlyWorkflow]) -> defaultdict[int, tuple[Finished, Finished]]:
-    """Return each workflow's finished runs in a period and in the previous period."""
+def _read_finished(
+    period: Period, keys: Sequence[int], present: Span, past: Span
+) -> defaultdict[int, tuple[Finished, Finished]]:
+    """Return the finished runs of some workflows in a period and in the previous period."""
     finished: defaultdict[int, tuple[Finished, Finished]] = defaultdict(lambda: (Finished(), Finished()))
     counted = (
-        rows.filter(GOOD | BAD, hour__gte=period.compared_since)
+        HourlyWorkflow.objects.filter(GOOD | BAD, present.hours | past.hours, workflow__in=keys)
         .values_list("workflow_id", "status", "duration_bucket")
         .annotate(
             now=Sum("count", filter=period.present, default=0), before=Sum("count", filter=period.past, default=0)
         )
     )
     for pk, status, bucket, now, before in counted:
-        present, past = finished[pk]
-        present.add(status, bucket, now)
-        past.add(status, bucket, before)
+        for some, count in zip(finished[pk], (now, before), strict=True):
+            some.add(status, bucket, count)
+    for index, span in enumerate((present, past)):
+        days = DailyWorkflow.objects.filter(day__in=span.days.values(), workflow__in=keys)
+        for pk, good, bad, buckets in days.values_list("workflow_id", "good", "bad", "buckets"):
+            finished[pk][index].add_day(good, bad, buckets)
     return finished
 
 

@@ -14,7 +14,15 @@ from logs.models.notifications import (
     NotificationState,
     Site,
 )
-from logs.models.rollups import HourlyLag, HourlyStatus, HourlyWorkflow, RollupState, Workflow
+from logs.models.rollups import (
+    DailyWorkflow,
+    HourlyLag,
+    HourlyStatus,
+    HourlyWorkflow,
+    RollupState,
+    SummedDay,
+    Workflow,
+)
 from logs.models.rules import Alarm, AlarmKind, Rule, Subject
 from logs.models.sources import Source, SourceState, WebhookSecret
 from logs.models.standings import ChangeKind, Standing, StateChange
@@ -29,6 +37,7 @@ __all__ = [
     "ChangeKind",
     "Channel",
     "Claim",
+    "DailyWorkflow",
     "Delivery",
     "Feed",
     "Flake",
@@ -49,6 +58,7 @@ __all__ = [
     "Standing",
     "StateChange",
     "Subject",
+    "SummedDay",
     "WatchTask",
     "WebhookSecret",
     "Workflow",

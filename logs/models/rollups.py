@@ -74,6 +74,42 @@ class HourlyWorkflow(models.Model):
         return f"{self.count} × {self.workflow} {self.status} at {self.hour:%Y-%m-%d %H:00}"
 
 
+class SummedDay(models.Model):
+    """A day (UTC) whose hourly sums of workflows are also added up in DailyWorkflow.
+
+    Without it, the hours are read instead. Counting an hour again removes the hour's day.
+    """
+
+    began_at = models.DateTimeField(unique=True)
+
+    class Meta:
+        default_permissions = []
+
+    def __str__(self) -> str:
+        return f"{self.began_at:%Y-%m-%d}"
+
+
+class DailyWorkflow(models.Model):
+    """A workflow's runs (not jobs) on a day: one row, however often it ran."""
+
+    day = models.ForeignKey(SummedDay, on_delete=models.CASCADE, related_name="workflows", db_index=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="days", db_index=False)
+    runs = models.PositiveIntegerField(help_text="All runs.")
+    good = models.PositiveIntegerField(help_text="The runs that succeeded.")
+    bad = models.PositiveIntegerField(help_text="The runs that failed.")
+    timed = models.PositiveIntegerField(help_text="The runs that succeeded or failed, and whose duration is known.")
+    seconds = models.FloatField(help_text="The total duration of the timed runs.")
+    buckets = models.JSONField(help_text="The number of timed runs in each bucket of durations.")
+
+    class Meta:
+        default_permissions = []
+        constraints = [models.UniqueConstraint(fields=["day", "workflow"], name="daily_workflow_unique")]
+        indexes = [models.Index(fields=["workflow", "day"], name="daily_workflow_workflow")]
+
+    def __str__(self) -> str:
+        return f"{self.runs} × {self.workflow} on {self.day}"
+
+
 class HourlyLag(models.Model):
     """The number of events in an hour of one webhook and project that arrived with about the same delay."""
 

@@ -4,16 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
-from itertools import chain
 from threading import Event
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from logs.insights.counting import CountedElsewhere, backfill, count_again, coverage, refresh, with_pauses
+from logs.insights.counting import CountedElsewhere, backfill, count_again, coverage, refresh, sum_days, with_pauses
 from logs.models.watch import ALARMS, FLAKY, FOLLOW, SOURCES
 from logs.notifications import alarms, outbox, reminding
 from logs.notifications.dispatching import Dispatcher
@@ -128,8 +127,9 @@ class Counting:
 
     def __init__(self) -> None:
         self._next_at = 0.0
-        # The first counted hour when no hour was left that was never counted, or that an older release counted.
-        self._complete_from: datetime | None = None
+        self._complete_from: datetime | None = None  # The first counted hour when no older hour was left to be counted.
+        self._counted_again_on: date | None = None  # The day on which no hour of an older release was left.
+        self._summed_on: date | None = None  # The day on which no earlier day was left to be summed.
 
     def run(self, lease: Lease) -> Iterator[object]:
         """Count the hours whose events have changed, hours that were never counted, and those of older releases."""
@@ -138,12 +138,19 @@ class Counting:
             return
         with suppress(CountedElsewhere):
             for counted in with_pauses(refresh()):
-                self._complete_from = None
+                self._complete_from = self._summed_on = None
                 yield counted
             # After `rollup --anew`, there is another first hour.
             if self._complete_from is None or self._complete_from != _counted_from():
-                yield from with_pauses(chain(backfill(), count_again()))
+                yield from with_pauses(backfill())
                 self._complete_from = _counted_from()
+            today = datetime.now(UTC).date()
+            if self._counted_again_on != today:
+                yield from with_pauses(count_again())
+                self._counted_again_on, self._summed_on = today, None
+            if self._summed_on != today:
+                yield from with_pauses(sum_days())
+                self._summed_on = today
         self._next_at = time.monotonic() + REST * (time.monotonic() - started)
 
 

@@ -498,7 +498,7 @@ def test_costs_the_same_number_of_queries_however_much_there_is(ops, settings, p
         read(ops, period)
     # Four for who is asking, six for how far the rollups go, one for the projects, one for the watch, four for what is
     # broken, thirteen for the figures, and six for silence and what is not set up.
-    assert (len(little), len(much)) == (35, 35)
+    assert (len(little), len(much)) == (36, 36)
 
 
 def test_the_figures_are_read_once_for_each_count(ops):

@@ -73,7 +73,7 @@ def _changes():
 def statements_of(call):
     with time_machine.travel(NOW, tick=False), CaptureQueriesContext(connection) as captured:
         call()
-    return [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
+    return [query["sql"] for query in captured if query["sql"].strip().startswith("SELECT")]
 
 
 @pytest.mark.parametrize("name", ["24h", "7d"])

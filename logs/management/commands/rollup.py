@@ -16,6 +16,7 @@ from logs.insights.counting import (
     forget,
     hours_to_count,
     refresh,
+    sum_days,
     with_pauses,
 )
 from logs.insights.sums import CountedHour
@@ -89,6 +90,8 @@ def _count(progress: Progress) -> Iterator[CountedHour]:
             # Hours without events are skipped.
             progress.update(task, completed=(known[0] - hour.began_at) // HOUR)
         yield hour
+    for _ in with_pauses(sum_days()):
+        pass
 
 
 def _reach() -> str:
