@@ -4,7 +4,7 @@ PYTHON       ?= python3
 BIN          := .venv/bin
 CHROMEDRIVER := /usr/bin/chromedriver
 # Debian packages that some tests need; without them, those tests are skipped.
-TEST_PACKAGES := nginx pgbouncer sqlite3
+TEST_PACKAGES := nginx pgbouncer prometheus sqlite3
 PEERS        := .venv-peers
 # Processes that share the tests. One more than there are CPUs, because many tests wait for servers.
 WORKERS      ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')

@@ -23,6 +23,7 @@ from webhooklog.parsers import (
     parse_channel_plugins,
     parse_clock_time,
     parse_hosts,
+    parse_metrics_token,
     parse_networks,
     parse_number,
     parse_path_prefix,
@@ -59,6 +60,7 @@ BOUNDS = {
     "NOTIFICATION_RETENTION_DAYS": (1, 36_500),
     "NOTIFICATION_MAX_AGE_MINUTES": (1, 10_080),
     "API_REQUESTS_PER_MINUTE": (0, 1_000_000),
+    "METRICS_MAX_WORKFLOWS": (1, 5_000),
     "PORT": (1, 65_535),
     "WEB_CONCURRENCY": (1, 128),
     "WEB_THREADS": (1, 256),
@@ -108,6 +110,8 @@ class Environment:
     notification_retention_days: int
     notification_max_age_minutes: int  # A state change that is found later after the end of its run is not reported.
     api_requests_per_minute: int  # Per token, user or IP address; 0: any number.
+    metrics_token: str = field(repr=False)  # What Prometheus sends to read /metrics; "" turns /metrics off.
+    metrics_max_workflows: int  # How many workflows have series of their own.
     log_level: str
     log_format: str
     bind_address: str
@@ -131,6 +135,7 @@ class EnvironmentReader(Env):
         self.add_parser("database_url", parse_database_url)
         self.add_parser("email_url", parse_email_url)
         self.add_parser("hosts", parse_hosts)
+        self.add_parser("metrics_token", parse_metrics_token)
         self.add_parser("networks", parse_networks)
         self.add_parser("origins", parse_origins)
         self.add_parser("path_prefix", parse_path_prefix)
@@ -285,6 +290,8 @@ def read_environment() -> Environment:
         notification_retention_days=env.number("NOTIFICATION_RETENTION_DAYS", 90),
         notification_max_age_minutes=env.number("NOTIFICATION_MAX_AGE_MINUTES", 60),
         api_requests_per_minute=env.number("API_REQUESTS_PER_MINUTE", 600),
+        metrics_token=env.metrics_token("METRICS_TOKEN", ""),
+        metrics_max_workflows=env.number("METRICS_MAX_WORKFLOWS", 200),
         log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         log_format=env.str("LOG_FORMAT", "line", validate=validate.OneOf(LOG_FORMATS)),
         bind_address=env.bind_address("BIND_ADDRESS", "127.0.0.1"),

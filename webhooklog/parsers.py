@@ -17,6 +17,7 @@ _CLOCK_TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _BRANCH_WILDCARD = re.compile("[*?]")
 _PLUGIN = re.compile("[a-z0-9][a-z0-9_-]{0,19}")  # A kind of channel; its column holds 20 characters.
 _PROJECTS = re.compile(r"[^\s:\[\]\"']+")
+_METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # A Bearer token (RFC 6750) that is hard to guess.
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # In a name or a secret: database columns and keys cannot hold these.
 
 
@@ -113,6 +114,17 @@ def parse_bind_address(text: str) -> str:
         raise EnvError(
             "Must be an IP address without a port: 127.0.0.1 for this machine only, 0.0.0.0 or :: for every network."
         ) from error
+
+
+def parse_metrics_token(text: str) -> str:
+    """Read the token for /metrics; "" if there is none.
+
+    Raises:
+        EnvError: no client could send the text as a Bearer token, or it is short enough to guess.
+    """
+    if text and not _METRICS_TOKEN.fullmatch(text):
+        raise EnvError("Must be at least 16 letters, digits or -._~+/; generate it with `openssl rand -hex 32`.")
+    return text
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:

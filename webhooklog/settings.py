@@ -110,6 +110,8 @@ REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
 API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
+METRICS_TOKEN = environment.metrics_token
+METRICS_MAX_WORKFLOWS = environment.metrics_max_workflows
 API_REQUESTS_FILE = DATA_DIR / "requests.sqlite3"
 
 INSTALLED_APPS = [

@@ -6,6 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("logs.api.urls")),
     path("", include("logs.feeds.urls")),
+    path("", include("logs.http.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -46,6 +46,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
     def _secrets(self, request: HttpRequest | None) -> Iterator[str]:
         yield settings.SECRET_KEY
+        yield from filter(None, [settings.METRICS_TOKEN])
         yield from (database["PASSWORD"] for database in settings.DATABASES.values() if database.get("PASSWORD"))
         for value in settings.CIRCLECI_WEBHOOK_SECRETS.values():
             secrets = value["secrets"] if isinstance(value, dict) else value

@@ -17,6 +17,7 @@ class WatchState:
     """Whether the watch runs, and what failed in it."""
 
     is_running: bool
+    seen_at: datetime | None  # The last sign of life, which a running watch gives every few seconds; None without one.
     last_started_at: datetime | None  # When a task last started; None if none ever has.
     errors: dict[str, str]  # The last error of each task whose last run failed.
     has_followed: bool  # Whether all branches of the log have been judged once.
@@ -39,9 +40,11 @@ def read_watch() -> WatchState:
     now = timezone.now()
     # A claim far in the future was made by a clock that was ahead.
     claims = [until for task in tasks if (until := task.claimed_until) and until <= now + LONGEST_CLAIM]
+    seen_at = max(claims) - LEASE if claims else None
     started = [task.last_started_at for task in tasks if task.last_started_at]
     return WatchState(
-        is_running=bool(claims) and max(claims) - LEASE > now - SILENT_AFTER,
+        is_running=seen_at is not None and seen_at > now - SILENT_AFTER,
+        seen_at=seen_at,
         last_started_at=max(started, default=None),
         errors={task.name: task.last_error for task in tasks if task.last_error},
         has_followed=any(task.name == FOLLOW and task.cursor for task in tasks),

@@ -32,7 +32,7 @@ class WebhookFigures:
 
 def read_webhooks(period: Period) -> list[WebhookFigures]:
     """Return the configured webhooks in order, then other webhooks named in the period's events."""
-    uses, lags = read_uses(), _lags(period)
+    uses, lags = read_uses(), count_lags(period)
     rotations = read_rotations(uses)
     configured = [(webhook.name, webhook.is_signed) for webhook in conf.webhooks()]
     others = sorted(lags.keys() - set(configured))
@@ -78,7 +78,8 @@ def _last_delivery_at(uses: Sequence[Use], *, is_signed: bool) -> datetime | Non
     )
 
 
-def _lags(period: Period) -> defaultdict[WebhookKey, Counter[int | None]]:
+def count_lags(period: Period) -> defaultdict[WebhookKey, Counter[int | None]]:
+    """Return how many of a period's events are in each lag bucket, by webhook; bucket None is an unknown lag."""
     lags: defaultdict[WebhookKey, Counter[int | None]] = defaultdict(Counter)
     # By hour, in the order of the index: SQLite would take four times as long to sort the sums of all projects.
     by_hour = HourlyLag.objects.filter(period.present).values("hour", "webhook", "verified", "lag_bucket")

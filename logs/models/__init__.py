@@ -1,7 +1,8 @@
-"""The tables of events and deliveries, sources, standings, flakes, rules, notifications, rollups, tokens, the watch."""
+"""The tables of events and deliveries, sources, standings, flakes, rules, notifications, sums, tokens, the watch."""
 
 from logs.models.attempts import Attempt
 from logs.models.claims import Claim
+from logs.models.counters import CounterProgress, DeliveryCounter, EventCounter
 from logs.models.deliveries import Delivery, Outcome
 from logs.models.events import Origin, WorkflowEvent
 from logs.models.feeds import Feed
@@ -37,8 +38,11 @@ __all__ = [
     "ChangeKind",
     "Channel",
     "Claim",
+    "CounterProgress",
     "DailyWorkflow",
     "Delivery",
+    "DeliveryCounter",
+    "EventCounter",
     "Feed",
     "Flake",
     "HourlyLag",

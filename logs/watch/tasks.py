@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from logs.insights.counters import count_new
 from logs.insights.counting import CountedElsewhere, backfill, count_again, coverage, refresh, sum_days, with_pauses
 from logs.models.watch import ALARMS, FLAKY, FOLLOW, SOURCES
 from logs.notifications import alarms, outbox, reminding
@@ -61,13 +62,14 @@ class Task:
 
 def all_tasks() -> list[Task]:
     """Return the tasks that this site's settings ask for."""
-    sending = Sending()
+    sending, reading = Sending(), Reading()
     tasks = [
         Task(name=FOLLOW, run=Follower(sending.enqueue).check, interval=timedelta(seconds=1)),
         Task(name="events", run=EventFollower(sending.start_soon).check, interval=timedelta(seconds=5)),
         Task(name="remind", run=sending.remind, interval=timedelta(minutes=1)),
         Task(name="send", run=sending.run, interval=timedelta(seconds=5), wake=sending.wake, stop=sending.stop),
-        Task(name=SOURCES, run=SourceReader().check, interval=timedelta(seconds=10)),
+        Task(name=SOURCES, run=reading.read_sources, interval=timedelta(seconds=10)),
+        Task(name="counters", run=reading.count, interval=timedelta(minutes=10), wake=reading.wake),
         Task(name="silence", run=SilenceCheck().check, interval=timedelta(minutes=1)),
         Task(name=ALARMS, run=sending.check_alarms, interval=timedelta(minutes=1)),
         Task(name=FLAKY, run=FlakeFinder().check, interval=timedelta(seconds=10)),
@@ -117,6 +119,25 @@ class Sending:
     def stop(self, beat: Callable[[], Any]) -> None:
         """Wait until the messages in flight are sent."""
         self._dispatcher.stop(beat)
+
+
+class Reading:
+    """Reads new deliveries for the sources, and then counts them for /metrics."""
+
+    def __init__(self) -> None:
+        self._sources = SourceReader()
+        self.wake = Event()
+
+    def read_sources(self, lease: Lease) -> Iterator[object]:
+        """Update the sources. Only if there are deliveries, count them: an idle watch executes few statements."""
+        for _ in self._sources.check(lease):
+            self.wake.set()
+            yield None
+
+    def count(self, lease: Lease) -> Iterator[object]:
+        """Count new deliveries, and new events, which a replay adds without a delivery."""
+        self.wake.clear()
+        yield from count_new()
 
 
 class Counting:

@@ -162,8 +162,10 @@ def test_the_password_of_the_database_is_hidden(debug, monkeypatch):
 @pytest.mark.parametrize("options", [{}, {"all": True}, {"output": "unified"}])
 def test_diffsettings_shows_no_secret(settings, monkeypatch, options):
     settings.CIRCLECI_WEBHOOK_SECRETS = SECRETS
+    settings.METRICS_TOKEN = "a-token-of-the-tests-only"
     monkeypatch.setitem(connection.settings_dict, "PASSWORD", "open sesame")
     call_command("diffsettings", stdout=(output := StringIO()), **options)
     assert "CIRCLECI_WEBHOOK_SECRETS = '****" in output.getvalue()
+    assert settings.METRICS_TOKEN not in output.getvalue()
     assert "DELIVERY_RETENTION_DAYS = 90" in output.getvalue()
     assert credentials_in(output.getvalue()) == []

@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from logs.insights import counting
+from logs.insights.counters import read_delivery_counters, read_event_counters
 from logs.insights.watching import read_watch
 from logs.models import HourlyStatus, Standing, WatchTask
 from logs.models.watch import LEASE
@@ -19,6 +20,7 @@ from logs.watch import leases, loop, tasks
 from logs.watch.leases import Lease, LeaseLost, Process
 from logs.watch.loop import Job, run
 from logs.watch.tasks import Task, all_tasks
+from tests.integration.source_log import make_event
 from tests.integration.standings_log import DAY, HOUR, MINUTE, SECOND, log_run, noted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("webhook_secrets")]
@@ -341,3 +343,16 @@ def test_a_watch_without_a_sign_of_life_for_two_minutes_is_not_running(clock, se
     clock.shift(timedelta(seconds=seconds))
     assert read_watch().is_running is is_running
     assert WatchTask.objects.count() == 1
+
+
+def test_new_deliveries_are_counted_within_seconds_and_events_of_replays_within_minutes(clock):
+    jobs = [Job(task) for task in all_tasks() if task.name in ("sources", "counters")]
+    run_rounds(jobs, 2, clock)
+    log_run(1)
+    run_rounds(jobs, 12, clock)
+    assert read_delivery_counters()["logged"] == 1
+    make_event().save()
+    run_rounds(jobs, 12, clock)
+    assert sum(read_event_counters().values()) == 1
+    run_rounds(jobs, 600, clock)
+    assert sum(read_event_counters().values()) == 2

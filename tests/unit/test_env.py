@@ -768,3 +768,19 @@ def test_rejects_a_path_that_sqlite_cannot_open(environ, tmp_path, path):
 def test_reads_the_usual_urls_of_postgresql(environ, url):
     environ(DATABASE_URL=url)
     assert read_environment().database_url["ENGINE"] == "django.db.backends.postgresql"
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "fifteen-letters", "a token with spaces in it", "ein-Schlüssel-mit-Umlaut", "=" * 20]
+)
+def test_rejects_a_token_for_metrics_that_could_be_guessed_or_not_be_sent(environ, token):
+    environ(METRICS_TOKEN=token)
+    with pytest.raises(ImproperlyConfigured, match="METRICS_TOKEN: Must be at least 16 letters, digits") as raised:
+        read_environment()
+    assert token not in str(raised.value)
+
+
+@pytest.mark.parametrize("token", ["", "0123456789abcdef", "-._~+/AbCdEfGhIjKl=="])
+def test_reads_a_token_for_metrics(environ, token):
+    environ(METRICS_TOKEN=token)
+    assert read_environment().metrics_token == token

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from django.db.models.functions import Length
 
@@ -12,7 +12,7 @@ from logs.reading.conditions import in_event
 from logs.reading.fields import ChoicesFilter, PatternFilter, StatusesFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet
 from logs.reading.patterns import unindexed
-from logs.reading.stream.settling import writers_finish
+from logs.reading.stream.settling import settled_keys
 
 MAX_SCANNED = 1_000  # Rows per poll, however few of them match the filters.
 MAX_BODIES_BYTES = 8_000_000  # Per poll; building the response takes several times as much memory.
@@ -66,7 +66,7 @@ def poll(filterset: StreamFilterSet, *, after: int, limit: int) -> Batch:
 
     The batch has at most `limit` deliveries and MAX_BODIES_BYTES of bodies; a single delivery may exceed that size.
     """
-    keys = _settled_keys(after)
+    keys = settled_keys(Delivery.objects, after=after, most=MAX_SCANNED, within_seconds=WRITING_SECONDS)
     if not keys:
         return Batch(deliveries=[], end=after, is_last=True)
     wanted = filterset.qs.filter(pk__gt=after, pk__lte=keys[-1]).order_by("pk")
@@ -92,20 +92,6 @@ def wait(filterset: StreamFilterSet, *, after: int, limit: int, seconds: float) 
         time.sleep(min(POLL_SECONDS, left))
         batch = poll(filterset, after=batch.end, limit=limit)
     return batch
-
-
-def _settled_keys(after: int) -> list[int]:
-    """Return the next keys, up to the first gap that an open transaction may still fill.
-
-    A client that read past such a gap would never see the missing delivery. More keys below the last key may have been
-    committed since then, so query all rows up to the last key.
-    """
-    following = Delivery.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
-    keys = list(following[:MAX_SCANNED])
-    if not keys or keys[-1] == after + len(keys) or writers_finish(within_seconds=WRITING_SECONDS):
-        return keys
-    missing = next(before + 1 for before, key in pairwise([after, *keys]) if key != before + 1)
-    return [key for key in keys if key < missing]
 
 
 def _fitting(sizes: list[tuple[int, int]]) -> list[int]:

@@ -11,7 +11,7 @@ def writing(monkeypatch):
 
     def set_up(*looks):
         left = list(looks)
-        monkeypatch.setattr(settling, "_writers", lambda: set(left.pop(0) if len(left) > 1 else left[0]))
+        monkeypatch.setattr(settling, "_writers", lambda _: set(left.pop(0) if len(left) > 1 else left[0]))
 
     return set_up
 
