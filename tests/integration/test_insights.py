@@ -2,8 +2,10 @@
 
 import os
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from django.core.cache import cache
@@ -15,6 +17,7 @@ from tests.integration.rollup_history import count_all
 pytestmark = pytest.mark.django_db
 
 ROOT = "/api/insights"
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 IS_THOROUGH = os.environ.get("PYTEST_HYPOTHESIS_PROFILE") == "thorough"
 RANDOM_RUNS = 100_000 if IS_THOROUGH else 2_000
 NOW = datetime(2026, 5, 4, 10, 30, tzinfo=UTC)
@@ -353,6 +356,26 @@ def test_a_stranger_does_not_change_the_verdict(reader):
         run("failed", HOUR, pipeline_id="p", project_slug="github/stranger/x", verified=False),
     )
     assert get(reader, "pipelines/p")["state"] == "succeeded"
+
+
+# For Grafana's Infinity data source.
+
+
+def test_the_documented_urls_for_grafana_return_rows(reader):
+    section = DOCS.read_text(encoding="utf-8").partition("\n## Grafana on the API\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `(/api/[^`]+)` \| `(\w+)` \|$", section, re.MULTILINE)
+    assert len(rows) == 5
+    log(run("success", workflow="build-and-test"), run("failed", workflow="build-and-test", branch="pears"))
+    times = {"${__from:date:iso}": "2026-05-01T00:00:00.000Z", "${__to:date:iso}": "2026-05-04T10:30:00.000Z"}
+    for url, root in rows:
+        for variable, time in times.items():
+            url = url.replace(variable, time)  # noqa: PLW2901
+        answer = reader.get(url)
+        assert answer.status_code == 200, url
+        assert isinstance(answer.json()[root], list)
+    assert set(reader.get("/api/insights/timeseries", ONE | {"workflow": "build-and-test"}).json()["points"][0]) >= {
+        "since"
+    }
 
 
 # Against exact figures.
