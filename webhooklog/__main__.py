@@ -17,6 +17,7 @@ COMMANDS = {
         "watch":             "Do the background work in a process of its own",
         "rollup":            "Count events for the dashboard",
         "prune":             "Delete deliveries and events beyond the retention settings",
+        "copy_log":          "Copy the log to another database",
         "diffsettings":      "Show the settings, without secrets",
     },
     "Notifications": {

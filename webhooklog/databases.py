@@ -1,9 +1,10 @@
 """Django's settings for SQLite and PostgreSQL. Both keep committed transactions through a power failure."""
 
+from dataclasses import replace
 from typing import Any
 
-from webhooklog.env import Environment
-from webhooklog.url_parsers import SQLITE
+from webhooklog.env import Environment, read_environment
+from webhooklog.url_parsers import SQLITE, parse_database_url
 
 SQLITE_OPTIONS = {
     # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
@@ -33,6 +34,15 @@ def database_settings(environment: Environment) -> dict[str, Any]:
     """Return the entry of Django's DATABASES for DATABASE_URL and DATABASE_POOL_SIZE."""
     database = environment.database_url
     return database | (_of_sqlite if database["ENGINE"] == SQLITE else _of_postgresql)(environment)
+
+
+def settings_for_url(url: str) -> dict[str, Any]:
+    """Return an entry for a database other than the site's own.
+
+    Raises:
+        EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
+    """
+    return database_settings(replace(read_environment(), database_url=parse_database_url(url), database_pool_size=0))
 
 
 def _of_sqlite(environment: Environment) -> dict[str, Any]:

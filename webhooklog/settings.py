@@ -176,6 +176,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": database_settings(environment)}
+DATABASE_URL_READER = "webhooklog.databases.settings_for_url"  # For `manage.py copy_log`.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 globals().update(environment.email_url)  # EMAIL_BACKEND, EMAIL_HOST, ...

@@ -131,11 +131,11 @@ class PostgreSQLEngine:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(sql)
 
-    def new_database(self, data_dir):
-        """Return a new, empty database."""
+    def new_database(self, data_dir, template=TEMPLATE):
+        """Return a new, empty database; with PostgreSQL's own template, it has no tables."""
         self._count += 1
         name = f"scenario_{self._count}"
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")
         return PostgreSQLDatabase(self._url(name))
 
     def stop_at_once(self):

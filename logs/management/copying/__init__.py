@@ -1,0 +1,1 @@
+"""Copy a log from one database to another (``manage.py copy_log``)."""
