@@ -10,30 +10,44 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.utils.translation import gettext_noop
+
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
 
 CANCELED = "canceled"
-DURATIONS = "in whole seconds, of the runs that succeeded or failed"
+# The API returns these texts as they are; the admin shows them in its own language.
 DEFINITIONS = {
-    "total_runs": "All runs that ended in the window. A run counts in the hour in which its event first arrived.",
-    "successful_runs": "Runs with the status success.",
-    "failed_runs": "Runs that failed, had an error or were unauthorized.",
-    "statuses": "The number of runs with each status.",
-    "success_rate": "successful_runs / (total_runs - canceled runs), as in the glossary of CircleCI's Insights.",
-    "success_rate_of_all": "successful_runs / total_runs, as in the guide to CircleCI's API.",
-    "throughput": "total_runs / the number of calendar days (UTC) from the first run to the last.",
-    "min_seconds": f"The shortest duration, {DURATIONS}.",
-    "mean_seconds": f"The mean duration, {DURATIONS}.",
-    "median_seconds": f"The shortest duration that at least 50 % do not exceed, {DURATIONS}.",
-    "p95_seconds": f"The shortest duration that at least 95 % do not exceed, {DURATIONS}.",
-    "max_seconds": f"The longest duration, {DURATIONS}.",
-    "recoveries": "How often a workflow succeeded on a branch after it had failed there.",
-    "mttr": (
+    "total_runs": gettext_noop(
+        "All runs that ended in the window. A run counts in the hour in which its event first arrived."
+    ),
+    "successful_runs": gettext_noop("Runs with the status success."),
+    "failed_runs": gettext_noop("Runs that failed, had an error or were unauthorized."),
+    "statuses": gettext_noop("The number of runs with each status."),
+    "success_rate": gettext_noop(
+        "successful_runs / (total_runs - canceled runs), as in the glossary of CircleCI's Insights."
+    ),
+    "success_rate_of_all": gettext_noop("successful_runs / total_runs, as in the guide to CircleCI's API."),
+    "throughput": gettext_noop("total_runs / the number of calendar days (UTC) from the first run to the last."),
+    "min_seconds": gettext_noop("The shortest duration, in whole seconds, of the runs that succeeded or failed."),
+    "mean_seconds": gettext_noop("The mean duration, in whole seconds, of the runs that succeeded or failed."),
+    "median_seconds": gettext_noop(
+        "The shortest duration that at least 50 % do not exceed, in whole seconds, of the runs that succeeded or "
+        "failed."
+    ),
+    "p95_seconds": gettext_noop(
+        "The shortest duration that at least 95 % do not exceed, in whole seconds, of the runs that succeeded or "
+        "failed."
+    ),
+    "max_seconds": gettext_noop("The longest duration, in whole seconds, of the runs that succeeded or failed."),
+    "recoveries": gettext_noop("How often a workflow succeeded on a branch after it had failed there."),
+    "mttr": gettext_noop(
         "The mean time to recovery in seconds: from the end of the first failed run to the end of the next successful "
         "run on the same branch. Canceled runs change nothing."
     ),
-    "mttr_per_failure": "The sum of these times / the number of failed runs before the recoveries.",
-    "exact": "False if the durations come from hourly sums. Those of a minute or more are then right to within 3 %.",
+    "mttr_per_failure": gettext_noop("The sum of these times / the number of failed runs before the recoveries."),
+    "exact": gettext_noop(
+        "False if the durations come from hourly sums. Those of a minute or more are then right to within 3 %."
+    ),
 }
 
 

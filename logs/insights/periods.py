@@ -68,8 +68,8 @@ class Period:
 
     @property
     def bar_starts(self) -> list[datetime]:
-        """The start of each bar in the period's charts, oldest first."""
-        return [self.since + number * self.bar_length for number in range(self.length // self.bar_length)]
+        """The start of each bar in the period's charts, oldest first; the last bar may be shorter."""
+        return [self.since + number * self.bar_length for number in range(-(-self.length // self.bar_length))]
 
     @property
     def bar_number(self) -> "BarNumber":

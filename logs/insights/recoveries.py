@@ -32,8 +32,10 @@ class Breakage:
     failures: int
     failed_at: datetime  # When the first failed run ended.
     failed: str  # Its event id.
+    failed_key: int  # Its primary key.
     recovered_at: datetime | None  # When the next successful run ended; None if no run has succeeded since.
     recovered: str | None  # Its event id.
+    recovered_key: int | None  # Its primary key.
 
     @property
     def is_on_default_branch(self) -> bool:
@@ -63,8 +65,8 @@ def read_breakages(selection: Selection) -> list[Breakage]:
         stopped_at__gt=OuterRef("stopped_at"),
     )
     recovery = Subquery(later.order_by("received_at", "pk").values("pk")[:1])
-    columns = ("project_slug", "workflow", "branch", recovery, "stopped_at", "event_id", "project")
-    groups: defaultdict[tuple[str, str, str, int | None], list[tuple[datetime, str, str]]] = defaultdict(list)
+    columns = ("project_slug", "workflow", "branch", recovery, "stopped_at", "event_id", "pk", "project")
+    groups: defaultdict[tuple[str, str, str, int | None], list[tuple[datetime, str, int, str]]] = defaultdict(list)
     for slug, workflow, branch, recovered_by, *run in failed.order_by(*SORTED_NEWEST_FIRST).values_list(*columns)[
         :MOST_FAILURES
     ]:
@@ -72,7 +74,7 @@ def read_breakages(selection: Selection) -> list[Breakage]:
     ends = _read_ends([key for *_, key in groups if key is not None])
     breakages = []
     for (slug, workflow, branch, recovered_by), runs in groups.items():
-        failed_at, event_id, project = min(runs)
+        failed_at, event_id, key, project = min(runs)
         recovered_at, recovered = ends.get(recovered_by, (None, None))
         breakages.append(
             Breakage(
@@ -83,8 +85,10 @@ def read_breakages(selection: Selection) -> list[Breakage]:
                 failures=len(runs),
                 failed_at=failed_at,
                 failed=event_id,
+                failed_key=key,
                 recovered_at=recovered_at,
                 recovered=recovered,
+                recovered_key=recovered_by,
             )
         )
     return [each for each in breakages if each.is_on_default_branch or not selection.on_default_branch]

@@ -53,10 +53,15 @@ class WorkflowFilterSet(JobFilterSet):
     default_branch = TruthFilter(help_text="true: only runs on their project's default branches.")
 
 
-class SeriesFilterSet(WindowFilterSet):
-    """Also selects default branches and the steps of a series."""
+class DefaultBranchFilterSet(WindowFilterSet):
+    """Also selects default branches."""
 
     default_branch = TruthFilter(help_text="true: only runs on their project's default branches.")
+
+
+class SeriesFilterSet(DefaultBranchFilterSet):
+    """Also selects the steps of a series."""
+
     step = ChoiceFilter(values=list(STEPS), noun="a step", help_text="One point per hour or per day; day by default.")
 
 

@@ -46,6 +46,11 @@ def read_series(sums: QuerySet[HourlyWorkflow], window: Window, step_name: str) 
         raise InvalidQuery(
             f"step: the window has more than {MOST_POINTS} of them; choose a longer step or a shorter window."
         )
+    return read_points(sums, window, step)
+
+
+def read_points(sums: QuerySet[HourlyWorkflow], window: Window, step: timedelta) -> list[Point]:
+    """Return a point for each step of a window, the oldest first, in one query; a step is at least an hour."""
     since, seconds = int(window.since.timestamp()), int(step.total_seconds())
     number = BarNumber(F("hour"), since=since, length=seconds, output_field=IntegerField())
     statuses: defaultdict[int, Counter[str]] = defaultdict(Counter)

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from logs.insights.periods import Period
 from logs.times import HOUR, hour_of
 
 DAYS = timedelta(days=1)
 LENGTHS = {"24h": DAYS, "7d": 7 * DAYS, "30d": 30 * DAYS, "60d": 60 * DAYS, "90d": 90 * DAYS}
 DEFAULT = "30d"
+MOST_BARS = 30  # In a chart: a bar for each hour of 24h, six hours of 7d, day of 30d, and three days of 90d.
 
 # Newest first, but not by an index in this order: SQLite would read all events of the window to avoid sorting a few.
 SORTED_NEWEST_FIRST = (Coalesce("received_at", "received_at").desc(), "-pk")
@@ -37,6 +39,22 @@ class Window:
     def length(self) -> timedelta:
         """Its duration."""
         return self.until - self.since
+
+    @property
+    def middle(self) -> datetime:
+        """The time halfway through it."""
+        return self.since + self.length / 2
+
+    @property
+    def period(self) -> Period:
+        """The window, divided into at most MOST_BARS bars of whole hours."""
+        return Period(
+            name="",
+            length=self.length,
+            bar_length=-(-self.length // (MOST_BARS * HOUR)) * HOUR,
+            since=self.since,
+            until=self.until,
+        )
 
 
 def window_named(name: str, now: datetime) -> Window:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import IntegerField, Max, Min, QuerySet, Sum
@@ -48,7 +49,7 @@ class WorkflowFigures:
 
 # What a list of workflows can be sorted by.
 # fmt: off
-ORDERS: dict[str, Callable[[WorkflowFigures], float | None]] = {
+ORDERS: dict[str, Callable[[WorkflowFigures], Any]] = {
     "total_runs":     lambda each: each.figures.total_runs,
     "failed_runs":    lambda each: each.figures.failed_runs,
     "success_rate":   lambda each: each.figures.success_rate,
@@ -56,6 +57,7 @@ ORDERS: dict[str, Callable[[WorkflowFigures], float | None]] = {
     "median_seconds": lambda each: each.figures.durations.median if each.figures.durations else None,
     "p95_seconds":    lambda each: each.figures.durations.p95 if each.figures.durations else None,
     "mttr":           lambda each: each.recoveries.mttr,
+    "workflow":       lambda each: each.workflow.name,
 }
 # fmt: on
 DEFAULT_ORDERING = "-total_runs"
@@ -75,13 +77,13 @@ def sort_workflows(found: Iterable[WorkflowFigures], ordering: str) -> list[Work
     if name not in ORDERS:
         names = ", ".join(f"{each}, -{each}" for each in ORDERS)
         raise InvalidQuery(f"ordering must be one of: {names}.", "invalid_ordering")
-    sign, figure = (-1 if ordering.startswith("-") else 1), ORDERS[name]
-
-    def key(each: WorkflowFigures) -> tuple[bool, float, str, str]:
-        value = figure(each)
-        return value is None, sign * (value or 0), each.workflow.project_slug, each.workflow.name
-
-    return sorted(found, key=key)
+    figure = ORDERS[name]
+    by_name = sorted(found, key=lambda each: (each.workflow.project_slug, each.workflow.name))
+    known = [each for each in by_name if figure(each) is not None]
+    return [
+        *sorted(known, key=figure, reverse=ordering.startswith("-")),
+        *(each for each in by_name if figure(each) is None),
+    ]
 
 
 def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
@@ -89,7 +91,7 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
 
     Of default branches, hours that an older release counted are left out.
     """
-    figures = _read_figures(selection.sums)
+    figures = read_figures(selection.sums)
     breakages: defaultdict[tuple[str, str], list[Breakage]] = defaultdict(list)
     for each in read_breakages(selection):
         breakages[each.project_slug, each.workflow].append(each)
@@ -106,16 +108,21 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
 
 def read_branch_figures(selection: Selection, workflow: Workflow) -> WorkflowFigures | None:
     """Return the exact figures of a workflow's newest MOST_RUNS runs on the selected branch; None without a run."""
-    runs = WorkflowEvent.objects.filter(
-        selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
-    )
-    rows = runs.newest_first().values_list("status", "duration_seconds", "received_at")
-    figures = figures_of(rows[:MOST_RUNS])
+    figures = read_run_figures(selection)
     recoveries = sum_recoveries(read_breakages(selection))
     return WorkflowFigures(workflow=workflow, figures=figures, recoveries=recoveries) if figures else None
 
 
-def _read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:
+def read_run_figures(selection: Selection) -> Figures | None:
+    """Return the exact figures of the newest MOST_RUNS runs of the selected workflow and branch; None without a run."""
+    runs = WorkflowEvent.objects.filter(
+        selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
+    )
+    rows = runs.newest_first().values_list("status", "duration_seconds", "received_at")
+    return figures_of(rows[:MOST_RUNS])
+
+
+def read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:
     """Return the figures of each workflow, in two queries."""
     statuses: defaultdict[int, Counter[str]] = defaultdict(Counter)
     hours: defaultdict[int, list[datetime]] = defaultdict(list)

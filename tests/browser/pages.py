@@ -9,9 +9,11 @@ from selenium.webdriver.common.keys import Keys
 from tests.browser import runs
 from tests.browser.chromium import Browser
 
-MARKUP = quote(runs.MARKUP)
+MARKUP, REVERSED = quote(runs.MARKUP), quote(runs.RIGHT_TO_LEFT)
 EVENTS, DELIVERIES, CHANNELS = "/admin/logs/workflowevent/", "/admin/logs/delivery/", "/admin/logs/channel/"
 PIPELINES, SOURCES, FIND = "/admin/pipelines/", "/admin/logs/source/", "/admin/find/"
+INSIGHTS = "/admin/insights/"
+WORKFLOW = f"{INSIGHTS}workflow/?project={runs.FAILING_PROJECT}&workflow={runs.FAILING_WORKFLOW}"
 RULES, NOTIFICATIONS = "/admin/logs/rule/", "/admin/logs/notification/"
 
 
@@ -168,6 +170,15 @@ PAGES = {
     "event-unknown":         Page(path=f"{EVENTS}999999/change/"),
     "flaky":                 Page(path="/admin/flaky/"),
     "flaky-none":            Page(path="/admin/flaky/?project=nothing"),
+    "insights":              Page(path=f"{INSIGHTS}?ordering=-p95_seconds"),
+    "insights-filtered":     Page(path=f"{INSIGHTS}?project=harbour-web&window=7d&default_branch=true", user="viewer"),
+    "insights-none":         Page(path=f"{INSIGHTS}?project=harbor"),
+    "insights-refused":      Page(path=f"{INSIGHTS}?window=1y", refused=True),
+    "workflow":              Page(path=f"{WORKFLOW}&window=7d"),
+    "workflow-quarter":      Page(path=f"{WORKFLOW}&window=90d", user="viewer"),
+    "workflow-branch":       Page(path=f"{WORKFLOW}&branch=main"),
+    "workflow-missing":      Page(path=f"{INSIGHTS}workflow/?project=harbour-web&workflow=nothing", refused=True),
+    "workflow-refused":      Page(path=f"{INSIGHTS}workflow/?project=harbour-web", refused=True),
     "project":               Page(path="/admin/projects/{project}/"),
     "project-viewer":        Page(path="/admin/projects/{project}/", user="viewer"),
     "project-missing":       Page(path="/admin/projects/github/acme/nothing/", refused=True),
@@ -274,6 +285,10 @@ HOSTILE_PAGES = {
     "hostile-filter":        Page(path=f"{EVENTS}?project={MARKUP}&branch={MARKUP}&q={MARKUP}&tag={MARKUP}"),
     "hostile-event":         Page(path=f"{EVENTS}{{hostile}}/change/?list={quote(f'branch={MARKUP}')}"),
     "hostile-flaky":         Page(path="/admin/flaky/"),
+    "hostile-insights":      Page(path=INSIGHTS),
+    "hostile-workflow":      Page(path=f"{INSIGHTS}workflow/?project=github/acme/{MARKUP}&workflow={MARKUP}"),
+    "hostile-branch":        Page(path=f"{INSIGHTS}workflow/?project={MARKUP}&workflow={MARKUP}&branch={REVERSED}"),
+    "hostile-missing":       Page(path=f"{INSIGHTS}workflow/?project={MARKUP}&workflow=x{MARKUP}", refused=True),
     "hostile-project":       Page(path="/admin/projects/{project}/"),
     "hostile-delivery":      Page(path=f"{DELIVERIES}{{hostile_delivery}}/change/"),
     "endless-event":         Page(path=f"{EVENTS}{{endless}}/change/"),

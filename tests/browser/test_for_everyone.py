@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.pages import DELIVERIES, EVENTS, PIPELINES
+from tests.browser.pages import DELIVERIES, EVENTS, INSIGHTS, PIPELINES, WORKFLOW
 from tests.browser.runs import FAILING_PROJECT, FAILING_WORKFLOW
 
 FOCUS = """(() => {
@@ -40,6 +40,8 @@ def without_scripts(browser):
         (EVENTS, FAILING_WORKFLOW),
         (f"{EVENTS}{{failing_job}}/change/", 'name "unit-tests"'),
         ("/admin/flaky/", "build-and-test"),
+        (INSIGHTS, FAILING_PROJECT),
+        (f"{WORKFLOW}&window=7d", "Durations per 6 h"),
         ("/admin/projects/{project}/", "State of each workflow and branch"),
         (DELIVERIES, "the circleci-signature matches no secret"),
         (f"{DELIVERIES}{{guessed}}/change/", "the circleci-signature matches no secret"),

@@ -459,7 +459,7 @@ def test_every_link_leads_to_a_page(ops, settings):
     names = ("broken", "totals", "hours", "workflows", "slowest", "refusals", "webhooks")
     links = {link for name in names for link in section(page, name)[1]}
     assert [link for link in links if ops.get(link).status_code != 200] == []
-    assert len(links) == 4 + 4 + (24 + 2) + 3 + 1 + 1 + 2
+    assert len(links) == 4 + 4 + (24 + 2) + 5 + 1 + 1 + 2
 
 
 # What it costs.

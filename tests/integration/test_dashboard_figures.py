@@ -104,7 +104,10 @@ def test_tells_how_each_workflow_fares_beside_the_time_before(ops):
         "event_type": "workflow-completed",
     }
     assert query_of(links[1]) == query_of(links[0])
-    assert [query_of(link)["status"] for link in links[2:]] == [",".join(BAD_STATUSES), FINISHED]
+    assert [query_of(link)["status"] for link in links[2:4]] == [",".join(BAD_STATUSES), FINISHED]
+    assert links[4].startswith(reverse("admin:workflow"))
+    assert query_of(links[4]) == {"project": SLUG, "workflow": "deploy", "window": "24h"}
+    assert links[5:] == [f"{reverse('admin:insights')}?window=24h"]
 
 
 def test_a_new_workflow_is_compared_to_nothing(ops):
@@ -166,7 +169,11 @@ def test_what_no_list_can_show_alone_is_no_link(ops):
     make_standing(event, event, workflow="")
     page = read(ops)
     links = [link for name in ("workflows", "slowest", "broken") for link in section(page, name)[1]]
-    assert links == [reverse("admin:project", args=[SLUG]), reverse("admin:logs_workflowevent_change", args=[event.pk])]
+    assert links == [
+        f"{reverse('admin:insights')}?window=24h",
+        reverse("admin:project", args=[SLUG]),
+        reverse("admin:logs_workflowevent_change", args=[event.pk]),
+    ]
     assert "– press 5 0 100 %" in section(page, "workflows")[0]
     assert "deploy press 5 5 0 %" in section(page, "workflows")[0]
 

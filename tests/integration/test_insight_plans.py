@@ -14,6 +14,8 @@ from logs.insights.recoveries import read_breakages
 from logs.insights.selecting import WorkflowFilterSet, read_selection
 from logs.insights.series import read_series
 from logs.insights.workflow_figures import read_branch_figures, read_workflow_figures
+from logs.insights.workflow_page import read_workflow_page
+from logs.insights.workflows import read_workflow_bars
 from logs.models import HourlyWorkflow, RollupState, Workflow, WorkflowEvent
 from tests.plans import analyze, assert_reads_little
 
@@ -115,6 +117,28 @@ def test_a_series_reads_the_sums_of_its_workflow():
     selection = select(f"window=7d&{ONE}")
     (statement,) = statements_of(read_series, selection.sums, selection.window, "day")
     assert_reads_little(statement, "(hourly_workflow_workflow|workflow_unique|hourly_workflow_hour)", most=900)
+
+
+def test_the_bars_of_a_table_read_the_sums_of_its_workflows():
+    selection = select("window=7d")
+    keys = list(Workflow.objects.values_list("pk", flat=True)[:10])
+    rows = selection.sums.filter(workflow__in=keys)
+    (statement,) = statements_of(read_workflow_bars, selection.window.period, rows)
+    assert_reads_little(statement, "hourly_workflow_(workflow|hour)", is_range=True, most=900)
+
+
+def test_the_page_of_a_workflow_reads_the_sums_of_that_workflow(monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_RUNS", 5)
+    selection = select(f"window=7d&{ONE}")
+    statements = statements_of(read_workflow_page, selection, selection.find_workflow(), NOW)
+    failures, _ends, runs, events, points, counts, quantiles, flakes = statements
+    sums = "(hourly_workflow_workflow|workflow_unique|hourly_workflow_hour)"
+    for statement in (points, counts, quantiles):
+        assert_reads_little(statement, sums, most=900)
+    for statement in (failures, runs):
+        assert_reads_little(statement, "event_workflow_runs", is_range=True, most=100)
+    assert_reads_little(events, "event_workflow_id", is_range=True, most=100)
+    assert_reads_little(flakes, "flake_project_slug", is_range=True, most=100)
 
 
 def test_recoveries_are_bounded(monkeypatch):

@@ -84,6 +84,12 @@ PAGES = {
     "an event": f"{EVENTS}{{event}}/change/",
     "a project": "/admin/projects/github/acme/project-0/",
     "flaky jobs": "/admin/flaky/",
+    "insights": "/admin/insights/",
+    "insights, a quarter of a year": "/admin/insights/?window=90d",
+    "insights of a workflow": "/admin/insights/workflow/?project=github/acme/project-0&workflow=workflow-0",
+    "insights of a workflow, a quarter of a year": (
+        "/admin/insights/workflow/?project=github/acme/project-0&workflow=workflow-0&window=90d"
+    ),
     "deliveries": DELIVERIES,
     "deliveries, refused": f"{DELIVERIES}?outcome=unverified,malformed",
     "a delivery": f"{DELIVERIES}{{delivery}}/change/",

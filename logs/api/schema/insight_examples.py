@@ -34,8 +34,10 @@ _breakage = Breakage(
     failures=2,
     failed_at=ARRIVED - 3 * HOUR,
     failed=_run.event_id,
+    failed_key=1,
     recovered_at=ARRIVED - HOUR,
     recovered="6d2b0a1e-5f0c-4c55-9a57-3b0a6f1f7c11",
+    recovered_key=2,
 )
 _recoveries = sum_recoveries([_breakage])
 _workflow = Workflow(project_slug=_run.project_slug, project=_run.project, name=_run.workflow)
