@@ -3,7 +3,8 @@
 import pytest
 
 from tests.browser.looks import assert_is_for_everybody
-from tests.browser.pages import DELIVERIES, EVENTS, HOSTILE_PAGES, PIPELINES
+from tests.browser.pages import DELIVERIES, EVENTS, HOSTILE_PAGES, INSIGHTS, PIPELINES
+from tests.browser.pages import MARKUP as MARKUP_IN_URL
 from tests.browser.runs import MARKUP, RIGHT_TO_LEFT
 from tests.browser.site import running_site
 
@@ -55,6 +56,7 @@ def test_markup_is_shown_as_it_was_sent(browser):
         f"{PIPELINES}{{hostile}}/",
         EVENTS,
         f"{EVENTS}{{hostile}}/change/",
+        f"{INSIGHTS}workflow/?project={MARKUP_IN_URL}&workflow={MARKUP_IN_URL}",
         f"{DELIVERIES}{{hostile_delivery}}/change/",
     ],
 )

@@ -323,6 +323,23 @@ def test_draws_runs_and_durations_over_time(viewer):
     assert (page.count('class="line-'), page.count('class="dot-')) == (2, 4)
 
 
+@pytest.mark.parametrize(
+    ("query", "step"),
+    [
+        ({"window": "24h"}, "hour"),
+        ({"window": "30d"}, "day"),
+        ({"window": "90d"}, "3 d"),
+        ({"received_after": "2026-05-04T14:00Z", "received_before": "2026-05-04T15:00Z"}, "hour"),
+        ({"received_after": "2020-01-01", "received_before": "2026-05-05"}, "77 d 5 h"),
+    ],
+)
+def test_names_the_steps_of_charts(viewer, query, step):
+    make_runs(3)
+    page = read(viewer, PAGE, **ONE, **query)
+    for name, title in (("runs", "Runs"), ("durations", "Durations")):
+        assert section(page, name)[0].startswith(f" {title} per {step} ")
+
+
 def test_a_workflow_without_durations_has_no_chart_of_them(viewer):
     make_runs(3, bucket=None)
     page = read(viewer, PAGE, **ONE)

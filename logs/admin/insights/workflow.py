@@ -1,5 +1,6 @@
 """The page of a workflow's figures."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -20,12 +21,13 @@ from logs.insights.dashboard import read_coverage
 from logs.insights.flaky import existing_runs
 from logs.insights.selecting import Selection, WorkflowFilterSet, read_selection
 from logs.insights.watching import read_watch
-from logs.insights.windows import DEFAULT
+from logs.insights.windows import DAYS, DEFAULT
 from logs.insights.workflow_page import read_workflow_page
 from logs.models import RollupState, Workflow
 from logs.permissions import VIEW_EVENTS
 from logs.reading.query import check_names
 from logs.templatetags.figures import hour_in_url
+from logs.times import HOUR, duration
 
 SHOWN_BREAKAGES = 20
 SHOWN_FLAKY = 20
@@ -69,7 +71,7 @@ def _shown(query: QueryDict, selection: Selection, workflow: Workflow) -> dict[s
         "flaky": flaky,
         "existing": existing_runs(flaky) if flaky else set(),
         "selection": selection,
-        "period": selection.window.period,
+        "step_length": _step_length(selection.window.period.bar_length),
         "watch": read_watch(),
         "coverage": read_coverage(selection.window.period, state) if state else None,
         "query": query,
@@ -87,6 +89,11 @@ def _shown(query: QueryDict, selection: Selection, workflow: Workflow) -> dict[s
         "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
         "api_url": f"{reverse('logs:workflows')}?{query.urlencode()}",
     }
+
+
+def _step_length(length: timedelta) -> str:
+    """Return the words for the length of the charts' steps, after "per"."""
+    return {HOUR: _("hour"), DAYS: _("day")}.get(length) or duration(length.total_seconds())
 
 
 def _window_name(query: QueryDict) -> str:
