@@ -37,7 +37,7 @@ class FiguresSerializer(Flat):
 
 
 class WorkflowNamesSerializer(Flat):
-    """The names of a workflow; a base class, which puts them first."""
+    """The names of a workflow. As the first base class, it puts them first."""
 
     project_slug = serializers.CharField(source="workflow.project_slug", help_text=PROJECT_SLUG, allow_null=True)
     project = serializers.CharField(source="workflow.project", help_text=PROJECT, allow_null=True)
@@ -55,7 +55,7 @@ class WorkflowSerializer(WorkflowNamesSerializer, FiguresSerializer):
 
 
 class JobNameSerializer(Flat):
-    """The name of a job; a base class, which puts it first."""
+    """The name of a job. As the first base class, it puts it first."""
 
     job = serializers.CharField(source="name", help_text="The job's name.", allow_null=True)
 
@@ -67,7 +67,7 @@ class JobSerializer(JobNameSerializer, FiguresSerializer):
 class PointSerializer(Flat):
     """The runs of a workflow in an hour or a day."""
 
-    since = serializers.DateTimeField(help_text="When the hour or the day begins.")
+    since = serializers.DateTimeField(help_text="When the step begins.")
     total_runs = serializers.IntegerField(help_text="All runs.")
     successful_runs = serializers.IntegerField(help_text="Those that succeeded.")
     failed_runs = serializers.IntegerField(help_text="Those that failed.")
@@ -125,7 +125,7 @@ class WorkflowRunSerializer(Flat):
 class PipelineSerializer(Flat):
     """The verdict on a pipeline."""
 
-    computed = ("workflows",)
+    computed = ("workflows", "has_more")
 
     pipeline_id = serializers.CharField(source="about.pipeline_id", help_text="The pipeline's id.")
     pipeline_number = serializers.IntegerField(source="about.pipeline_number", help_text="Its number.", allow_null=True)
@@ -140,7 +140,8 @@ class PipelineSerializer(Flat):
     verified = serializers.BooleanField(
         source="is_proven", help_text="Whether CircleCI signed the events that decide, or they come from its API."
     )
-    workflows = WorkflowRunSerializer(many=True, help_text="All its runs, in the order in which they ended.")
+    has_more = serializers.BooleanField(help_text="Whether the pipeline has more than 100 events, which were not read.")
+    workflows = WorkflowRunSerializer(many=True, help_text="Its runs, in the order in which they ended.")
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the verdict and its runs."""
@@ -189,7 +190,9 @@ class RecoveriesSerializer(InsightSerializer):
     recoveries = serializers.IntegerField(help_text=DEFINITIONS["recoveries"])
     mttr = serializers.FloatField(help_text=DEFINITIONS["mttr"], allow_null=True)
     mttr_per_failure = serializers.FloatField(help_text=DEFINITIONS["mttr_per_failure"], allow_null=True)
-    has_more = serializers.BooleanField(help_text="Whether `limit` left some out.")
+    has_more = serializers.BooleanField(
+        help_text="Whether `limit` left some out, or failed runs before the newest 10,000."
+    )
     breakages = RecoverySerializer(many=True, help_text="The newest failures first.")
 
 

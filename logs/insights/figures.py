@@ -31,22 +31,20 @@ DEFINITIONS = {
     "min_seconds": gettext_noop("The shortest duration, in whole seconds, of the runs that succeeded or failed."),
     "mean_seconds": gettext_noop("The mean duration, in whole seconds, of the runs that succeeded or failed."),
     "median_seconds": gettext_noop(
-        "The shortest duration that at least 50 % do not exceed, in whole seconds, of the runs that succeeded or "
-        "failed."
+        "Half of the runs that succeeded or failed took at most this long, in whole seconds."
     ),
-    "p95_seconds": gettext_noop(
-        "The shortest duration that at least 95 % do not exceed, in whole seconds, of the runs that succeeded or "
-        "failed."
-    ),
+    "p95_seconds": gettext_noop("95% of the runs that succeeded or failed took at most this long, in whole seconds."),
     "max_seconds": gettext_noop("The longest duration, in whole seconds, of the runs that succeeded or failed."),
-    "recoveries": gettext_noop("How often a workflow succeeded on a branch after it had failed there."),
+    "recoveries": gettext_noop("How often a workflow succeeded on a branch after it had failed there, in the window."),
     "mttr": gettext_noop(
-        "The mean time to recovery in seconds: from the end of the first failed run to the end of the next successful "
-        "run on the same branch. Canceled runs change nothing."
+        "The mean time to recovery in seconds: from the end of the first failed run to the end of the successful run "
+        "on its branch that ended later and arrived next. Canceled runs, runs of tags, and failed runs before the "
+        "newest 10,000 are ignored."
     ),
     "mttr_per_failure": gettext_noop("The sum of these times / the number of failed runs before the recoveries."),
     "exact": gettext_noop(
-        "False if the durations come from hourly sums. Those of a minute or more are then right to within 3 %."
+        "False if the durations come from hourly sums: those of a minute or more, except the mean, are then right to "
+        "within 3%."
     ),
 }
 

@@ -44,8 +44,8 @@ def read_flaky(now: datetime, project: str = "") -> Flaky:
     return flaky_of(read_flakes(now, **{"project_slug" if column == "project_slug" else "project": value}))
 
 
-def read_flakes(now: datetime, **of: str) -> list[Flake]:
-    """Return the newest flakes with these values of columns, at most one more than MOST_READ."""
+def read_flakes(now: datetime, **of: str | list[str]) -> list[Flake]:
+    """Return the newest flakes that match a filter, at most one more than MOST_READ."""
     flakes = Flake.objects.filter(seen_at__gte=now - STORED_FOR, **of)
     return list(flakes.order_by("-seen_at", "-pk")[: MOST_READ + 1])
 

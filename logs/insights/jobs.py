@@ -15,7 +15,11 @@ from logs.insights.windows import SORTED_NEWEST_FIRST
 from logs.models import Workflow, WorkflowEvent
 
 MOST_RUNS = 1_000
-READ_TOGETHER = 500  # Runs.
+READ_TOGETHER = 250  # Runs.
+MOST_EVENTS = 12_500  # Of these runs: 50 each.
+COLUMNS = ("event_type", "project_slug", "job", "status", "duration_seconds", "received_at")
+
+Run = tuple[str, float | None, datetime]  # Of a job: its status, its duration, and when it arrived.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class JobFigures:
     jobs: list[Job]  # In the order of their names.
     runs: int  # How many runs of the workflow the jobs belong to.
     since: datetime | None  # When the first of these runs arrived; None without runs.
-    has_more: bool  # Whether older runs of the window were left out.
+    has_more: bool  # Whether older runs of the window, or jobs of runs with very many, were left out.
 
 
 def read_jobs(selection: Selection, workflow: Workflow) -> JobFigures:
@@ -43,22 +47,25 @@ def read_jobs(selection: Selection, workflow: Workflow) -> JobFigures:
     )
     newest = list(runs.order_by(*SORTED_NEWEST_FIRST).values_list("workflow_id", "received_at")[: MOST_RUNS + 1])
     read = newest[:MOST_RUNS]
-    ids = [workflow_id for workflow_id, _ in read if workflow_id]
+    jobs, is_cut = _read_jobs(workflow.project_slug, list(dict.fromkeys(key for key, _ in read if key)))
     return JobFigures(
-        jobs=_read_figures(workflow.project_slug, ids),
+        jobs=[Job(name=name, figures=figures) for name in sorted(jobs) if (figures := figures_of(jobs[name]))],
         runs=len(read),
         since=read[-1][1] if read else None,
-        has_more=len(newest) > len(read),
+        has_more=is_cut or len(newest) > len(read),
     )
 
 
-def _read_figures(project_slug: str, workflow_ids: list[str]) -> list[Job]:
-    jobs: defaultdict[str, list[tuple[str, float | None, datetime]]] = defaultdict(list)
+def _read_jobs(project_slug: str, workflow_ids: list[str]) -> tuple[dict[str, list[Run]], bool]:
+    """Return the runs of each job of some workflows, and whether a workflow had too many jobs to read all."""
+    jobs: defaultdict[str, list[Run]] = defaultdict(list)
+    is_cut = False
     for start in range(0, len(workflow_ids), READ_TOGETHER):
         events = WorkflowEvent.objects.filter(workflow_id__in=workflow_ids[start : start + READ_TOGETHER]).order_by()
-        columns = ("event_type", "project_slug", "job", "status", "duration_seconds", "received_at")
-        for event_type, slug, job, *run in events.values_list(*columns):
+        rows = list(events.values_list(*COLUMNS)[: MOST_EVENTS + 1])
+        is_cut = is_cut or len(rows) > MOST_EVENTS
+        for event_type, slug, job, *run in rows[:MOST_EVENTS]:
             # Tested here: PostgreSQL might otherwise read all events of the project, and ids are found by their index.
             if event_type == EventType.JOB_COMPLETED and slug == project_slug:
-                jobs[job].append(tuple(run))
-    return [Job(name=name, figures=figures) for name in sorted(jobs) if (figures := figures_of(jobs[name]))]
+                jobs[job].append((run[0], run[1], run[2]))
+    return jobs, is_cut

@@ -49,8 +49,12 @@ def find_projects(text: str, projects: Iterable[Project]) -> list[Project]:
     column, value = project_named(text)
     texts, folded = {text, value}, {text.casefold(), value.casefold()}
     found = [each for each in projects if {each.slug.casefold(), each.name.casefold()} & folded]
-    exact = [each for each in found if {each.slug, each.name} & texts]
-    return list({each.slug: each for each in exact or found}.values()) or _of_newest_event(column, value)
+    # A slug first: another project can have it as its name.
+    by_slug = [each for each in found if each.slug in texts] or [
+        each for each in found if each.slug.casefold() in folded
+    ]
+    by_name = [each for each in found if each.name in texts]
+    return list({each.slug: each for each in by_slug or by_name or found}.values()) or _of_newest_event(column, value)
 
 
 def _read_projects() -> list[Project]:

@@ -1,23 +1,28 @@
-"""Recoveries: from the first failed run of a workflow on a branch to the next successful one."""
+"""Recoveries: from the first failed run of a workflow on a branch to the next successful one.
+
+Each failed run leads to the next run of its branch that succeeded or failed, and so on to the one that succeeded.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
 from logs.conf import is_default_branch
 from logs.insights.figures import Recoveries
 from logs.insights.selecting import Selection
-from logs.insights.windows import SORTED_NEWEST_FIRST
+from logs.insights.windows import SORTED_NEWEST_FIRST, Window
 from logs.models import WorkflowEvent
 from logs.models.events import WorkflowEventQuerySet
 
-MOST_FAILURES = 20_000  # The newest failed runs of a window; older ones are left out.
+MOST_FAILURES = 10_000  # The newest failed runs of a window; older ones are left out.
 LATE = timedelta(hours=1)  # How long after the event of its recovery that of a failed run may arrive.
 READ_TOGETHER = 1_000
+COLUMNS = ("pk", "event_id", "project_slug", "project", "workflow", "branch", "stopped_at", "next")
 END_COLUMNS = ("pk", "stopped_at", "event_id")
 
 
@@ -49,49 +54,41 @@ class Breakage:
 
     @property
     def seconds(self) -> float | None:
-        """The same in seconds."""
+        """`took` in seconds."""
         return self.took.total_seconds() if self.took is not None else None
 
 
-def read_breakages(selection: Selection) -> list[Breakage]:
-    """Return the breakages whose runs failed in the selected window, the newest first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakages:
+    """The breakages in a window."""
 
-    A breakage that began before the window counts from its first failed run in the window.
+    rows: list[Breakage]
+    has_more: bool  # Whether failed runs before the newest MOST_FAILURES were left out.
+
+
+def read_breakages(selection: Selection) -> Breakages:
+    """Return the breakages in the selected window, the newest first.
+
+    A breakage that began before the window counts from its first failed run in the window, and a recovery after the
+    window does not count. Runs without a branch, such as those of tags, are left out.
     """
-    failed = _runs(BAD_STATUSES).filter(selection.window.of_events, stopped_at__isnull=False, **selection.columns)
-    later = _runs(GOOD_STATUSES).filter(
-        **{name: OuterRef(name) for name in ("project_slug", "workflow", "branch")},
-        received_at__gte=OuterRef("received_at") - Value(LATE),
-        stopped_at__gt=OuterRef("stopped_at"),
+    failed = _ended(BAD_STATUSES, selection.window).filter(**selection.columns).order_by(*SORTED_NEWEST_FIRST)
+    found = failed.annotate(next=Subquery(_next_run(selection.window))).values_list(*COLUMNS, named=True)
+    rows = list(found[: MOST_FAILURES + 1])
+    failures = {row.pk: row for row in rows[:MOST_FAILURES]}
+    ends = _read_ends([row.next for row in failures.values() if row.next and row.next not in failures])
+    recoveries: dict[int, int | None] = {}
+    # Of a run, the next one ended later: it has been dealt with.
+    for row in sorted(failures.values(), key=lambda row: row.stopped_at, reverse=True):
+        recoveries[row.pk] = row.next if row.next in ends else recoveries.get(row.next)
+    groups: defaultdict[tuple[str, str, str, int | None], list[Any]] = defaultdict(list)
+    for row in failures.values():
+        groups[row.project_slug, row.workflow, row.branch, recoveries[row.pk]].append(row)
+    breakages = [_breakage(runs, ends.get(key[-1])) for key, runs in groups.items()]
+    return Breakages(
+        rows=[each for each in breakages if each.is_on_default_branch or not selection.on_default_branch],
+        has_more=len(rows) > MOST_FAILURES,
     )
-    recovery = Subquery(later.order_by("received_at", "pk").values("pk")[:1])
-    columns = ("project_slug", "workflow", "branch", recovery, "stopped_at", "event_id", "pk", "project")
-    groups: defaultdict[tuple[str, str, str, int | None], list[tuple[datetime, str, int, str]]] = defaultdict(list)
-    for slug, workflow, branch, recovered_by, *run in failed.order_by(*SORTED_NEWEST_FIRST).values_list(*columns)[
-        :MOST_FAILURES
-    ]:
-        groups[slug, workflow, branch, recovered_by].append(tuple(run))
-    ends = _read_ends([key for *_, key in groups if key is not None])
-    breakages = []
-    for (slug, workflow, branch, recovered_by), runs in groups.items():
-        failed_at, event_id, key, project = min(runs)
-        recovered_at, recovered = ends.get(recovered_by, (None, None))
-        breakages.append(
-            Breakage(
-                project_slug=slug,
-                project=project,
-                workflow=workflow,
-                branch=branch,
-                failures=len(runs),
-                failed_at=failed_at,
-                failed=event_id,
-                failed_key=key,
-                recovered_at=recovered_at,
-                recovered=recovered,
-                recovered_key=recovered_by,
-            )
-        )
-    return [each for each in breakages if each.is_on_default_branch or not selection.on_default_branch]
 
 
 def sum_recoveries(breakages: Iterable[Breakage]) -> Recoveries:
@@ -104,14 +101,51 @@ def sum_recoveries(breakages: Iterable[Breakage]) -> Recoveries:
     )
 
 
-def _runs(statuses: tuple[str, ...]) -> WorkflowEventQuerySet:
-    return WorkflowEvent.objects.filter(event_type=EventType.WORKFLOW_COMPLETED, status__in=statuses)
+def _ended(statuses: tuple[str, ...], window: Window) -> WorkflowEventQuerySet:
+    """Return the runs with a branch and an end, which is not later than their arrival allows."""
+    return WorkflowEvent.objects.filter(
+        window.of_events,
+        event_type=EventType.WORKFLOW_COMPLETED,
+        status__in=statuses,
+        branch__gt="",
+        stopped_at__lte=F("received_at") + LATE,
+    )
 
 
-def _read_ends(keys: list[int]) -> dict[int | None, tuple[datetime, str]]:
-    """Return when the runs with these keys ended, and their event ids."""
-    ends: dict[int | None, tuple[datetime, str]] = {}
+def _next_run(window: Window) -> QuerySet[WorkflowEvent, Any]:
+    """Return the key of the next run on the same branch that succeeded or failed.
+
+    Not of the next one that succeeded: each failed run of a branch that never succeeds would read all later runs.
+    """
+    later = _ended(GOOD_STATUSES + BAD_STATUSES, window).filter(
+        **{name: OuterRef(name) for name in ("project_slug", "workflow", "branch")},
+        received_at__gte=OuterRef("received_at") - Value(LATE),
+        stopped_at__gt=OuterRef("stopped_at"),
+    )
+    return later.order_by("received_at", "pk").values("pk")[:1]
+
+
+def _read_ends(keys: list[int]) -> dict[int | None, Any]:
+    """Return the key, the end and the event id of the successful ones of these runs, by their keys."""
+    ends: dict[int | None, Any] = {}
     for start in range(0, len(keys), READ_TOGETHER):
-        runs = WorkflowEvent.objects.filter(pk__in=keys[start : start + READ_TOGETHER]).order_by()
-        ends |= {key: (stopped_at, event_id) for key, stopped_at, event_id in runs.values_list(*END_COLUMNS)}
+        runs = WorkflowEvent.objects.filter(pk__in=keys[start : start + READ_TOGETHER], status__in=GOOD_STATUSES)
+        ends |= {run.pk: run for run in runs.order_by().values_list(*END_COLUMNS, named=True)}
     return ends
+
+
+def _breakage(runs: list[Any], recovery: Any) -> Breakage:
+    first = min(runs, key=lambda run: (run.stopped_at, run.event_id))
+    return Breakage(
+        project_slug=first.project_slug,
+        project=first.project,
+        workflow=first.workflow,
+        branch=first.branch,
+        failures=len(runs),
+        failed_at=first.stopped_at,
+        failed=first.event_id,
+        failed_key=first.pk,
+        recovered_at=recovery and recovery.stopped_at,
+        recovered=recovery and recovery.event_id,
+        recovered_key=recovery and recovery.pk,
+    )

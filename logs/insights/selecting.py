@@ -16,6 +16,7 @@ from logs.reading.fields import ChoiceFilter, TextFilter, TimeFilter, TruthFilte
 from logs.reading.filters import PagedFilterSet
 from logs.reading.query import read_filters
 
+MOST_NAMED = 10  # Projects in an error message.
 WINDOWS = ", ".join(LENGTHS)
 
 
@@ -101,6 +102,11 @@ class Selection:
             columns |= {"workflow": self.workflow, "branch__gte": ""}
         return columns | ({"branch": self.branch} if self.branch else {})
 
+    def newest_hour_without_branches(self) -> datetime | None:
+        """Return the newest hour of the window that an older release counted, without default branches."""
+        old = HourlyWorkflow.objects.filter(self.window.of_sums, on_default_branch=None)
+        return old.order_by("-hour").values_list("hour", flat=True).first()
+
     def find_workflow(self) -> Workflow | None:
         """Return the selected workflow; None if the log has not counted any of its runs.
 
@@ -108,10 +114,10 @@ class Selection:
             InvalidQuery: the project or the workflow is missing, or several projects share the name.
         """
         if self.project_slugs is None or not self.workflow:
-            raise InvalidQuery("Give a project and a workflow.")
-        found = list(self.workflows)
+            raise InvalidQuery("project and workflow are required.")
+        found = list(self.workflows.order_by("project_slug")[: MOST_NAMED + 1])
         if len(found) > 1:
-            slugs = ", ".join(sorted(each.project_slug for each in found))
+            slugs = ", ".join(each.project_slug for each in found[:MOST_NAMED])
             raise InvalidQuery(f"project: several projects have this name; use a slug: {slugs}.")
         return found[0] if found else None
 
@@ -123,6 +129,8 @@ def read_selection(filterset_class: type[PagedFilterSet], query: QueryDict, now:
         InvalidQuery: a value is invalid, or the times contradict each other.
     """
     given = read_filters(filterset_class, query, HourlyWorkflow.objects.none()).form.cleaned_data
+    if given.get("branch") and given.get("default_branch") is not None:
+        raise InvalidQuery("default_branch: leave it out, or leave out branch.")
     project = given.get("project")
     return Selection(
         window=_window(given, now),
@@ -147,4 +155,4 @@ def _window(given: dict[str, Any], now: datetime) -> Window:
             return window_between(since, until)
     except OverflowError as error:
         raise InvalidQuery("received_after and received_before: the time is out of range.") from error
-    raise InvalidQuery("received_after must be earlier than received_before.")
+    raise InvalidQuery("received_after must be earlier than received_before and than now.")

@@ -63,6 +63,17 @@ ORDERS: dict[str, Callable[[WorkflowFigures], Any]] = {
 DEFAULT_ORDERING = "-total_runs"
 
 
+def check_ordering(ordering: str) -> None:
+    """Reject an unknown ordering.
+
+    Raises:
+        InvalidQuery: its name is not in ORDERS.
+    """
+    if ordering.removeprefix("-") not in ORDERS:
+        names = ", ".join(f"{each}, -{each}" for each in ORDERS)
+        raise InvalidQuery(f"ordering must be one of: {names}.", "invalid_ordering")
+
+
 def sort_workflows(found: Iterable[WorkflowFigures], ordering: str) -> list[WorkflowFigures]:
     """Return workflows in an order; those that lack the figure to sort by come last.
 
@@ -73,11 +84,8 @@ def sort_workflows(found: Iterable[WorkflowFigures], ordering: str) -> list[Work
     Raises:
         InvalidQuery: the ordering is invalid.
     """
-    name = ordering.removeprefix("-")
-    if name not in ORDERS:
-        names = ", ".join(f"{each}, -{each}" for each in ORDERS)
-        raise InvalidQuery(f"ordering must be one of: {names}.", "invalid_ordering")
-    figure = ORDERS[name]
+    check_ordering(ordering)
+    figure = ORDERS[ordering.removeprefix("-")]
     by_name = sorted(found, key=lambda each: (each.workflow.project_slug, each.workflow.name))
     known = [each for each in by_name if figure(each) is not None]
     return [
@@ -93,7 +101,7 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
     """
     figures = read_figures(selection.sums)
     breakages: defaultdict[tuple[str, str], list[Breakage]] = defaultdict(list)
-    for each in read_breakages(selection):
+    for each in read_breakages(selection).rows:
         breakages[each.project_slug, each.workflow].append(each)
     return [
         WorkflowFigures(
@@ -109,7 +117,7 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
 def read_branch_figures(selection: Selection, workflow: Workflow) -> WorkflowFigures | None:
     """Return the exact figures of a workflow's newest MOST_RUNS runs on the selected branch; None without a run."""
     figures = read_run_figures(selection)
-    recoveries = sum_recoveries(read_breakages(selection))
+    recoveries = sum_recoveries(read_breakages(selection).rows)
     return WorkflowFigures(workflow=workflow, figures=figures, recoveries=recoveries) if figures else None
 
 
@@ -157,4 +165,6 @@ def _read_quantiles(sums: QuerySet[HourlyWorkflow]) -> dict[int, tuple[int, ...]
 
 def _durations(seconds: float, runs: int, *buckets: int) -> Durations:
     least, median, p95, greatest = (round(seconds_of(bucket)) for bucket in buckets)
-    return Durations(min=least, mean=round(seconds / runs), median=median, p95=p95, max=greatest)
+    # The mean is exact, the others are not.
+    mean = min(max(round(seconds / runs), least), greatest)
+    return Durations(min=least, mean=mean, median=median, p95=p95, max=greatest)

@@ -42,7 +42,7 @@ class WorkflowPage:
 
 def read_workflow_page(selection: Selection, workflow: Workflow, now: datetime) -> WorkflowPage:
     """Return all figures of the selected workflow; those of a selected branch are exact."""
-    breakages, jobs = read_breakages(selection), read_jobs(selection, workflow)
+    breakages, jobs = read_breakages(selection).rows, read_jobs(selection, workflow)
     period = selection.window.period
     points = [] if selection.branch else read_points(selection.sums, selection.window, period.bar_length)
     frequent = [job for job in jobs.jobs if job.figures.total_runs >= FEWEST_FOR_MEAN]

@@ -76,12 +76,12 @@ def read_events(pipelines: Iterable[WorkflowEvent]) -> dict[Key, list[WorkflowEv
 
 
 def read_pipeline(pipeline_id: str) -> list[WorkflowEvent]:
-    """Return up to MAX_EVENTS events of a pipeline, proven ones first; none if the log does not have the pipeline."""
+    """Return up to MAX_EVENTS + 1 events of a pipeline, proven ones first; none if the log does not have it."""
     events = WorkflowEvent.objects.filter(pipeline_id__in=spellings_of_id(pipeline_id))
     # Another project's sender can claim the id.
     proven = events.filter(Q(verified=True) | Q(origin=Origin.API))
     about = next((each for rows in (proven, events) for each in rows.newest_first()[:1]), None)
-    return read_events([about])[key_of(about)][:MAX_EVENTS] if about else []
+    return read_events([about])[key_of(about)] if about else []
 
 
 def read_neighbours(event: WorkflowEvent) -> list[tuple[int, int]]:

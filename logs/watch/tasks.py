@@ -27,6 +27,7 @@ from logs.standings.sources import SourceReader, drop_idle_sources
 from logs.watch.leases import Lease
 
 PRUNED_TOGETHER = 1_000  # Rows per transaction.
+COUNTED_AGAIN_SECONDS = 5  # At a time.
 REST = 19  # How many times as long as a count the pause after it is.
 
 
@@ -167,8 +168,13 @@ class Counting:
                 self._complete_from = _counted_from()
             today = datetime.now(UTC).date()
             if self._counted_again_on != today:
-                yield from with_pauses(count_again())
-                self._counted_again_on, self._summed_on = today, None
+                for counted in with_pauses(count_again()):
+                    yield counted
+                    if time.monotonic() - started > COUNTED_AGAIN_SECONDS:
+                        break  # Or new events would not be counted for long.
+                else:
+                    self._counted_again_on = today
+                self._summed_on = None
             if self._summed_on != today:
                 yield from with_pauses(sum_days())
                 self._summed_on = today

@@ -144,5 +144,5 @@ def test_the_page_of_a_workflow_reads_the_sums_of_that_workflow(monkeypatch):
 def test_recoveries_are_bounded(monkeypatch):
     monkeypatch.setattr(recoveries, "MOST_FAILURES", 3)
     failures, *ends = statements_of(read_breakages, select("window=60d"))
-    assert "LIMIT 3" in failures
+    assert "LIMIT 4" in failures
     assert len(ends) == 1

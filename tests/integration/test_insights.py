@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from django.core.cache import cache
 
-from logs.insights import jobs, workflow_figures
-from logs.models import Flake, WorkflowEvent
+from logs.api.views import insights
+from logs.insights import jobs, recoveries, workflow_figures
+from logs.models import Flake, HourlyWorkflow, WorkflowEvent
 from tests.integration.rollup_history import count_all
 
 pytestmark = pytest.mark.django_db
@@ -132,8 +133,11 @@ def test_a_branch_has_exact_figures(reader):
 
 def test_a_branch_is_read_up_to_its_newest_runs(reader, monkeypatch):
     monkeypatch.setattr(workflow_figures, "MOST_RUNS", 2)
+    monkeypatch.setattr(insights, "MOST_RUNS", 2)
     log(*(run("success", hours * HOUR) for hours in range(1, 6)))
-    assert get(reader, "workflows", **ONE, branch="main")["workflows"][0]["total_runs"] == 2
+    answer = get(reader, "workflows", **ONE, branch="main")
+    assert answer["workflows"][0]["total_runs"] == 2
+    assert answer["has_more"] is True
 
 
 def test_workflows_are_sorted_and_limited(reader):
@@ -184,8 +188,11 @@ def test_each_figure_has_a_definition(reader):
         ({"received_after": "9999-12-31T23:30Z", "received_before": "9999-12-31T23:59Z"}, "out of range"),
         ({"ordering": "colour"}, "ordering must be one of: total_runs, -total_runs"),
         ({"limit": "0"}, "limit must be a whole number from 1 to 5000."),
-        ({"branch": "main"}, "Give a project and a workflow."),
+        ({"branch": "main"}, "project and workflow are required."),
         ({"step": "hour"}, "Unknown parameter 'step'"),
+        (ONE | {"branch": "main", "default_branch": "true"}, "default_branch: leave it out, or leave out branch."),
+        (ONE | {"branch": "main", "ordering": "colour"}, "ordering must be one of"),
+        (ONE | {"branch": "main", "limit": "0"}, "limit must be a whole number"),
     ],
 )
 def test_a_wrong_parameter_is_an_error(reader, query, detail):
@@ -196,7 +203,7 @@ def test_a_wrong_parameter_is_an_error(reader, query, detail):
 @pytest.mark.parametrize("path", ["jobs", "timeseries"])
 def test_a_workflow_must_be_given_and_known(reader, path):
     log(run("success"))
-    assert error(reader, path) == "Give a project and a workflow."
+    assert error(reader, path) == "project and workflow are required."
     answer = reader.get(f"{ROOT}/{path}", ONE | {"workflow": "unknown"})
     assert answer.status_code == 404
 
@@ -280,6 +287,49 @@ def test_recoveries_on_default_branches(reader):
     assert answer["mttr"] is None
 
 
+def test_a_recovery_after_the_window_does_not_count(reader):
+    log(run("failed", 5 * HOUR), run("failed", 3 * HOUR), run("success", HOUR))
+    answer = get(reader, "recoveries", received_after="2026-05-04T00:00Z", received_before="2026-05-04T09:00Z")
+    assert [(each["failures"], each["recovered"]) for each in answer["breakages"]] == [(2, None)]
+
+
+def test_runs_of_tags_do_not_recover_each_other(reader):
+    log(run("failed", 2 * HOUR, branch="", tag="v1"), run("success", HOUR, branch="", tag="v2"))
+    assert get(reader, "recoveries")["breakages"] == []
+
+
+def test_an_end_in_the_future_is_ignored(reader):
+    log(run("failed", 2 * HOUR), run("success", HOUR, stopped_at=NOW + 3_650 * DAY))
+    assert get(reader, "recoveries")["mttr"] is None
+
+
+def test_a_branch_that_fails_all_the_time_is_read_once(reader, monkeypatch):
+    monkeypatch.setattr(recoveries, "MOST_FAILURES", 150)
+    log(*(run("failed", number * MINUTE) for number in range(200)))
+    answer = get(reader, "recoveries")
+    assert [(each["failures"], each["recovered"]) for each in answer["breakages"]] == [(150, None)]
+    assert answer["has_more"] is True
+
+
+def test_many_failures_before_a_recovery_are_one_breakage(reader):
+    log(*(run("failed", (number + 1) * MINUTE) for number in range(100)), run("success", MINUTE / 2))
+    (breakage,) = get(reader, "recoveries")["breakages"]
+    assert (breakage["failures"], breakage["seconds"]) == (100, 99.5 * 60)
+
+
+def test_a_stranger_cannot_take_a_projects_slug_as_its_name(reader):
+    log(run("success"), run("failed", project=SLUG, project_slug="github/evil/x", verified=False))
+    assert get(reader, "jobs", **ONE)["runs"] == 1
+    assert workflow(reader, project=SLUG)["failed_runs"] == 0
+
+
+def test_default_branches_are_known_from_the_hours_counted_since_the_upgrade(reader):
+    log(run("success"), run("success", 50 * HOUR))
+    HourlyWorkflow.objects.filter(hour__lt=NOW - DAY).update(on_default_branch=None)
+    assert get(reader, "workflows", default_branch="true")["counted_from"] == "2026-05-02T09:00:00Z"
+    assert get(reader, "workflows")["counted_from"] < "2026-05-02T09:00:00Z"
+
+
 # Jobs.
 
 
@@ -298,6 +348,12 @@ def test_jobs_have_the_figures_of_the_newest_runs(reader, monkeypatch):
     lint, test = answer["jobs"]
     assert (lint["job"], lint["total_runs"], lint["success_rate"], lint["max_seconds"]) == ("lint", 2, 1, 32)
     assert (test["job"], test["failed_runs"], test["success_rate"]) == ("test", 2, 0)
+
+
+def test_jobs_beyond_the_limit_are_reported(reader, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_EVENTS", 3)
+    log(run("success", workflow_id="a"), *(run("success", event_type=JOB, job="x", workflow_id="a") for _ in range(4)))
+    assert get(reader, "jobs", **ONE)["has_more"] is True
 
 
 # Series.
@@ -320,6 +376,7 @@ def test_a_series_has_a_point_for_each_step(reader):
 
 
 def test_flaky_jobs_are_listed(reader):
+    log(run("success"))
     times = {"first_failed_at": NOW - HOUR, "seen_at": NOW, "noted_at": NOW}
     names = {"project_slug": SLUG, "project": NAME, "workflow": "build", "branch": "main"}
     for number in range(2):
@@ -328,6 +385,8 @@ def test_flaky_jobs_are_listed(reader):
     found = get(reader, "flaky-jobs", project=NAME)["jobs"]
     assert [(each["job"], each["commits"], each["failures"]) for each in found] == [("test", 2, 4), (None, 1, 1)]
     assert get(reader, "flaky-jobs", project="shop")["jobs"] == []
+    assert len(get(reader, "flaky-jobs", project="ORCHARD")["jobs"]) == 2
+    assert "at most 500" in error(reader, "flaky-jobs", project="x" * 501)
 
 
 def test_a_pipeline_is_judged_by_the_last_run_of_each_workflow(reader):
@@ -344,6 +403,12 @@ def test_a_pipeline_is_judged_by_the_last_run_of_each_workflow(reader):
         ("second", "succeeded"),
     ]
     assert answer["workflows"][0]["failed_jobs"] == ["test"]
+
+
+def test_a_pipeline_with_very_many_events_says_so(reader):
+    log(*(run("success", pipeline_id="p") for _ in range(101)))
+    answer = get(reader, "pipelines/p")
+    assert (answer["has_more"], len(answer["workflows"])) == (True, 100)
 
 
 def test_an_unknown_pipeline_is_not_found(reader):

@@ -30,6 +30,10 @@ TAGS = [
 ]
 
 
+# A workflow that the log does not have is not found.
+WITH_WORKFLOW = ("/api/insights/workflows", "/api/insights/jobs", "/api/insights/timeseries")
+
+
 class OperationSchema(AutoSchema):
     """Describes a view from its entry in the table of operations."""
 
@@ -78,7 +82,7 @@ class OperationSchema(AutoSchema):
         names = {each.status: each.name for each in errors} | {414: "AddressTooLong"}
         if "format" not in getattr(self.view, "parameters", []):
             names.pop(406, None)  # There is only one format.
-        if "{" in self.path:
+        if "{" in self.path or self.path in WITH_WORKFLOW:
             names[404] = answers.NOT_FOUND.name
         if self.method == "GET":
             names[304] = "NotModified"

@@ -89,4 +89,4 @@ FLAKY_JOBS = insights.FlakyJobsSerializer(
         "jobs": [FlakyJob(last=_flake, commits=3, failures=4)],
     }
 ).data
-PIPELINE = insights.PipelineSerializer(judge([_run])).data
+PIPELINE = insights.PipelineSerializer(judge([_run])).data | {"has_more": False}

@@ -170,7 +170,12 @@ def of_view(path: str, view: Any) -> list[Parameter]:
     in_path = [{"in": "path", "name": name, "required": True, **PATH[name]} for name in uritemplate.variables(path)]
     names = getattr(view, "parameters", [])
     own = next((some for kind, some in OF_VIEWS.items() if isinstance(view, kind)), {})
-    return in_path + [{"in": "query", "name": name, **(own.get(name) or _in_query(name, view))} for name in names]
+    required = ("project", "workflow") if getattr(view, "needs_workflow", False) else ()
+    return in_path + [
+        {"in": "query", "name": name, **(own.get(name) or _in_query(name, view))}
+        | ({"required": True} if name in required else {})
+        for name in names
+    ]
 
 
 def _in_query(name: str, view: Any) -> Parameter:

@@ -13,7 +13,7 @@ from logs.api.views.base import ReadingView
 from logs.insights import selecting
 from logs.insights.counting import coverage, refresh_if_stale
 from logs.insights.figures import DEFINITIONS
-from logs.insights.flaky import read_flaky
+from logs.insights.flaky import flaky_of, read_flakes
 from logs.insights.jobs import read_jobs
 from logs.insights.pipelines import judge
 from logs.insights.recoveries import read_breakages, sum_recoveries
@@ -21,6 +21,8 @@ from logs.insights.selecting import Selection
 from logs.insights.series import read_series
 from logs.insights.workflow_figures import (
     DEFAULT_ORDERING,
+    MOST_RUNS,
+    check_ordering,
     read_branch_figures,
     read_workflow_figures,
     sort_workflows,
@@ -28,9 +30,10 @@ from logs.insights.workflow_figures import (
 from logs.models import Workflow
 from logs.permissions import VIEW_EVENTS
 from logs.reading.filters import PagedFilterSet
-from logs.reading.pipelines import read_pipeline
+from logs.reading.pipelines import MAX_EVENTS, read_pipeline
 from logs.reading.query import read_whole_number
 from logs.standings.flakes import STORED_FOR
+from logs.times import HOUR
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 5_000
 
@@ -42,6 +45,7 @@ class InsightView(ReadingView):
     filterset_class: ClassVar[type[PagedFilterSet]]
     serializer_class: ClassVar[type[Serializer[Any]]]
     is_limited: ClassVar[bool] = False
+    needs_workflow: ClassVar[bool] = False  # Whether a project and a workflow are required.
 
     @property
     def parameters(self) -> "list[str]":
@@ -53,6 +57,8 @@ class InsightView(ReadingView):
         selection = selecting.read_selection(self.filterset_class, request.query_params, timezone.now())
         refresh_if_stale()
         counted_from, counted_until = coverage() or (None, None)
+        if selection.on_default_branch and (unknown := selection.newest_hour_without_branches()):
+            counted_from = unknown + HOUR
         answer = {
             "received_after": selection.window.since,
             "received_before": selection.window.until,
@@ -88,20 +94,21 @@ class WorkflowsView(InsightView):
 
     def read(self, selection: Selection) -> dict[str, Any]:
         """Return the figures in the requested order."""
+        limit, ordering = self.limit, self.request.query_params.get("ordering", DEFAULT_ORDERING)
+        check_ordering(ordering)
         if selection.branch:
-            workflow = _workflow(selection)
-            figures = read_branch_figures(selection, workflow)
-            return {"exact": True, "has_more": False, "workflows": [figures] if figures else []}
-        limit = self.limit
-        ordering = self.request.query_params.get("ordering", DEFAULT_ORDERING)
-        found = sort_workflows(read_workflow_figures(selection), ordering)
-        return {"exact": False, "has_more": len(found) > limit, "workflows": found[:limit]}
+            found = read_branch_figures(selection, _workflow(selection))
+            has_more = found is not None and found.figures.total_runs == MOST_RUNS
+            return {"exact": True, "has_more": has_more, "workflows": [found] if found else []}
+        all_of_them = sort_workflows(read_workflow_figures(selection), ordering)
+        return {"exact": False, "has_more": len(all_of_them) > limit, "workflows": all_of_them[:limit]}
 
 
 class JobsView(InsightView):
     """Returns the figures of a workflow's jobs."""
 
     name = "Jobs"
+    needs_workflow = True
     filterset_class = selecting.JobFilterSet
     serializer_class = objects.JobsSerializer
 
@@ -115,6 +122,7 @@ class SeriesView(InsightView):
     """Returns a workflow's figures over time."""
 
     name = "Time series"
+    needs_workflow = True
     filterset_class = selecting.SeriesFilterSet
     serializer_class = objects.SeriesSerializer
 
@@ -135,13 +143,13 @@ class RecoveriesView(InsightView):
     def read(self, selection: Selection) -> dict[str, Any]:
         """Return the breakages, the newest first, and the figures of all of them."""
         limit, breakages = self.limit, read_breakages(selection)
-        sums = sum_recoveries(breakages)
+        sums = sum_recoveries(breakages.rows)
         return {
             "recoveries": sums.count,
             "mttr": sums.mttr,
             "mttr_per_failure": sums.mttr_per_failure,
-            "has_more": len(breakages) > limit,
-            "breakages": breakages[:limit],
+            "has_more": breakages.has_more or len(breakages.rows) > limit,
+            "breakages": breakages.rows[:limit],
         }
 
 
@@ -160,7 +168,8 @@ class FlakyJobsView(ReadingView):
     def get(self, request: Request) -> Response:
         """Return them, those on the most commits first."""
         now = timezone.now()
-        flaky = read_flaky(now, request.query_params.get("project", ""))
+        slugs = selecting.read_selection(self.filterset_class, request.query_params, now).project_slugs
+        flaky = flaky_of(read_flakes(now, **({} if slugs is None else {"project_slug__in": slugs})))
         answer = {"since": now - STORED_FOR, "has_more": flaky.has_more, "jobs": flaky.jobs + flaky.workflows}
         return Response(objects.FlakyJobsSerializer(answer).data)
 
@@ -176,7 +185,8 @@ class PipelineView(ReadingView):
         events = read_pipeline(pipeline_id)
         if not events:
             raise NotFound
-        return Response(objects.PipelineSerializer(judge(events)).data)
+        pipeline = objects.PipelineSerializer(judge(events[:MAX_EVENTS])).data
+        return Response(pipeline | {"has_more": len(events) > MAX_EVENTS})
 
 
 def _workflow(selection: Selection) -> Workflow:

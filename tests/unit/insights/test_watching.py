@@ -23,6 +23,7 @@ def test_standings_and_flakes_are_current_only_if_a_running_watch_follows_the_lo
     state = WatchState(
         is_running=is_running,
         last_started_at=None,
+        seen_at=None,
         errors={task if name == "follow" else name: error for name, error in errors.items()},
         has_followed=has_followed if task == "follow" else True,
         has_found_flakes=has_followed if task == "flaky" else True,
