@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from webhooklog.env import Environment, read_environment
-from webhooklog.url_parsers import SQLITE, parse_database_url
+from webhooklog.url_parsers import POSTGRESQL, READ_WRITE, SQLITE, parse_database_url
 
 SQLITE_OPTIONS = {
     # A transaction takes the write lock at its start. If it read first, it could not wait for the lock.
@@ -17,7 +17,7 @@ SQLITE_OPTIONS = {
     ),
 }
 POSTGRESQL_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 2,  # Seconds until the database counts as unreachable.
+    "connect_timeout": 2,  # Seconds until a host counts as unreachable.
     # A locked row or a network that drops packets must not block all threads forever.
     "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
     "tcp_user_timeout": 5000,  # Milliseconds.
@@ -65,7 +65,9 @@ def _of_postgresql(environment: Environment) -> dict[str, Any]:
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
     pool = {"pool": {"min_size": min(4, pool_size), "max_size": pool_size, "timeout": 2}} if pool_size else {}
+    is_one_of_several = options.get("target_session_attrs") == READ_WRITE
     return {
+        "ENGINE": "webhooklog.failover" if is_one_of_several else POSTGRESQL,
         "OPTIONS": POSTGRESQL_OPTIONS | pool | options,
         # PgBouncer may send the next statement to another session, in which the cursor does not exist.
         "DISABLE_SERVER_SIDE_CURSORS": True,

@@ -16,7 +16,14 @@ _ORIGIN = re.compile(r"(?!http:.*:80\Z|https:.*:443\Z)https?://[a-z0-9._-]+(:(?P
 _NETLOC = r"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?"
 _SITE_URL = re.compile(rf"https?://{_NETLOC}(/[A-Za-z0-9._~-]+)*")
 _PROXY_URL = re.compile(rf"http://{_NETLOC}/?")
+_HOST = re.compile(_NETLOC)
+# dj-database-url reads only one host.
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<start>(postgres|postgresql|pgsql)://([^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>[/?#].*)?"
+)
 MAX_PORT = 65_535
+MAX_HOSTS = 3  # Trying one that is away takes up to 2 seconds (databases.py), and CircleCI gives up after 10.
+READ_WRITE = "read-write"
 _EMAIL_FORM = "Must look like smtp+tls://user:password@smtp.example.com:587; percent-encode special characters."
 # Each scheme's port and encryption: STARTTLS, TLS from the start, or none.
 _EMAIL_SCHEMES: dict[str, tuple[int, dict[str, bool]]] = {
@@ -111,6 +118,9 @@ def parse_database_url(url: str) -> dict[str, Any]:
     Raises:
         EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
     """
+    several = _SEVERAL_HOSTS.fullmatch(url)
+    if several:
+        url = f"{several['start']}{several['rest'] or ''}"
     try:
         database: dict[str, Any] = {**dj_database_url.parse(url)}
         is_whole = not urlsplit(url).fragment and "%00" not in url
@@ -125,7 +135,26 @@ def parse_database_url(url: str) -> dict[str, Any]:
             "Must be postgresql://user:password@host:5432/name or sqlite:////absolute/path, with special characters "
             "percent-encoded (/ is %2F, @ is %40, # is %23)."
         )
+    if several:
+        database |= _parse_hosts(several["hosts"])
+    options = database.get("OPTIONS", {})
+    if "," in f"{database.get('HOST')}{options.get('host')}" and options.get("target_session_attrs") != READ_WRITE:
+        raise EnvError(f"Must end in ?target_session_attrs={READ_WRITE}: of several hosts, only one is writable.")
     return database
+
+
+def _parse_hosts(text: str) -> dict[str, str]:
+    """Return the lists of hosts and ports as libpq reads them: `db1,db2` and `5432,5433`; an empty port is 5432."""
+    hosts = [_HOST.fullmatch(host) for host in text.split(",")]
+    # The message does not repeat a host: it may be part of a password.
+    if not all(host and int(host["port"] or 0) <= MAX_PORT for host in hosts) or len(hosts) > MAX_HOSTS:
+        raise EnvError(
+            f"Must have at most {MAX_HOSTS} hosts, each a name or IP address: db1.example.com:5432,db2:5433."
+        )
+    return {
+        "HOST": ",".join(host[1].strip("[]") for host in hosts if host),
+        "PORT": ",".join(host["port"] or "" for host in hosts if host),
+    }
 
 
 def _is_postgresql_name(database: dict[str, Any]) -> bool:

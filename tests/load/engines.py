@@ -124,6 +124,21 @@ class PostgreSQLEngine:
         migrate(environment | {"DATA_DIR": str(folder / "unused"), "DATABASE_URL": self._url(TEMPLATE)})
         self.version = PostgreSQLDatabase(self._url(TEMPLATE)).query("SHOW server_version")[0][0]
 
+    @property
+    def programs(self):
+        """The folder of PostgreSQL's programs."""
+        return Path(self._server.bin_path)
+
+    @property
+    def system_user(self):
+        """The user that PostgreSQL runs as; None where it is the one that runs this."""
+        return self._server.system_user
+
+    @property
+    def template_url(self):
+        """The URL of a migrated, empty database."""
+        return self._url(TEMPLATE)
+
     def _url(self, database):
         return self._server.get_uri(database=database)
 
@@ -140,10 +155,8 @@ class PostgreSQLEngine:
 
     def stop_at_once(self):
         """Stop without finishing anything, as if it were killed; the next start recovers from its log."""
-        server = self._server
-        arguments = ["pg_ctl", "stop", "-m", "immediate", "-w", "-D", str(server.pgdata)]
-        arguments[0] = str(Path(server.bin_path) / arguments[0])
-        subprocess.run(arguments, user=server.system_user, stdout=subprocess.DEVNULL, check=True, timeout=30)
+        arguments = [str(self.programs / "pg_ctl"), "stop", "-m", "immediate", "-w", "-D", str(self._server.pgdata)]
+        subprocess.run(arguments, user=self.system_user, stdout=subprocess.DEVNULL, check=True, timeout=30)
 
     def start(self):
         """Start it again and wait until it accepts connections."""

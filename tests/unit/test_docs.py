@@ -58,6 +58,18 @@ def test_every_test_that_reliability_names_exists():
     assert named - set(re.findall(r"def (test_\w+)\(", code)) == set()
 
 
+def test_scaling_shows_the_commands_that_the_failover_scenario_runs():
+    text, code = page("docs/scaling.md"), page("tests/load/standby.py")
+    statements = re.findall(r"^((?:ALTER|SELECT) .*);$", text, re.MULTILINE)
+    commands = re.findall(r"^(?:pg_basebackup|pg_ctl) .*$", text, re.MULTILINE)
+    assert (len(statements), len(commands)) == (4, 2)
+    assert [statement for statement in statements if f'"{statement}"' not in code] == []
+    for command in commands:
+        program, *words = command.split()
+        assert [option for option in (program, *words) if option[0] == "-" and f'"{option}"' not in code] == []
+        assert f'"{program}"' in code
+
+
 def test_configuration_lists_every_system_check():
     code = page("logs/checks.py") + page("logs/notifications/checks.py")
     documented = re.findall(r"^\| `(logs\.\w+)` \|", page("docs/configuration.md"), re.MULTILINE)

@@ -784,3 +784,53 @@ def test_rejects_a_token_for_metrics_that_could_be_guessed_or_not_be_sent(enviro
 def test_reads_a_token_for_metrics(environ, token):
     environ(METRICS_TOKEN=token)
     assert read_environment().metrics_token == token
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "port"),
+    [
+        ("db1:5432,db2:5433", "db1,db2", "5432,5433"),
+        ("u:p%40ss@db1.example.com,db2:5433", "db1.example.com,db2", ",5433"),
+        ("u:a,b@[::1]:5432,10.0.0.2,[fd00::2]", "::1,10.0.0.2,fd00::2", "5432,,"),
+    ],
+)
+def test_reads_several_hosts_of_postgresql_of_which_one_is_writable(environ, hosts, host, port):
+    environ(DATABASE_URL=f"postgresql://{hosts}/log?target_session_attrs=read-write&sslmode=require")
+    database = read_environment().database_url
+    assert (database["HOST"], database["PORT"], database["NAME"]) == (host, port, "log")
+    assert database["OPTIONS"] == {"target_session_attrs": "read-write", "sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error"),
+    [
+        ("u:hunter2@db1,", "at most 3 hosts"),
+        ("u:hunter2@,db2", "at most 3 hosts"),
+        ("u:hunter2@db1:5432,db2:99999", "at most 3 hosts"),
+        ("u:hunter2@db1,-db2", "at most 3 hosts"),
+        ("u:hunter2@db1,db2,db3,db4", "at most 3 hosts"),
+        ("u:hunter2,hunter2/3@db1", "with special characters"),
+        ("u:2,3#hunter2@db1,db2", "with special characters"),
+    ],
+)
+def test_rejects_hosts_that_cannot_be_found_without_showing_the_password(environ, hosts, error):
+    environ(DATABASE_URL=f"postgresql://{hosts}/log?target_session_attrs=read-write")
+    with pytest.raises(ImproperlyConfigured, match=f"DATABASE_URL: Must .*{error}") as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db1,db2/log",
+        "postgresql://db1:5432,db2:5433/log?target_session_attrs=any",
+        "postgresql://db1,db2/log?target_session_attrs=prefer-standby",
+        "postgresql://db1,db2/log?target_session_attrs=read-write&target_session_attrs=any",
+        "postgresql:///log?host=db1,db2",
+    ],
+)
+def test_rejects_several_hosts_of_which_a_standby_may_be_used(environ, url):
+    environ(DATABASE_URL=url)
+    with pytest.raises(ImproperlyConfigured, match=r"Must end in \?target_session_attrs=read-write: of several hosts"):
+        read_environment()

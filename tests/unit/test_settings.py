@@ -66,6 +66,18 @@ def test_the_database_url_may_forbid_prepared_statements(tmp_path, query, expect
     assert settings["DATABASES"]["default"]["OPTIONS"]["prepare_threshold"] == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "engine"),
+    [
+        ("postgresql://db/log", "django.db.backends.postgresql"),
+        ("postgresql://db1:5432,db2:5433/log?target_session_attrs=read-write", "webhooklog.failover"),
+        ("postgresql://proxy/log?target_session_attrs=read-write", "webhooklog.failover"),
+    ],
+)
+def test_a_database_that_may_move_to_another_host_has_a_backend_of_its_own(tmp_path, url, engine):
+    assert settings_with(tmp_path, DATABASE_URL=url)["DATABASES"]["default"]["ENGINE"] == engine
+
+
 def test_no_setting_holds_another_ones_secrets(tmp_path):
     settings = settings_with(tmp_path, SECRET_KEY="hunter2", DATABASE_URL="postgresql://u:hunter3@db/log")
     assert [name for name, value in settings.items() if "hunter2" in str(value)] == ["SECRET_KEY"]
