@@ -13,8 +13,8 @@ import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.load.engines import ENGINES, manage
-from tests.load.listeners import Crowd
+from tests.load.engines import ENGINES
+from tests.load.listeners import Crowd, token
 from tests.load.report import Report, table
 from tests.load.senders import Load
 from tests.load.server import Server
@@ -60,12 +60,6 @@ def measure(name, options):
                 return measure_site(server.port, token(environment), Report("listeners", engine.name), options)
             finally:
                 server.end()
-
-
-def token(environment):
-    """Return a new token of a user who may do everything."""
-    manage(environment, "createsuperuser", "--noinput", "--username=bench", "--email=bench@acme.example")
-    return manage(environment, "create_token", "bench", "--name=bench", "--expires=1h").strip()
 
 
 def measure_site(port, key, report, options):

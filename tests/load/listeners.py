@@ -4,6 +4,7 @@ import json
 import threading
 from base64 import b64decode
 
+from tests.load.engines import manage
 from tests.load.wire import Connection, request_bytes
 
 
@@ -47,3 +48,9 @@ class Crowd:
         self.requests[number] += 1
         self._end.wait(float(answer.headers.get("retry-after", 0)))
         return batch["cursor"]
+
+
+def token(environment):
+    """Return a new token of a user who may do everything."""
+    manage(environment, "createsuperuser", "--noinput", "--username=bench", "--email=bench@acme.example")
+    return manage(environment, "create_token", "bench", "--name=bench", "--expires=1h").strip()

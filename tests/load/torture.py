@@ -21,6 +21,7 @@ from tests.load.report import Report, table
 from tests.load.scenarios import (
     broken_exports,
     database,
+    failover,
     flood,
     kill,
     mutations,
@@ -37,6 +38,7 @@ from tests.load.stage import Stage, site_environment
 SCENARIOS = {
     "kill":          kill.run,
     "database":      database.run,
+    "failover":      failover.run,
     "same-event":    same_event.run,
     "mutations":     mutations.run,
     "slow-clients":  slow_clients.run,

@@ -29,7 +29,7 @@ def run(stage):
                 _hold_lock(stage, site, load.account, "write lock held too long", hold_seconds=too_long)
                 _fill_disk(stage, site, load.account)
         account = load.account
-        report.require("503 without Retry-After", _without_retry_after(account), equal=0)
+        report.require("503 without Retry-After", without_retry_after(account), equal=0)
         report.require("slowest 2xx, s", account.slowest_seconds(200, 201), at_most=CIRCLECI_WAITS_SECONDS)
         require_statuses(account, report, allowed={200, 201, 503})
         report.require("tracebacks in the server's log", len(site.server.tracebacks()), equal=0)
@@ -43,7 +43,7 @@ def _stop_and_start(stage, site, account):
         stage.tell(f"stopping PostgreSQL, time {number + 1} of {count}")
         stage.engine.stop_at_once()
         gone = time.monotonic()
-        probes.append((_probe(site.server.port, "/healthz"), _probe(site.server.port, "/readyz")))
+        probes.append((probe(site.server.port, "/healthz"), probe(site.server.port, "/readyz")))
         time.sleep(max(0, gone + AWAY_SECONDS - time.monotonic()))
         starting = time.monotonic()
         stage.engine.start()
@@ -57,7 +57,8 @@ def _stop_and_start(stage, site, account):
     report.require("probes while away other than healthz 200, readyz 503", others, equal=0)
 
 
-def _probe(port, path):
+def probe(port, path):
+    """Return the status of a probe; None where no whole answer came."""
     with suppress(Broken), Connection(port) as connection:
         return connection.get(path).status
 
@@ -111,5 +112,6 @@ def _fill_disk(stage, site, account):
     report.note("disk full: first 201 after there is room, s", recovery)
 
 
-def _without_retry_after(account):
+def without_retry_after(account):
+    """Count the 503s that did not say when to try again."""
     return sum(attempt.status == 503 and not attempt.retry_after for attempt in account.attempts)

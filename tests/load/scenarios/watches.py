@@ -63,13 +63,13 @@ def run(stage):
             ) as load:
                 kills = _kill(stage, watches)
             stage.tell("waiting for the watches")
-            expected = _expected(site.database)
-            wait_until(lambda: len(_noted(site.database)) >= len(expected), "the last change is noted")
+            expected = expected_changes(site.database)
+            wait_until(lambda: len(noted_changes(site.database)) >= len(expected), "the last change is noted")
             time.sleep(2)
         finally:
             for watch in watches:
                 watch.end(signal.SIGKILL)
-        noted = _noted(site.database)
+        noted = noted_changes(site.database)
         stage.report.note("watches killed", kills[signal.SIGKILL])
         stage.report.note("watches stopped", kills[signal.SIGTERM])
         stage.report.require("changes", len(expected), at_least=BRANCHES)
@@ -94,7 +94,7 @@ def _kill(stage, watches):
     return kills
 
 
-def _expected(database):
+def expected_changes(database):
     """Return the changes that the runs in the log amount to: (kind, id of the run's row)."""
     columns = "branch, pipeline_number, status, id"
     runs = defaultdict(list)
@@ -113,5 +113,6 @@ def _expected(database):
     return changes
 
 
-def _noted(database):
+def noted_changes(database):
+    """Return the changes that the watches have recorded."""
     return [tuple(row) for row in database.query(f"SELECT kind, event_id FROM {CHANGES}")]
