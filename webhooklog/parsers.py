@@ -203,8 +203,8 @@ def parse_channel_plugins(text: str) -> list[str]:
     for name in names:
         if not _PLUGIN.fullmatch(name):
             raise EnvError(
-                f"{name!r} is not a plug-in. Write names of at most 20 lower-case letters, digits, - and _, separated "
-                "by commas: paperplane."
+                f"{name!r} is not a plug-in. Write the kinds of plug-ins, not the names of their packages: at most 20 "
+                "lower-case letters, digits, - and _, separated by commas: paperplane."
             )
     return names
 

@@ -37,7 +37,7 @@ SPECIAL_NETWORKS = [
     ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
 ]
 REASONS: dict[type[Exception], str] = {
-    socket.gaierror: "its name cannot be resolved",
+    socket.gaierror: "the name of its server cannot be resolved",
     ssl.SSLError: "its TLS connection failed",
     urllib3.exceptions.NewConnectionError: "it could not be reached",  # To urllib3, this is a timeout.
     TimeoutError: "it did not respond in time",
@@ -136,7 +136,7 @@ def send(request: Request) -> Response:
             return _exchange(connection, target, request)
     except ERRORS as error:
         is_late = time.monotonic() >= deadline
-        reason = f"no complete response within {DEADLINE_SECONDS} seconds" if is_late else _reason(error)
+        reason = f"no complete response within {DEADLINE_SECONDS} seconds" if is_late else _reason(error, target)
         raise Unreachable(reason) from None  # The error may contain the URL, and a traceback would show it.
 
 
@@ -257,9 +257,12 @@ def _rejecting(reason: str) -> Iterator[None]:
         raise ForbiddenAddress(reason) from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, target: Target) -> str:
     """Return why there was no response, without the URL, which is often a secret."""
     causes = (error, error.__cause__)
+    is_unconnected = isinstance(error, urllib3.exceptions.NewConnectionError)
+    if is_unconnected and target.is_encrypted and settings.NOTIFICATION_PROXY_URL:
+        return "the proxy in NOTIFICATION_PROXY_URL could not be reached"
     if str(error).startswith("Tunnel connection failed"):
         return "the proxy in NOTIFICATION_PROXY_URL did not connect to it"
     certificate = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)

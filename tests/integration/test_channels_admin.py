@@ -422,7 +422,7 @@ def test_invalid_settings_are_explained_without_repeating_the_secret(admin, valu
     page = unescape(answer.content.decode())
     assert expected in page
     assert SECRET_PART not in page
-    assert ("Enter the secret again." in page) == bool(values.get("setting_url", SECRET))
+    assert ("Enter again: Webhook URL." in page) == bool(values.get("setting_url", SECRET))
     assert Channel.objects.count() == 1
     assert audit_log() == []
 
@@ -708,6 +708,15 @@ def test_the_page_shows_the_result_of_a_test_in_the_vendors_words(operator, valu
     assert expected in words(page)
     assert "400 <b>no" not in page
     assert ("data-poll" in page) == (values["state"] == "waiting")
+
+
+@pytest.mark.parametrize(("kind", "status"), [("pagerduty", 202), ("zendesk", 200)])
+def test_the_result_says_that_a_test_opens_nothing(operator, kind, status):
+    channel = make_channel(kind=kind)
+    add_notification(channel, kind="test", state="sent", last_status=status)
+    page = words(read(operator, page_of(channel)))
+    assert "The test succeeded. A test opens no incident or ticket." in page
+    assert "Did it arrive?" not in page
 
 
 def test_an_old_result_is_only_in_the_table(operator, clock):

@@ -77,6 +77,33 @@ def test_sends_the_test_alone(vendor):
 
 
 @pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"kind": "teams"}, "accepted (202), which does not prove that the message is shown\n"),
+        (
+            {
+                "kind": "pagerduty",
+                "options": {"base_url": "https://events.pagerduty.com"},
+                "sealed": seal({"routing_key": "0123456789abcdef" * 2}),
+            },
+            "sent (202)\n",
+        ),
+    ],
+)
+def test_an_accepted_message_is_only_questioned_if_it_would_be_shown(vendor, values, expected):
+    make_channel(**values)
+    vendor((202, ""))
+    assert run() == expected
+
+
+def test_a_second_test_reports_the_failure_of_the_first_which_is_sent_again_before_it(vendor):
+    make_channel()
+    vendor((503, "busy"))
+    assert fail() == ("503 busy; the watch will try again", 1)
+    assert fail() == ("503 busy; the watch will try again", 1)
+
+
+@pytest.mark.parametrize(
     ("answer", "expected"),
     [
         ((400, "invalid_payload"), "400 invalid_payload"),

@@ -95,10 +95,10 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no typ
         return any(name.startswith((SETTING, REMOVAL)) for name in self.changed_data)
 
     @property
-    def loses_secrets(self) -> bool:
-        """Whether the user entered a secret, which an invalid form does not show again."""
-        names = [SETTING + field.name for field in self.transport.fields if field.is_secret]
-        return any(name in self.changed_data for name in names)
+    def lost_secrets(self) -> list[str]:
+        """The labels of the secrets that the user entered, which an invalid form does not show again."""
+        entered = self.changed_data
+        return [each.label for each in self.transport.fields if each.is_secret and SETTING + each.name in entered]
 
     @property
     def required_names(self) -> set[str]:

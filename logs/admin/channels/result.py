@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from logs.models import Channel, Notification, NotificationState
+from logs.notifications.channels import TRANSPORTS
 
 SHOWN_FOR = timedelta(minutes=15)
 POLLED_FOR = timedelta(minutes=2)
@@ -16,7 +17,7 @@ def result_of(channel: Channel, test: Notification) -> str:
     if timezone.now() - test.created_at > SHOWN_FOR:
         return ""
     if test.state == NotificationState.SENT:
-        return _sent(test)
+        return _sent(channel, test)
     is_waiting = test.state == NotificationState.WAITING and channel.enabled
     if test.last_error:
         text = _("The test failed and will be repeated: %(error)s") if is_waiting else _("The test failed: %(error)s")
@@ -30,7 +31,10 @@ def is_running(channel: Channel, test: Notification) -> bool:
     return is_recent and channel.enabled and test.state == NotificationState.WAITING
 
 
-def _sent(test: Notification) -> str:
+def _sent(channel: Channel, test: Notification) -> str:
+    transport = TRANSPORTS.get(channel.kind)
+    if transport and transport.opens_incidents:
+        return _("The test succeeded. A test opens no incident or ticket.")
     if test.last_status == 202:
         return _("The test message was accepted (202), which does not prove that it is shown. Did it arrive?")
     return _("The test message was sent.")

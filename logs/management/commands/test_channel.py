@@ -86,7 +86,7 @@ def _has_ended(test: Notification) -> bool:
 
 
 def _success(test: Notification) -> str:
-    if test.last_status == 202:
+    if test.last_status == 202 and not TRANSPORTS[test.channel.kind].opens_incidents:
         return "accepted (202), which does not prove that the message is shown"
     return f"sent ({test.last_status})" if test.last_status else "sent"
 
@@ -99,4 +99,4 @@ def _failure(test: Notification) -> str:
         return test.last_error or f"the message is {test.state}"
     if channel.not_before is None:
         return f"not sent within {TIMEOUT_SECONDS} seconds"
-    return f"{test.last_error}; the watch will try again"
+    return f"{test.last_error or channel.last_error}; the watch will try again"

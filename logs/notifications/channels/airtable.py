@@ -82,7 +82,7 @@ class AirtableTransport(Transport):
         Field(
             name="table_id",
             label="Table ID",
-            help_text="The part of the table's URL that begins with tbl. It stays the same if the table is renamed.",
+            help_text="The part of the table's URL that begins with tbl. Its fields: see docs/notifications.md.",
             pattern=r"tbl[A-Za-z0-9]{14}",
             invalid="Enter the ID of a table: tbl and 14 letters and digits.",
         ),

@@ -36,6 +36,9 @@ MAX_HEADLINE, MAX_NAME, MAX_VALUE = 500, 100, 1_000
 MARKDOWN = re.compile(r"[\\`*_\[\]<~{]|^[-+#>](?=\s)|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
 TURNED_OFF = "WorkflowTriggerIsNotEnabled"  # Power Automate's code for a workflow that is turned off.
 
+# *Get link to channel* copies the URL of a page, which might answer messages with a 200.
+TEAMS_PAGE = r"(?i:https://teams\.(?:microsoft\.com|cloud\.microsoft)/)"
+
 
 class TeamsTransport(Transport):
     """Posts one card per message."""
@@ -49,7 +52,7 @@ class TeamsTransport(Transport):
             label="Workflow URL",
             help_text="In Teams: the channel's menu › Workflows › Send webhook alerts to a channel.",
             is_secret=True,
-            pattern=HTTPS_PATTERN,
+            pattern=f"(?!{TEAMS_PAGE}){HTTPS_PATTERN}",
             invalid="Enter the URL of a workflow: https://….api.powerplatform.com/… or https://….logic.azure.com/…",
         )
     ]

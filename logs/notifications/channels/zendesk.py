@@ -80,7 +80,7 @@ class ZendeskTransport(Transport):
         Field(
             name="token",
             label="API token",
-            help_text="In Zendesk: Admin Center › Apps and integrations › APIs. A test creates no ticket.",
+            help_text="In Zendesk: Admin Center › Apps and integrations › APIs › API tokens. A test creates no ticket.",
             is_secret=True,
             pattern=r"[A-Za-z0-9_-]{20,200}",
             invalid="Enter an API token: letters and digits, without the e-mail address.",

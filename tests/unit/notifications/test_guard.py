@@ -171,7 +171,7 @@ def test_plain_http_reaches_only_networks_that_the_operator_allows(network, sett
 
 
 def test_a_name_that_does_not_exist(network):
-    assert reason_of(f"https://nowhere.example/{TOKEN}") == "its name cannot be resolved"
+    assert reason_of(f"https://nowhere.example/{TOKEN}") == "the name of its server cannot be resolved"
 
 
 # URLs.
@@ -624,6 +624,18 @@ def test_says_that_the_proxy_did_not_connect(settings):
         settings.NOTIFICATION_PROXY_URL = f"http://127.0.0.1:{port}"
         reason = reason_of(f"https://10.0.0.7/{TOKEN}")
     assert reason == "the proxy in NOTIFICATION_PROXY_URL did not connect to it"
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "http://nowhere.example:{port}"])
+def test_says_that_the_proxy_could_not_be_reached(settings, network, unused_port, proxy):
+    settings.NOTIFICATION_PROXY_URL = proxy.format(port=unused_port)
+    reason = "the proxy in NOTIFICATION_PROXY_URL could not be reached"
+    assert reason_of(f"https://hooks.example/{TOKEN}") == reason
+
+
+def test_a_server_that_is_not_reached_through_the_proxy_is_not_called_the_proxy(settings, local_allowed, unused_port):
+    settings.NOTIFICATION_PROXY_URL = f"http://127.0.0.1:{unused_port}"
+    assert reason_of(f"http://127.0.0.1:{unused_port}/{TOKEN}") == "it could not be reached"
 
 
 def test_a_slow_proxy_ends_at_the_deadline(monkeypatch, settings):

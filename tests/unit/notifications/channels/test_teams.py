@@ -35,6 +35,11 @@ class TestTeams(HttpContract):
     accepted = {200, 202}
     dead = {410}
 
+    @pytest.mark.parametrize("host", ["teams.microsoft.com", "Teams.Microsoft.com", "teams.cloud.microsoft"])
+    def test_rejects_a_link_to_the_channel(self, host):
+        [field] = self.transport.fields
+        assert not re.fullmatch(field.pattern, f"https://{host}/l/channel/19%3Aa1b2%40thread.tacv2/Builds?groupId=7")
+
     def card(self, wire):
         document = json.loads(wire)
         [attachment] = document["attachments"]
