@@ -82,7 +82,10 @@ class AirtableTransport(Transport):
         Field(
             name="table_id",
             label="Table ID",
-            help_text="The part of the table's URL that begins with tbl. Its fields: see docs/notifications.md.",
+            help_text=(
+                "The part of the table's URL that begins with tbl. The table needs the fields that "
+                "docs/notifications.md lists."
+            ),
             pattern=r"tbl[A-Za-z0-9]{14}",
             invalid="Enter the ID of a table: tbl and 14 letters and digits.",
         ),
