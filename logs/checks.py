@@ -12,12 +12,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from psycopg import RawCursor
 
 from logs.circleci.vocabulary import PROVIDERS
 from logs.conf import Webhook, webhooks
 from logs.networks import is_larger_than_private
+from logs.replica import REPLICA
 
 SHORT_SECRET_LENGTH = 16
 MAX_NAME_LENGTH = 255
@@ -211,24 +212,26 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check the options in DATABASE_URL as the driver would, without connecting to the database."""
-    driver: Any = connection.Database  # type: ignore[attr-defined]  # The backend's driver, which the stubs omit.
+    """Check the options in the databases' URLs as the driver would, without connecting."""
+    replica = _check_options("DATABASE_REPLICA_URL", connections[REPLICA]) if REPLICA in connections else ()
+    return [*_check_options("DATABASE_URL", connection), *replica]
+
+
+def _check_options(variable: str, database: Any) -> Iterator[CheckMessage]:
+    driver = database.Database
     try:
-        if connection.vendor == "postgresql":
-            options = connection.settings_dict["OPTIONS"].items()
+        if database.vendor == "postgresql":
+            options = database.settings_dict["OPTIONS"].items()
             driver.conninfo.make_conninfo("", **{name: value for name, value in options if name not in NOT_OF_LIBPQ})
         else:
-            driver.connect(**connection.get_connection_params() | {"database": ":memory:"}).close()
+            driver.connect(**database.get_connection_params() | {"database": ":memory:"}).close()
     except (ImproperlyConfigured, TypeError, ValueError, driver.Error) as error:
-        return [
-            Error(
-                f"DATABASE_URL has an option that the database does not accept: {str(error).strip().rstrip('.')}.",
-                hint="Remove it from the end of DATABASE_URL, or write it as in PostgreSQL's documentation, for "
-                "example ?sslmode=require.",
-                id="logs.E006",
-            )
-        ]
-    return []
+        yield Error(
+            f"{variable} has an option that the database does not accept: {str(error).strip().rstrip('.')}.",
+            hint=f"Remove it from the end of {variable}, or write it as in PostgreSQL's documentation, for example "
+            "?sslmode=require.",
+            id="logs.E006",
+        )
 
 
 def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

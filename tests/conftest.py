@@ -38,6 +38,7 @@ LONGEST_MODULES = {
     "test_listen",
     "test_make_run",
     "test_pgbouncer",
+    "test_replica",
     "test_prometheus",
     "test_restore",
     "test_rollups",

@@ -28,12 +28,25 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     # psycopg's default. Without it, statements would not be prepared even on request. Django does not request it.
     "prepare_threshold": 5,
 }
+REPLICA_OPTIONS = POSTGRESQL_OPTIONS | {
+    # A write fails, even if the URL names a server that accepts writes.
+    "options": f"{POSTGRESQL_OPTIONS['options']} -c default_transaction_read_only=on",
+    # The primary answers instead, so readers need not wait long for a replica that has disappeared.
+    "tcp_user_timeout": 2000,
+    "keepalives_idle": 1,
+    "keepalives_count": 2,
+}
 
 
-def database_settings(environment: Environment) -> dict[str, Any]:
-    """Return the entry of Django's DATABASES for DATABASE_URL and DATABASE_POOL_SIZE."""
-    database = environment.database_url
-    return database | (_of_sqlite if database["ENGINE"] == SQLITE else _of_postgresql)(environment)
+def database_settings(environment: Environment) -> dict[str, dict[str, Any]]:
+    """Return Django's DATABASES: "default", and "replica" if there is a DATABASE_REPLICA_URL."""
+    database, replica = environment.database_url, environment.database_replica_url
+    if database["ENGINE"] == SQLITE:
+        return {"default": database | _of_sqlite(environment)}
+    databases = {"default": database | _of_postgresql(database, environment)}
+    if replica:
+        databases["replica"] = replica | _of_postgresql(replica, environment, REPLICA_OPTIONS)
+    return databases
 
 
 def settings_for_url(url: str) -> dict[str, Any]:
@@ -42,7 +55,8 @@ def settings_for_url(url: str) -> dict[str, Any]:
     Raises:
         EnvError: the URL does not name a PostgreSQL database or an SQLite file. The message never contains a password.
     """
-    return database_settings(replace(read_environment(), database_url=parse_database_url(url), database_pool_size=0))
+    environment = replace(read_environment(), database_url=parse_database_url(url), database_pool_size=0)
+    return database_settings(environment)["default"]
 
 
 def _of_sqlite(environment: Environment) -> dict[str, Any]:
@@ -56,11 +70,13 @@ def _of_sqlite(environment: Environment) -> dict[str, Any]:
     }
 
 
-def _of_postgresql(environment: Environment) -> dict[str, Any]:
-    options = dict(environment.database_url.get("OPTIONS", {}))
+def _of_postgresql(
+    database: dict[str, Any], environment: Environment, defaults: dict[str, Any] = POSTGRESQL_OPTIONS
+) -> dict[str, Any]:
+    options = dict(database.get("OPTIONS", {}))
     pool_size = environment.database_pool_size
     if "options" in options:  # For example a search_path; it must not replace the timeouts.
-        options["options"] = f"{POSTGRESQL_OPTIONS['options']} {options['options']}"
+        options["options"] = f"{defaults['options']} {options['options']}"
     # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
@@ -68,7 +84,7 @@ def _of_postgresql(environment: Environment) -> dict[str, Any]:
     is_one_of_several = options.get("target_session_attrs") == READ_WRITE
     return {
         "ENGINE": "webhooklog.failover" if is_one_of_several else POSTGRESQL,
-        "OPTIONS": POSTGRESQL_OPTIONS | pool | options,
+        "OPTIONS": defaults | pool | options,
         # PgBouncer may send the next statement to another session, in which the cursor does not exist.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "CONN_MAX_AGE": 0 if pool_size else None,

@@ -37,6 +37,7 @@ from webhooklog.url_parsers import (
     parse_email_url,
     parse_origins,
     parse_proxy_url,
+    parse_replica_url,
     parse_site_url,
 )
 
@@ -49,6 +50,8 @@ WATCHES = ("embedded", "off")
 # The lowest and highest value of each number. Above the highest, a date, a database column or memory would overflow.
 # Below the lowest MAX_BODY_BYTES, real deliveries (1 to 3 kB) could be too large.
 BOUNDS = {
+    # At most the minute that live lists read again (SETTLED_AFTER): rows that appear later would be missing.
+    "REPLICA_MAX_LAG_SECONDS": (1, 60),
     "DATABASE_POOL_SIZE": (0, 1_000),
     "MAX_BODY_BYTES": (10_000, 100_000_000),
     "DELIVERY_RETENTION_DAYS": (0, 36_500),
@@ -93,6 +96,8 @@ class Environment:
     data_dir: Path
     static_root: Path | None  # The target of `collectstatic`; None serves static files from the installed packages.
     database_url: dict[str, Any] = field(repr=False)  # An entry of Django's DATABASES.
+    database_replica_url: dict[str, Any] = field(repr=False)  # As database_url; {}: there is no replica.
+    replica_max_lag_seconds: int  # A replica that lags more is not read.
     database_pool_size: int  # 0: one persistent connection per thread instead of a pool.
     max_body_bytes: int
     delivery_retention_days: int  # 0: forever.
@@ -140,6 +145,7 @@ class EnvironmentReader(Env):
         self.add_parser("origins", parse_origins)
         self.add_parser("path_prefix", parse_path_prefix)
         self.add_parser("proxy_url", parse_proxy_url)
+        self.add_parser("replica_url", parse_replica_url)
         self.add_parser("secret_keys", parse_secret_keys)
         self.add_parser("secrets", parse_secrets)
         self.add_parser("sender", parse_sender)
@@ -273,6 +279,8 @@ def read_environment() -> Environment:
         data_dir=env.data_dir,
         static_root=env.path("STATIC_ROOT", None),
         database_url=env.database_url("DATABASE_URL", sqlite_url),
+        database_replica_url=env.replica_url("DATABASE_REPLICA_URL", ""),
+        replica_max_lag_seconds=env.number("REPLICA_MAX_LAG_SECONDS", 10),
         database_pool_size=env.number("DATABASE_POOL_SIZE", 0),
         max_body_bytes=env.number("MAX_BODY_BYTES", 1_048_576),
         delivery_retention_days=env.number("DELIVERY_RETENTION_DAYS", 90),
@@ -304,5 +312,7 @@ def read_environment() -> Environment:
     if environment.database_url and environment.database_url["ENGINE"] == SQLITE:
         env.create_data_dir()
         env.check_sqlite_file(Path(environment.database_url["NAME"]))
+        if environment.database_replica_url:
+            env.source_errors["DATABASE_REPLICA_URL"] = ["Needs PostgreSQL in DATABASE_URL; unset it for SQLite."]
     env.seal()
     return environment

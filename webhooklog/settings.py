@@ -60,6 +60,7 @@ CORS_EXPOSE_HEADERS = [
     "RateLimit-Remaining",
     "RateLimit-Reset",
     "Retry-After",
+    "X-Data-Age",
     "X-Request-ID",
 ]
 
@@ -109,6 +110,7 @@ SITE_URL = environment.site_url
 REFUSED_BODY_MAX_BYTES = environment.refused_body_max_bytes
 REFUSED_DELIVERIES_MAX = environment.refused_deliveries_max
 REFUSED_DELIVERIES_PER_MINUTE = environment.refused_deliveries_per_minute
+REPLICA_MAX_LAG_SECONDS = environment.replica_max_lag_seconds
 API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
 METRICS_TOKEN = environment.metrics_token
 METRICS_MAX_WORKFLOWS = environment.metrics_max_workflows
@@ -150,6 +152,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # After the sessions and messages, which it must not process twice.
+    *(["logs.http.replica.ReplicaMiddleware"] if environment.database_replica_url else []),
     "logs.lockout.TooManyPasswordsMiddleware",
     # Last, so that no middleware after it replaces the lockout response.
     "axes.middleware.AxesMiddleware",
@@ -175,7 +179,8 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database_settings(environment)}
+DATABASES = database_settings(environment)
+DATABASE_ROUTERS = ["logs.replica.ReplicaRouter"] if environment.database_replica_url else []
 DATABASE_URL_READER = "webhooklog.databases.settings_for_url"  # For `manage.py copy_log`.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

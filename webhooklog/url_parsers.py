@@ -157,6 +157,25 @@ def _parse_hosts(text: str) -> dict[str, str]:
     }
 
 
+def parse_replica_url(value: str) -> dict[str, Any]:
+    """Convert DATABASE_REPLICA_URL to an entry for Django's DATABASES; {} for "".
+
+    Raises:
+        EnvError: the URL does not name one standby of PostgreSQL. The message never contains a password.
+    """
+    try:
+        database = parse_database_url(value) if value else {}
+    except EnvError:
+        database = {"ENGINE": ""}
+    is_writable = database.get("OPTIONS", {}).get("target_session_attrs") == READ_WRITE
+    if database and (database["ENGINE"] != POSTGRESQL or is_writable):
+        raise EnvError(
+            "Must name one standby: postgresql://user:password@host:5432/name, with special characters percent-encoded "
+            "(/ is %2F, @ is %40, # is %23)."
+        )
+    return database
+
+
 def _is_postgresql_name(database: dict[str, Any]) -> bool:
     name: str = database["NAME"]
     is_given = bool(name) or "service" in database.get("OPTIONS", {})

@@ -22,6 +22,7 @@ from logs.insights.sums import CountedHour, drop_idle_workflows, drop_sums, newe
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.models.events import SETTLED_AFTER
 from logs.models.written import LogEnd, events_written_after, log_end
+from logs.replica import on_primary
 from logs.times import HOUR, hour_of
 from logs.transactions import LOCK_PAUSE_SECONDS
 
@@ -54,6 +55,7 @@ def is_stale(age: timedelta = MAX_AGE) -> bool:
     return known is None or not now - age <= known[1] <= now + SETTLED_AFTER
 
 
+@on_primary()
 def refresh_if_stale() -> None:
     """Before a page is shown, count new events in at most MAX_HOURS_OF_A_PAGE hours; log database errors.
 

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.db.models import Sum
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType, Tone
@@ -17,6 +16,7 @@ from logs.insights.totals import Bar, bars_of
 from logs.insights.watching import WatchState, read_watch
 from logs.insights.workflows import FEWEST_FOR_MEAN, read_workflow_bars
 from logs.models import HourlyWorkflow, RollupState, Standing, Workflow, WorkflowEvent
+from logs.replica import reading_connection
 
 MOST_EVENTS = 2_000  # The newest events of the project, among which its slowest jobs are found.
 MOST_EVENTS_FOR_RUNS = 500
@@ -178,7 +178,7 @@ def _read_slowest(slug: str, period: Period) -> list[SlowJob]:
     """Return all jobs with finished runs among the newest events, the slowest first."""
     newest = WorkflowEvent.objects.filter(project_slug=slug, received_at__gte=period.since).newest_first()
     sql, values = newest.values_list(*JOB_COLUMNS)[:MOST_EVENTS].query.sql_with_params()
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(_SLOWEST.format(newest=sql), [*values, EventType.JOB_COMPLETED, *GOOD_STATUSES, *BAD_STATUSES])
         rows = cursor.fetchall()
     return [SlowJob(workflow=workflow, job=job, runs=runs, mean_seconds=mean) for workflow, job, runs, mean in rows]

@@ -7,11 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db import connection
-
 from logs import conf
 from logs.models import Delivery, WorkflowEvent
 from logs.reading.choices import values_of
+from logs.replica import reading_connection
 
 MAX_PROJECTS = 5_000  # Only signed payloads name projects, so a stranger cannot add any.
 
@@ -224,7 +223,7 @@ def _without_fingerprint(rotating: Mapping[str, Mapping[str, Uses]], slugs: Sequ
     candidates = [slug for slug in slugs if not all(slug in by_project for by_project in rotating.values())]
     if candidates:
         sql = _WITHOUT_FINGERPRINT.format(slugs=_values(candidates), names=_values(rotating))
-        with connection.cursor() as cursor:
+        with reading_connection().cursor() as cursor:
             cursor.execute(sql, [*candidates, *rotating])
             for name, slug in cursor.fetchall():
                 if slug not in rotating[name]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import IntegerField, Max, Min, QuerySet, Sum
 from django.db.models.functions import Cast
 
@@ -17,6 +16,7 @@ from logs.insights.figures import Durations, Figures, Recoveries, figures_of
 from logs.insights.recoveries import Breakage, read_breakages, sum_recoveries
 from logs.insights.selecting import Selection
 from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
+from logs.replica import reading_connection
 
 FINISHED = GOOD_STATUSES + BAD_STATUSES
 MOST_RUNS = 5_000  # The newest runs of a branch; older ones are left out.
@@ -158,7 +158,7 @@ def _read_quantiles(sums: QuerySet[HourlyWorkflow]) -> dict[int, tuple[int, ...]
     timed = sums.filter(status__in=FINISHED, duration_bucket__isnull=False)
     buckets = timed.values("workflow_id", "duration_bucket").annotate(runs=Cast(Sum("count"), IntegerField()))
     sql, values = buckets.query.sql_with_params()
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(_QUANTILES.format(buckets=sql), values)
         return {key: tuple(quantiles) for key, *quantiles in cursor.fetchall()}
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import connection
 from django.db.models import Case, F, Q, QuerySet, Sum, When
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, Tone
@@ -15,6 +14,7 @@ from logs.insights.periods import Period
 from logs.insights.rates import Compared, success_rate
 from logs.insights.totals import Bar, bars_of
 from logs.models import DailyWorkflow, HourlyWorkflow, Workflow
+from logs.replica import reading_connection
 
 SHOWN = 15
 SHOWN_SLOWEST = 5
@@ -127,7 +127,7 @@ def _fetch(statement: str, span: Span, workflows: QuerySet[Workflow] | None) -> 
     )
     parts = [rows if workflows is None else rows.filter(workflow__in=workflows) for rows in (hours, days)]
     compiled = [rows.query.sql_with_params() for rows in (parts if span.days else parts[:1])]
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(
             statement.format(sums=" UNION ALL ".join(sql for sql, _ in compiled)),
             [value for _, values in compiled for value in values],

@@ -7,6 +7,7 @@ from django.db.models import Model
 
 from logs.models.events import LAST_CHARACTER
 from logs.reading.patterns import ANY, cases_of, expression, operator
+from logs.replica import reading_connection
 
 # A loose index scan: the index leads from each value directly to the next one. DISTINCT would read all rows.
 # https://wiki.postgresql.org/wiki/Loose_indexscan (read 2026-11-23)
@@ -63,7 +64,7 @@ class Found:
 
 def values_of(model: type[Model], column: str, *, most: int) -> list[str]:
     """Return the first values, in the database's order, of a text column that comes first in an index."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(_VALUES.format(**_names(model, column)), {"most": most})
         return [value for (value,) in cursor.fetchall()]
 
@@ -96,7 +97,7 @@ def values_matching(model: type[Model], column: str, pattern: str, *, most: int)
         operator=operator(),
         **_names(model, column),
     )
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
     return Found(
@@ -112,7 +113,7 @@ def _names(model: type[Model], column: str) -> dict[str, str]:
 def about_how_many(model: type[Model]) -> int:
     """Return the approximate number of rows: PostgreSQL's estimate, or the span of the primary keys."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
+        with reading_connection().cursor() as cursor:
             cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])
             (estimate,) = cursor.fetchone()
         if estimate >= 0:  # It is -1 before the first ANALYZE.

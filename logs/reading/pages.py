@@ -8,11 +8,13 @@ continues after them (ADR 4).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Expression, F, Max, Min, Model, QuerySet
 
 from logs.models.events import DURATION, HAPPENED_AT
+from logs.replica import read_again
 
 MAX_SCANNED = 5_000
 MAX_PRIMARY_KEY = 2**63 - 1
@@ -102,10 +104,10 @@ class Listing:
 
     def pages(self, size: int, *, after: Position | None = None) -> Iterator[Page]:
         """Yield all pages after a position."""
-        page = self.page(size, after=after)
+        page = read_again(partial(self.page, size, after=after))
         yield page
         while page.end:
-            page = self.page(size, after=page.end)
+            page = read_again(partial(self.page, size, after=page.end))
             yield page
 
     def _follow(self, rows: Rows, after: Position | None, *, descending: bool) -> Rows:

@@ -15,6 +15,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, F, Func
 from django.db.models.sql.compiler import SQLCompiler
 
+from logs.replica import reading_connection
+
 SEARCHED_COLUMNS = ("commit_subject", "branch", "author", "workflow", "job")
 FEW = 2_000
 # PostgreSQL's index returns a word's first row only after reading all rows with the word. If more rows than this are
@@ -77,7 +79,7 @@ def few_holding(words: Sequence[str]) -> list[int] | None:
 
 
 def _few_keys(sql: str, query: str) -> list[int] | None:
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(f"{sql} LIMIT {FEW + 1}", [query])
         found = [key for (key,) in cursor.fetchall()]
     return found if len(found) <= FEW else None
@@ -85,7 +87,7 @@ def _few_keys(sql: str, query: str) -> list[int] | None:
 
 def _estimated_rows(sql: str, query: str) -> int:
     """Return PostgreSQL's estimate of the number of rows, accurate enough to tell few from very many."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [query])
         ((explained,),) = cursor.fetchone()
     return int(explained["Plan"]["Plan Rows"])

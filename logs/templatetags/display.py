@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 
 from django import template
 from django.utils.html import format_html
@@ -11,9 +12,11 @@ from django.utils.translation import gettext as _
 
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import NotificationState, Outcome
+from logs.replica import data_age_seconds
 from logs.times import EMPTY, duration
 
 SHORT_REVISION_LENGTH = 7
+STALE_AFTER_SECONDS = 2  # Pages do not mention a smaller age of their data.
 
 # fmt: off
 OUTCOME_TONES = {
@@ -53,6 +56,13 @@ def pill(word: str, tone: Tone | None = None) -> SafeString | str:
     return format_html(
         '<span class="pill pill-{}"><span aria-hidden="true">{}</span> {}</span>', shown, SIGNS[shown], word
     )
+
+
+@register.simple_tag
+def stale_seconds() -> int | None:
+    """Return how old the page's data may be; None if that is not worth a mention."""
+    age_seconds = data_age_seconds()
+    return ceil(age_seconds) if age_seconds is not None and age_seconds > STALE_AFTER_SECONDS else None
 
 
 @register.simple_tag

@@ -52,7 +52,7 @@ def test_a_page_of_an_allowed_origin_may_read(client, allowed, path):
         "allow-methods": "GET, HEAD",
         "allow-headers": "accept, authorization, if-modified-since, if-none-match",
         "expose-headers": "Content-Disposition, ETag, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset,"
-        " Retry-After, X-Request-ID",
+        " Retry-After, X-Data-Age, X-Request-ID",
         "max-age": "86400",
     }
 

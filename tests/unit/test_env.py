@@ -837,3 +837,38 @@ def test_rejects_several_hosts_of_which_a_standby_may_be_used(environ, url):
     environ(DATABASE_URL=url)
     with pytest.raises(ImproperlyConfigured, match=r"Must end in \?target_session_attrs=read-write: of several hosts"):
         read_environment()
+
+
+def test_reads_a_replica(environ):
+    environ(DATABASE_URL="postgresql://db/log", DATABASE_REPLICA_URL="postgresql://u:p%40ss@replica:5433/log")
+    environment = read_environment()
+    assert environment.database_replica_url["HOST"] == "replica"
+    assert environment.database_replica_url["PASSWORD"] == "p@ss"
+    assert environment.replica_max_lag_seconds == 10
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////srv/log.sqlite3",
+        "postgresql://u:hunter2@replica",
+        "mysql://u:hunter2@db/log",
+        "postgresql://u:hunter2@db1,db2/log",
+        "postgresql://u:hunter2@db1,db2/log?target_session_attrs=read-write",
+        "postgresql://u:hunter2@db1/log?target_session_attrs=read-write",
+    ],
+)
+def test_rejects_a_replica_that_is_not_one_standby_of_postgresql(environ, url):
+    environ(DATABASE_URL="postgresql://db/log", DATABASE_REPLICA_URL=url)
+    with pytest.raises(
+        ImproperlyConfigured, match="DATABASE_REPLICA_URL: Must name one standby: postgresql://"
+    ) as raised:
+        read_environment()
+    assert "hunter2" not in str(raised.value)
+    assert "sqlite:" not in str(raised.value)
+
+
+def test_rejects_a_replica_of_sqlite(environ):
+    environ(DATABASE_REPLICA_URL="postgresql://replica/log")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_REPLICA_URL: Needs PostgreSQL in DATABASE_URL"):
+        read_environment()

@@ -78,6 +78,24 @@ def test_a_database_that_may_move_to_another_host_has_a_backend_of_its_own(tmp_p
     assert settings_with(tmp_path, DATABASE_URL=url)["DATABASES"]["default"]["ENGINE"] == engine
 
 
+def test_a_replica_is_a_read_only_database_beside_the_default_one(tmp_path):
+    variables = {"DATABASE_URL": "postgresql://db/log", "DATABASE_REPLICA_URL": "postgresql://other/log"}
+    without = settings_with(tmp_path, DATABASE_URL="postgresql://db/log")
+    settings = settings_with(tmp_path, **variables)
+    assert settings["DATABASES"]["default"] == without["DATABASES"]["default"]
+    assert settings["DATABASES"]["replica"]["HOST"] == "other"
+    assert "default_transaction_read_only=on" in settings["DATABASES"]["replica"]["OPTIONS"]["options"]
+    assert settings["DATABASE_ROUTERS"] == ["logs.replica.ReplicaRouter"]
+    assert set(settings["MIDDLEWARE"]) - set(without["MIDDLEWARE"]) == {"logs.http.replica.ReplicaMiddleware"}
+
+
+def test_without_a_replica_there_is_neither_an_alias_nor_a_router_nor_a_middleware(tmp_path):
+    settings = settings_with(tmp_path, DATABASE_URL="postgresql://db/log", REPLICA_MAX_LAG_SECONDS="5")
+    assert list(settings["DATABASES"]) == ["default"]
+    assert settings["DATABASE_ROUTERS"] == []
+    assert not [name for name in settings["MIDDLEWARE"] if "replica" in name]
+
+
 def test_no_setting_holds_another_ones_secrets(tmp_path):
     settings = settings_with(tmp_path, SECRET_KEY="hunter2", DATABASE_URL="postgresql://u:hunter3@db/log")
     assert [name for name, value in settings.items() if "hunter2" in str(value)] == ["SECRET_KEY"]

@@ -35,6 +35,8 @@ PAGE = "https://ci-log.example.org/fetch-webhooks-logs"
 HEADERS = {
     "X-Request-ID":        _header("The request's id; the server's log lines have it, too.",
                                    "0f5bd3c1d4d84d6d9d7a3e8c3f3b9d58", required=True),
+    "X-Data-Age":          _header("How many seconds old the data may be, if it was read from a replica.", 3,
+                                   type="integer", minimum=0),
     "Cache-Control":       _header("Shared caches must not store the response.", "private, no-cache"),
     "ETag":                _header("Identifies the response; send it as `If-None-Match` to get a 304 if unchanged.",
                                    '"d41d8cd98f00b204e9800998ecf8427e"'),
@@ -217,7 +219,7 @@ ERROR = {
 }
 NOT_MODIFIED = {
     "description": "The response would match the ETag in `If-None-Match`; there is no body.",
-    "headers": {name: reference("headers", name) for name in ("X-Request-ID", "ETag", *USAGE)},
+    "headers": {name: reference("headers", name) for name in ("X-Request-ID", "X-Data-Age", "ETag", *USAGE)},
 }
 ADDRESS_TOO_LONG = {
     "description": "The URL exceeds the server's limit, about 8,000 bytes; the message is the server's own.",

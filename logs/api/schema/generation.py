@@ -69,7 +69,7 @@ class OperationSchema(AutoSchema):
         return isinstance(self.view, ReadingView)
 
     def _successes(self, operation: Operation) -> dict[str, Any]:
-        common = ["X-Request-ID", *(["Cache-Control", *answers.USAGE] if self._is_reading else [])]
+        common = ["X-Request-ID", *(["X-Data-Age", "Cache-Control", *answers.USAGE] if self._is_reading else [])]
         headers = {name: reference("headers", name) for name in (*common, *operation.headers)}
         links = {"links": operation.links} if operation.links else {}
         bodies = self._get_response_bodies()
