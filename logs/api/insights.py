@@ -181,6 +181,7 @@ class JobsSerializer(InsightSerializer):
 class SeriesSerializer(InsightSerializer):
     """A workflow over time."""
 
+    has_more = serializers.BooleanField(help_text="Whether steps before the newest 800 were left out.")
     points = PointSerializer(many=True, help_text="A point for each hour or day, the oldest first.")
 
 

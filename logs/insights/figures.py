@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
 
 CANCELED = "canceled"
+Run = tuple[str, float | None, datetime]  # Its status, its duration in seconds (None if unknown), when it arrived.
 # The API returns these texts as they are; the admin shows them in its own language.
 DEFINITIONS = {
     "total_runs": gettext_noop(
@@ -138,12 +139,8 @@ def durations_of(seconds: Iterable[float]) -> Durations | None:
     )
 
 
-def figures_of(runs: Iterable[tuple[str, float | None, datetime]]) -> Figures | None:
-    """Return the exact figures of runs; None without any.
-
-    Args:
-        runs: each one's status, its duration in seconds (None if unknown), and when it arrived.
-    """
+def figures_of(runs: Iterable[Run]) -> Figures | None:
+    """Return the exact figures of runs; None without any."""
     known = list(runs)
     if not known:
         return None

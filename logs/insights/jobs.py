@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from logs.circleci.vocabulary import EventType
-from logs.insights.figures import Figures, figures_of
+from logs.insights.figures import Figures, Run, figures_of
 from logs.insights.selecting import Selection
 from logs.insights.windows import SORTED_NEWEST_FIRST
 from logs.models import Workflow, WorkflowEvent
@@ -18,8 +18,6 @@ MOST_RUNS = 1_000
 READ_TOGETHER = 250  # Runs.
 MOST_EVENTS = 12_500  # Of these runs: 50 each.
 COLUMNS = ("event_type", "project_slug", "job", "status", "duration_seconds", "received_at")
-
-Run = tuple[str, float | None, datetime]  # Of a job: its status, its duration, and when it arrived.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Which runs a request for figures asks for: a window, and a project, workflow or branch."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -17,6 +17,8 @@ from logs.reading.filters import PagedFilterSet
 from logs.reading.query import read_filters
 
 MOST_NAMED = 10  # Projects in an error message.
+# Earlier and later ones have no hour before or after them, or would be months of nothing.
+FIRST_TIME, LAST_TIME = datetime(1970, 2, 1, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
 WINDOWS = ", ".join(LENGTHS)
 
 
@@ -148,11 +150,5 @@ def _window(given: dict[str, Any], now: datetime) -> Window:
         return window_named(name or DEFAULT, now)
     if name:
         raise InvalidQuery("window: leave it out, or leave out received_after and received_before.")
-    try:
-        until = until or now
-        since = since or until - LENGTHS[DEFAULT]
-        if since < until:
-            return window_between(since, until)
-    except OverflowError as error:
-        raise InvalidQuery("received_after and received_before: the time is out of range.") from error
-    raise InvalidQuery("received_after must be earlier than received_before and than now.")
+    until = min(max(until or now, FIRST_TIME), LAST_TIME)
+    return window_between(max(since, FIRST_TIME) if since else until - LENGTHS[DEFAULT], until)

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.db.models import F, IntegerField, QuerySet, Sum
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
-from logs.exceptions import InvalidQuery
 from logs.insights.buckets import quantile
 from logs.insights.periods import BarNumber
 from logs.insights.windows import Window
@@ -30,23 +29,18 @@ class Point:
     p95: int | None
 
 
-def read_series(sums: QuerySet[HourlyWorkflow], window: Window, step_name: str) -> list[Point]:
-    """Return a point for each step of a window, the oldest first, in one query.
+def read_series(sums: QuerySet[HourlyWorkflow], window: Window, step_name: str) -> tuple[list[Point], bool]:
+    """Return a point for each step of a window, and whether older steps than the newest MOST_POINTS were left out.
 
     Args:
         sums: of one workflow, or of several together.
         window: their window.
         step_name: a name in STEPS. The first step starts with the window.
-
-    Raises:
-        InvalidQuery: the window has more than MOST_POINTS steps.
     """
     step = STEPS[step_name]
-    if window.length > MOST_POINTS * step:
-        raise InvalidQuery(
-            f"step: the window has more than {MOST_POINTS} of them; choose a longer step or a shorter window."
-        )
-    return read_points(sums, window, step)
+    left_out = max(0, -(-window.length // step) - MOST_POINTS)
+    newest = Window(since=window.since + left_out * step, until=window.until)
+    return read_points(sums.filter(newest.of_sums), newest, step), bool(left_out)
 
 
 def read_points(sums: QuerySet[HourlyWorkflow], window: Window, step: timedelta) -> list[Point]:

@@ -51,7 +51,7 @@ class Window:
         return Period(
             name="",
             length=self.length,
-            bar_length=-(-self.length // (MOST_BARS * HOUR)) * HOUR,
+            bar_length=max(1, -(-self.length // (MOST_BARS * HOUR))) * HOUR,
             since=self.since,
             until=self.until,
         )
@@ -64,6 +64,8 @@ def window_named(name: str, now: datetime) -> Window:
 
 
 def window_between(since: datetime, until: datetime) -> Window:
-    """Return the shortest window that contains a period of more than zero seconds."""
-    last = hour_of(until)
-    return Window(since=hour_of(since), until=last if last == until else last + HOUR)
+    """Return the shortest window that contains a period; an empty one if the period ends before it begins."""
+    first, last = hour_of(since), hour_of(until)
+    if since >= until:
+        return Window(since=first, until=first)
+    return Window(since=first, until=last if last == until else last + HOUR)

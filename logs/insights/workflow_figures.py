@@ -12,10 +12,11 @@ from django.db.models.functions import Cast
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
 from logs.exceptions import InvalidQuery
 from logs.insights.buckets import seconds_of
-from logs.insights.figures import Durations, Figures, Recoveries, figures_of
+from logs.insights.figures import Durations, Figures, Recoveries, Run, figures_of
 from logs.insights.recoveries import Breakage, read_breakages, sum_recoveries
 from logs.insights.selecting import Selection
 from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
 from logs.replica import reading_connection
 
 FINISHED = GOOD_STATUSES + BAD_STATUSES
@@ -100,9 +101,7 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
     Of default branches, hours that an older release counted are left out.
     """
     figures = read_figures(selection.sums)
-    breakages: defaultdict[tuple[str, str], list[Breakage]] = defaultdict(list)
-    for each in read_breakages(selection).rows:
-        breakages[each.project_slug, each.workflow].append(each)
+    breakages = _breakages_by_workflow(selection)
     return [
         WorkflowFigures(
             workflow=workflow,
@@ -114,20 +113,51 @@ def read_workflow_figures(selection: Selection) -> list[WorkflowFigures]:
     ]
 
 
-def read_branch_figures(selection: Selection, workflow: Workflow) -> WorkflowFigures | None:
-    """Return the exact figures of a workflow's newest MOST_RUNS runs on the selected branch; None without a run."""
-    figures = read_run_figures(selection)
-    recoveries = sum_recoveries(read_breakages(selection).rows)
-    return WorkflowFigures(workflow=workflow, figures=figures, recoveries=recoveries) if figures else None
+def read_branch_figures(selection: Selection) -> tuple[list[WorkflowFigures], bool]:
+    """Return the exact figures of the selected workflows on a branch, and whether older runs were left out.
+
+    The figures are those of the newest MOST_RUNS runs of all these workflows.
+    """
+    runs = _runs(selection).values_list(
+        "project_slug", "workflow", "project", "status", "duration_seconds", "received_at"
+    )
+    newest = list(runs[: MOST_RUNS + 1])
+    projects: dict[tuple[str, str], str] = {}  # The names in the newest runs.
+    rows: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
+    for slug, workflow, project, status, seconds, received_at in newest[:MOST_RUNS]:
+        projects.setdefault((slug, workflow), project)
+        rows[slug, workflow].append((status, seconds, received_at))
+    breakages = _breakages_by_workflow(selection)
+    found = [
+        WorkflowFigures(
+            workflow=Workflow(project_slug=slug, project=projects[slug, workflow], name=workflow),
+            figures=figures,
+            recoveries=sum_recoveries(breakages[slug, workflow]),
+        )
+        for (slug, workflow), some in rows.items()
+        if (figures := figures_of(some))
+    ]
+    return found, len(newest) > MOST_RUNS
 
 
 def read_run_figures(selection: Selection) -> Figures | None:
     """Return the exact figures of the newest MOST_RUNS runs of the selected workflow and branch; None without a run."""
+    return figures_of(_runs(selection).values_list("status", "duration_seconds", "received_at")[:MOST_RUNS])
+
+
+def _runs(selection: Selection) -> WorkflowEventQuerySet:
+    """Return the selected runs, the newest first."""
     runs = WorkflowEvent.objects.filter(
         selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
     )
-    rows = runs.newest_first().values_list("status", "duration_seconds", "received_at")
-    return figures_of(rows[:MOST_RUNS])
+    return runs.newest_first()
+
+
+def _breakages_by_workflow(selection: Selection) -> defaultdict[tuple[str, str], list[Breakage]]:
+    breakages: defaultdict[tuple[str, str], list[Breakage]] = defaultdict(list)
+    for each in read_breakages(selection).rows:
+        breakages[each.project_slug, each.workflow].append(each)
+    return breakages
 
 
 def read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:

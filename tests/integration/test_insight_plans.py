@@ -99,7 +99,7 @@ def test_without_a_failure_there_is_nothing_to_recover():
 
 def test_figures_of_a_branch_read_the_runs_of_the_branch():
     selection = select(f"window=7d&{ONE}&branch=main")
-    runs, failures, _ends = statements_of(read_branch_figures, selection, selection.find_workflow())
+    runs, failures, _ends = statements_of(read_branch_figures, selection)
     assert_reads_little(runs, "event_workflow_runs", is_range=True, most=100)
     assert_reads_little(failures, "event_workflow_runs", is_range=True, most=100)
 

@@ -180,6 +180,15 @@ def test_date_pickers_replace_the_window(viewer):
     assert 'value="2026-05-01T10:00"' in page
 
 
+@pytest.mark.parametrize(
+    "times", [{"received_after": "1d", "received_before": "2d"}, {"received_before": "0001-01-02"}]
+)
+def test_a_period_without_runs_is_shown(viewer, times):
+    make_runs(3)
+    assert 'class="empty"' in read(viewer, TABLE, **times)
+    read(viewer, PAGE, **ONE, **times)
+
+
 def test_every_window_can_be_selected():
     assert window_labels().keys() == LENGTHS.keys()
 
@@ -189,11 +198,6 @@ def test_every_window_can_be_selected():
     [
         ({"window": "1y"}, "window: 1y is not a window; use 24h, 7d, 30d, 60d, 90d."),
         ({"window": "7d", "received_after": "7d"}, "window: leave it out, or leave out received_after"),
-        (
-            {"received_after": "1d", "received_before": "2d"},
-            "received_after must be earlier than received_before and than now.",
-        ),
-        ({"received_before": "0001-01-02"}, "the time is out of range"),
         ({"received_after": "whenever"}, "received_after: Invalid time 'whenever'"),
         ({"ordering": "colour"}, "ordering must be one of: total_runs, -total_runs"),
         ({"page": "0"}, "page must be a whole number from 1 to 1, or all."),
@@ -503,7 +507,6 @@ def test_says_that_there_is_no_such_workflow(viewer, query):
         (ONE | {"step": "day"}, "Unknown parameter 'step'"),
         (ONE | {"workflow": ["a", "b"]}, "workflow is given 2 times"),
         (ONE | {"workflow": "x" * 1_000}, "workflow: Ensure this value has at most 500 characters"),
-        (ONE | {"received_before": "0001-01-02"}, "the time is out of range"),
     ],
 )
 def test_a_wrong_query_for_a_workflow_is_an_error_on_the_page(viewer, query, problem):

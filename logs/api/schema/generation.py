@@ -31,7 +31,7 @@ TAGS = [
 
 
 # A workflow that the log does not have is not found.
-WITH_WORKFLOW = ("/api/insights/workflows", "/api/insights/jobs", "/api/insights/timeseries")
+WITH_WORKFLOW = ("/api/insights/jobs", "/api/insights/timeseries")
 
 
 class OperationSchema(AutoSchema):

@@ -71,7 +71,7 @@ JOBS = insights.JobsSerializer(
     _common
     | {"runs": 86, "has_more": False, "since": _window.since, "jobs": [Job(name="unit-tests", figures=_figures)]}
 ).data
-SERIES = insights.SeriesSerializer(_common | {"points": [_point]}).data
+SERIES = insights.SeriesSerializer(_common | {"has_more": False, "points": [_point]}).data
 RECOVERIES = insights.RecoveriesSerializer(
     _common
     | {

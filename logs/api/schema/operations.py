@@ -199,8 +199,8 @@ OPERATIONS: dict[str, Operation] = {
     "/api/insights/workflows": _insights(
         "insights_workflows",
         "Compare workflows",
-        "The figures of all workflows that ran in the window. Without a branch they come from hourly sums. With "
-        "`project`, `workflow` and `branch`, they are exact, and come from the newest 5,000 runs.",
+        "The figures of all workflows that ran in the window, from hourly sums. With `branch`, they are exact, and "
+        "come from the newest 5,000 runs on the branch.",
         insights.WorkflowsSerializer,
         insight_examples.WORKFLOWS,
     ),

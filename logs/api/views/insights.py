@@ -21,7 +21,6 @@ from logs.insights.selecting import Selection
 from logs.insights.series import read_series
 from logs.insights.workflow_figures import (
     DEFAULT_ORDERING,
-    MOST_RUNS,
     check_ordering,
     read_branch_figures,
     read_workflow_figures,
@@ -97,11 +96,14 @@ class WorkflowsView(InsightView):
         limit, ordering = self.limit, self.request.query_params.get("ordering", DEFAULT_ORDERING)
         check_ordering(ordering)
         if selection.branch:
-            found = read_branch_figures(selection, _workflow(selection))
-            has_more = found is not None and found.figures.total_runs == MOST_RUNS
-            return {"exact": True, "has_more": has_more, "workflows": [found] if found else []}
-        all_of_them = sort_workflows(read_workflow_figures(selection), ordering)
-        return {"exact": False, "has_more": len(all_of_them) > limit, "workflows": all_of_them[:limit]}
+            found, has_more = read_branch_figures(selection)
+        else:
+            found, has_more = read_workflow_figures(selection), False
+        return {
+            "exact": bool(selection.branch),
+            "has_more": has_more or len(found) > limit,
+            "workflows": sort_workflows(found, ordering)[:limit],
+        }
 
 
 class JobsView(InsightView):
@@ -129,7 +131,8 @@ class SeriesView(InsightView):
     def read(self, selection: Selection) -> dict[str, Any]:
         """Return a point for each hour or day."""
         _workflow(selection)
-        return {"points": read_series(selection.sums, selection.window, selection.step)}
+        points, has_more = read_series(selection.sums, selection.window, selection.step)
+        return {"has_more": has_more, "points": points}
 
 
 class RecoveriesView(InsightView):
