@@ -1,5 +1,6 @@
 """Requests to URLs that users entered reach the internet and nothing else, and end in time."""
 
+import re
 import socket
 import ssl
 import threading
@@ -277,6 +278,10 @@ def answering(response, heads=None):
 
     def handle(connection):
         head = headers_of(connection)
+        # A connection that is closed with an unread body is reset, and the client may lose the response.
+        rest = int(re.search(r"(?i)content-length: (\d+)|$", head)[1] or 0)
+        while rest and (body := connection.recv(rest)):
+            rest -= len(body)
         if heads is not None:
             heads.append(head)
         connection.sendall(response)
