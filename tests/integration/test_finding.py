@@ -318,7 +318,7 @@ COSTS = [
     ("#999999", 3),
     ("#10003", 2),
     ("0000074be1c", 5),
-    ("project-7", 7),
+    ("project-7", 8),
     ("https://app.circleci.com/pipelines/gh/acme/project-7/57", 5),
     ("Author 7", 9),
     ("gate 777", 10),

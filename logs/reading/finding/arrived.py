@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from logs.circleci.vocabulary import EventType, Tone, tone_of
+from logs.conf import is_default_branch
 from logs.models import Standing, WorkflowEvent
 from logs.reading.finding.events import MAX_PROJECTS, Found
 from logs.reading.finding.wanted import Kind, Wanted
@@ -34,18 +35,16 @@ class Arrived:
 
 
 def sum_up(found: Iterable[Found]) -> list[Arrived]:
-    """Return what was found by project, at most MAX_PROJECTS, with two queries in total."""
+    """Return what was found by project, at most MAX_PROJECTS, with three queries in total."""
     shown = [arrived for each in found for arrived in _by_project(each)][:MAX_PROJECTS]
     projects = {each.run.project_slug: each for each in shown if each.wanted.kind is Kind.PROJECT}
-    standings = _broken_standings(projects.keys() - {""})
-    jobs = _failed_jobs([*(each.run for each in shown), *(each.last for each in standings if each.last)])
+    broken = _broken_standings(projects.keys() - {""})
+    jobs = _failed_jobs([*(each.run for each in shown), *(standing.last for standing in broken if standing.last)])
     for each in shown:
         each.failed_jobs = jobs[_key(each.run)]
-    for standing in standings:
-        broken = projects[standing.project_slug].broken
-        if len(broken) < MAX_BROKEN:
-            failed = jobs[_key(standing.last)] if standing.last else []
-            broken.append(BrokenBranch(standing=standing, failed_jobs=failed))
+    for standing in broken:
+        failed = jobs[_key(standing.last)] if standing.last else []
+        projects[standing.project_slug].broken.append(BrokenBranch(standing=standing, failed_jobs=failed))
     return shown
 
 
@@ -78,11 +77,17 @@ def _run_of(events: Sequence[WorkflowEvent]) -> WorkflowEvent:
 
 
 def _broken_standings(slugs: Iterable[str]) -> list[Standing]:
+    """Return at most MAX_BROKEN broken standings of each project, those on default branches first, in two queries."""
     if not slugs:
         return []
-    broken = Standing.objects.filter(project_slug__in=slugs, tone=Tone.BAD).select_related("last", "broken_since")
-    newest_first = broken.order_by("-last_run_at", "-pk")[:MAX_STANDINGS]
-    return sorted(newest_first, key=lambda standing: not standing.is_on_default_branch)
+    broken = Standing.objects.filter(project_slug__in=slugs, tone=Tone.BAD).order_by("-last_run_at", "-pk")
+    newest = broken.values_list("project_slug", "branch", "pk")[:MAX_STANDINGS]
+    keys: defaultdict[str, list[int]] = defaultdict(list)
+    for slug, _, key in sorted(newest, key=lambda each: not is_default_branch(each[0], each[1])):
+        keys[slug].append(key)
+    shown = [key for some in keys.values() for key in some[:MAX_BROKEN]]
+    standings = Standing.objects.select_related("last", "broken_since").in_bulk(shown)
+    return [standings[key] for key in shown if key in standings]
 
 
 def _failed_jobs(runs: Iterable[WorkflowEvent]) -> defaultdict[tuple[str, str], list[WorkflowEvent]]:

@@ -16,7 +16,8 @@ from logs.reading.patterns import ANY
 from logs.reading.query import read_filters, read_list
 from logs.reading.search import words_of
 
-MAX_EVENTS = 200  # That are read of a pipeline, a commit or a project; the newest.
+MAX_EVENTS = 200  # That are read of a pipeline or a commit; the newest.
+MAX_EVENTS_OF_PROJECT = 50  # The answer shows its last run, and its standings.
 MAX_PROJECTS = 5
 MIN_NAME_BYTES = 3
 MAX_NAMES = 20  # That are compared with a pattern.
@@ -96,7 +97,7 @@ def _listed(wanted: Wanted, filters: dict[str, str]) -> Found:
     query = QueryDict(mutable=True)
     query.update(filters)
     reading = read_list(read_filters(EventFilterSet, query, WorkflowEvent.objects.all()), EVENT_ORDERS)
-    page = reading.page(MAX_EVENTS)
+    page = reading.page(MAX_EVENTS_OF_PROJECT if wanted.kind is Kind.PROJECT else MAX_EVENTS)
     return Found(wanted=wanted, filters=filters, events=page.rows, is_whole=bool(page.rows) or page.end is None)
 
 
