@@ -11,7 +11,7 @@ from logs.http.exposition import metrics_text
 from logs.insights.counters import count_new
 from logs.insights.metrics import MAX_BRANCHES_READ
 from logs.models import Alarm, Channel, Delivery, HourlyLag, HourlyWorkflow, Notification, Standing, Workflow
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     models = (Notification, Channel, Alarm, Standing, Delivery, HourlyLag, HourlyWorkflow, Workflow)
     with django_db_blocker.unblock():
         _fill()
-        analyze()
+        vacuum()
         yield
         for model in models:
             model.objects.all().delete()
