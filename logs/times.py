@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from logs.timestamps import read_timestamp
 
 EMPTY = "–"  # Shown in place of a missing value.
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d{1,5})([mhd])", re.ASCII)
@@ -59,6 +59,11 @@ def picker_value(text: str) -> str:
 def hour_of(time: datetime) -> datetime:
     """Return the start of the UTC hour that contains a time."""
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(time: datetime) -> datetime:
+    """Return the start of the UTC day that contains a time."""
+    return hour_of(time).replace(hour=0)
 
 
 def duration(seconds: float | None) -> str:

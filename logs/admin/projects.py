@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from logs.admin.sources.rows import TONES
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES
 from logs.insights.counting import refresh_if_stale
 from logs.insights.flaky import existing_runs
 from logs.insights.project_figures import find_project, read_project
@@ -73,7 +73,7 @@ def project_view(request: HttpRequest, slug: str) -> HttpResponse:
         "anytime": QueryDict(),
         "window": QueryDict(f"received_after={hour_in_url(project.period.since)}"),
         "bad_statuses": ",".join(BAD_STATUSES),
-        "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
+        "finished_statuses": ",".join(FINISHED_STATUSES),
     }
     return TemplateResponse(request, "logs/admin/project_page.html", context)
 

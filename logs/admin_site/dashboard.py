@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, EventType
 from logs.http.receiving import receiving_url
 from logs.insights.broken import read_last_fixed_at
 from logs.insights.counting import refresh_if_stale
@@ -75,7 +75,7 @@ def _figures_context(request: HttpRequest, period: Period, project: Project | No
         "anytime": QueryDict(),
         "window": _window(period, project),
         "bad_statuses": ",".join(BAD_STATUSES),
-        "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
+        "finished_statuses": ",".join(FINISHED_STATUSES),
         **(_wall_context(dashboard) if "wall" in request.GET else {}),
     }
 

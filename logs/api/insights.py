@@ -173,7 +173,9 @@ class JobsSerializer(InsightSerializer):
     """The figures of a workflow's jobs."""
 
     runs = serializers.IntegerField(help_text="How many runs of the workflow the jobs belong to.")
-    has_more = serializers.BooleanField(help_text="Whether older runs of the window were left out.")
+    has_more = serializers.BooleanField(
+        help_text="Whether older runs of the window were left out, or jobs of runs with very many."
+    )
     since = serializers.DateTimeField(help_text="When the first of these runs arrived.", allow_null=True)
     jobs = JobSerializer(many=True, help_text="The jobs, in the order of their names.")
 

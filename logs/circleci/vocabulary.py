@@ -67,6 +67,7 @@ STATUS_TONES = {
 GOOD_STATUSES, BAD_STATUSES = (
     tuple(status for status, each in STATUS_TONES.items() if each is tone) for tone in (Tone.GOOD, Tone.BAD)
 )
+FINISHED_STATUSES = GOOD_STATUSES + BAD_STATUSES
 
 
 def tone_of(status: str) -> Tone:

@@ -126,7 +126,7 @@ def _gauge(name: str, description: str, labels: list[str], values: Values) -> Me
 def _summary(
     name: str, description: str, labels: list[str], counts: Iterable[tuple[tuple[str, ...], Mapping[int, int]]]
 ) -> Metric:
-    """Return a summary of the quantiles of counted buckets; without samples, there is no quantile."""
+    """Return a summary of the quantiles of counted buckets. A key without samples has no quantiles."""
     family = Metric(f"webhooklog_{name}", description, "summary")
     for key, buckets in counts:
         for share in QUANTILES:

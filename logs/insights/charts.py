@@ -13,6 +13,7 @@ from logs.insights.totals import Bar
 STACK = [Tone.BAD, Tone.STOPPED, Tone.WAITING, Tone.UNKNOWN, Tone.GOOD]
 BARS_A_TICK = 4  # A tick every four hours in a chart of a day, or every day in a chart of a week.
 GAP = 0.2  # As a share of a bar's width.
+TREND_WIDTH, TREND_HEIGHT = 168, 24  # The same as in trend.html; the width allows a whole number of pixels per bar.
 LEAST_HEIGHT = 2.0  # Keeps one failure among a thousand successes visible.
 
 
@@ -88,6 +89,23 @@ def chart_of(bars: Sequence[Bar], *, height: int, ceiling: int) -> Chart:
         for number, bar in enumerate(bars)
     ]
     return Chart(height=height, ceiling=ceiling, columns=columns, tones=tones)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HasBars:
+    """The base class of what is shown with a small chart of its runs."""
+
+    bars: list[Bar]
+
+    @property
+    def trend(self) -> list[tuple[Tone, str]]:
+        """The outlines of the chart."""
+        return trend_of(self.bars, width=TREND_WIDTH, height=TREND_HEIGHT)
+
+    @property
+    def bad_bars(self) -> int:
+        """The number of bars with a failed run."""
+        return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
 
 
 def trend_of(bars: Sequence[Bar], *, width: int, height: int) -> list[tuple[Tone, str]]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from logs.circleci.vocabulary import Tone
 from logs.insights.broken import BrokenNow, read_broken
-from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling, trend_of
+from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling
 from logs.insights.counting import MAX_AGE
 from logs.insights.periods import Period
 from logs.insights.projects import Project
@@ -26,7 +26,6 @@ from logs.times import HOUR
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
 CHART_HEIGHT = 160
-TREND_WIDTH, TREND_HEIGHT = 168, 24  # The same as in trend.html; the width allows a whole number of pixels per bar.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +120,7 @@ def read_figures(period: Period, project: Project | None = None) -> Figures:
     return Figures(
         totals=read_totals(period, counted),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
-        workflows=[
-            WorkflowRow(figures=each, trend=trend_of(each.bars, width=TREND_WIDTH, height=TREND_HEIGHT))
-            for each in workflows.busiest
-        ],
+        workflows=[WorkflowRow(figures=each, trend=each.trend) for each in workflows.busiest],
         has_more_workflows=workflows.has_more,
         slowest=workflows.slowest,
     )

@@ -6,16 +6,16 @@ They are a cache. A day that is not summed is read by its hours, and counting an
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 
 from django.db.models import Q, Sum
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, GOOD_STATUSES
 from logs.models import DailyWorkflow, HourlyWorkflow, SummedDay
+from logs.times import DAY, day_of
 
-DAY = timedelta(days=1)
 SUMMED_FOR = timedelta(days=15)  # The dashboard compares a week with the week before.
 
 
@@ -36,11 +36,6 @@ class Span:
             start = day + DAY
         gaps.append((start, self.until))
         return reduce(or_, (Q(hour__gte=begin, hour__lt=end) for begin, end in gaps if begin < end), Q(hour=None))
-
-
-def day_of(time: datetime) -> datetime:
-    """Return the start of the UTC day that contains a time."""
-    return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def read_spans(*bounds: tuple[datetime, datetime]) -> list[Span]:
@@ -92,7 +87,7 @@ def sum_day(began_at: datetime) -> None:
         workflow.runs += count
         workflow.good += count if status in GOOD_STATUSES else 0
         workflow.bad += count if status in BAD_STATUSES else 0
-        if bucket is not None and status in GOOD_STATUSES + BAD_STATUSES:
+        if bucket is not None and status in FINISHED_STATUSES:
             workflow.timed += count
             workflow.seconds += seconds
             workflow.buckets[bucket] += count

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils.translation import gettext_noop
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, GOOD_STATUSES
 
 CANCELED = "canceled"
 Run = tuple[str, float | None, datetime]  # Its status, its duration in seconds (None if unknown), when it arrived.
@@ -145,12 +145,13 @@ def figures_of(runs: Iterable[Run]) -> Figures | None:
     if not known:
         return None
     arrivals = [arrived_at for *_, arrived_at in known]
-    finished = {*GOOD_STATUSES, *BAD_STATUSES}
     return Figures(
         statuses=Counter(status for status, *_ in known),
         first_at=min(arrivals),
         last_at=max(arrivals),
-        durations=durations_of(seconds for status, seconds, _ in known if status in finished and seconds is not None),
+        durations=durations_of(
+            seconds for status, seconds, _ in known if status in FINISHED_STATUSES and seconds is not None
+        ),
     )
 
 

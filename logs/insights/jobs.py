@@ -1,7 +1,7 @@
 """The figures of a workflow's jobs, from the jobs of its newest runs.
 
-There are no hourly sums of jobs: a job seldom runs twice in an hour with the same status and duration, and the sums
-would therefore be about as long as the log.
+Jobs have no hourly sums. A job seldom runs twice in an hour with the same status and duration, so the sums would have
+about as many rows as the log.
 """
 
 from collections import defaultdict
@@ -40,10 +40,8 @@ class JobFigures:
 
 def read_jobs(selection: Selection, workflow: Workflow) -> JobFigures:
     """Return the exact figures of the jobs of a workflow's newest MOST_RUNS selected runs."""
-    runs = WorkflowEvent.objects.filter(
-        selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
-    )
-    newest = list(runs.order_by(*SORTED_NEWEST_FIRST).values_list("workflow_id", "received_at")[: MOST_RUNS + 1])
+    runs = selection.runs.order_by(*SORTED_NEWEST_FIRST)
+    newest = list(runs.values_list("workflow_id", "received_at")[: MOST_RUNS + 1])
     read = newest[:MOST_RUNS]
     jobs, is_cut = _read_jobs(workflow.project_slug, list(dict.fromkeys(key for key, _ in read if key)))
     return JobFigures(

@@ -23,7 +23,7 @@ OTHER_BRANCHES = (OTHER, OTHER, OTHER, OTHER)
 
 @dataclass(kw_only=True)
 class Runs:
-    """The runs of a workflow in a period; "other" stands for all workflows that are not among the busiest."""
+    """The runs of a workflow in a period; "other" adds up all workflows but the busiest."""
 
     project: str = OTHER
     project_slug: str = OTHER

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Func, IntegerField, Q
 from django.db.models.sql.compiler import SQLCompiler
 
-from logs.times import HOUR, hour_of
+from logs.times import HOUR, day_of, hour_of
 
 # The length of each period and of the bars in its charts, keyed by the period's name in the page's URL.
 LENGTHS = {
@@ -100,5 +100,5 @@ def _period(name: str, length: timedelta, bar_length: timedelta, now: datetime) 
 
 
 def _bar_of(now: datetime, bar_length: timedelta) -> datetime:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = day_of(now)
     return midnight + (now - midnight) // bar_length * bar_length

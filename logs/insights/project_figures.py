@@ -6,9 +6,9 @@ from datetime import datetime
 
 from django.db.models import Sum
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType, Tone
-from logs.insights.charts import trend_of
-from logs.insights.dashboard import TREND_HEIGHT, TREND_WIDTH, Coverage, read_coverage
+from logs.circleci.vocabulary import FINISHED_STATUSES, EventType, Tone
+from logs.insights.charts import HasBars
+from logs.insights.dashboard import Coverage, read_coverage
 from logs.insights.flaky import Flaky, flaky_failures, flaky_of, read_flakes
 from logs.insights.periods import Period, last_two_weeks
 from logs.insights.rates import success_rate, success_rate_without
@@ -34,13 +34,13 @@ RUN_COLUMNS = (
 # With the newest events as a table. If they were keys (pk IN …), PostgreSQL might read all events to join them.
 _SLOWEST = f"""
     SELECT workflow, job, COUNT(*), AVG(duration_seconds) FROM ({{newest}}) AS newest
-    WHERE event_type = %s AND status IN ({", ".join(["%s"] * len(GOOD_STATUSES + BAD_STATUSES))})
+    WHERE event_type = %s AND status IN ({", ".join(["%s"] * len(FINISHED_STATUSES))})
     AND duration_seconds IS NOT NULL GROUP BY workflow, job ORDER BY 4 DESC, workflow, job
 """  # noqa: S608 - placeholders only
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkflowRates:
+class WorkflowRates(HasBars):
     """The finished runs of a workflow."""
 
     workflow: Workflow
@@ -49,17 +49,6 @@ class WorkflowRates:
     bad: int
     success_rate: float | None  # None if no run has finished, or if not all are counted.
     rate_without_flakes: float | None  # None also if it is unknown how many of them were flaky.
-    bars: list[Bar]
-
-    @property
-    def trend(self) -> list[tuple[Tone, str]]:
-        """The outlines of a chart of the runs."""
-        return trend_of(self.bars, width=TREND_WIDTH, height=TREND_HEIGHT)
-
-    @property
-    def bad_bars(self) -> int:
-        """The number of bars with a failed run."""
-        return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +168,7 @@ def _read_slowest(slug: str, period: Period) -> list[SlowJob]:
     newest = WorkflowEvent.objects.filter(project_slug=slug, received_at__gte=period.since).newest_first()
     sql, values = newest.values_list(*JOB_COLUMNS)[:MOST_EVENTS].query.sql_with_params()
     with reading_connection().cursor() as cursor:
-        cursor.execute(_SLOWEST.format(newest=sql), [*values, EventType.JOB_COMPLETED, *GOOD_STATUSES, *BAD_STATUSES])
+        cursor.execute(_SLOWEST.format(newest=sql), [*values, EventType.JOB_COMPLETED, *FINISHED_STATUSES])
         rows = cursor.fetchall()
     return [SlowJob(workflow=workflow, job=job, runs=runs, mean_seconds=mean) for workflow, job, runs, mean in rows]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, GOOD_STATUSES, EventType
 from logs.conf import is_default_branch
 from logs.insights.figures import Recoveries
 from logs.insights.selecting import Selection
@@ -117,7 +117,7 @@ def _next_run(window: Window) -> QuerySet[WorkflowEvent, Any]:
 
     Not of the next one that succeeded: each failed run of a branch that never succeeds would read all later runs.
     """
-    later = _ended(GOOD_STATUSES + BAD_STATUSES, window).filter(
+    later = _ended(FINISHED_STATUSES, window).filter(
         **{name: OuterRef(name) for name in ("project_slug", "workflow", "branch")},
         received_at__gte=OuterRef("received_at") - Value(LATE),
         stopped_at__gt=OuterRef("stopped_at"),

@@ -7,11 +7,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from logs.circleci.vocabulary import EventType
 from logs.exceptions import InvalidQuery
 from logs.insights.projects import find_projects, read_projects
 from logs.insights.series import STEPS
 from logs.insights.windows import DEFAULT, LENGTHS, Window, window_between, window_named
-from logs.models import HourlyWorkflow, Workflow
+from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
+from logs.models.events import WorkflowEventQuerySet
 from logs.reading.fields import ChoiceFilter, TextFilter, TimeFilter, TruthFilter
 from logs.reading.filters import PagedFilterSet
 from logs.reading.query import read_filters
@@ -103,6 +105,13 @@ class Selection:
             # Every branch is at least "". Without this, SQLite would read all events of the project.
             columns |= {"workflow": self.workflow, "branch__gte": ""}
         return columns | ({"branch": self.branch} if self.branch else {})
+
+    @property
+    def runs(self) -> WorkflowEventQuerySet:
+        """The selected runs of workflows."""
+        return WorkflowEvent.objects.filter(
+            self.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **self.columns
+        )
 
     def newest_hour_without_branches(self) -> datetime | None:
         """Return the newest hour of the window that an older release counted, without default branches."""

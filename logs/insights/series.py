@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, IntegerField, QuerySet, Sum
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, GOOD_STATUSES
 from logs.insights.buckets import quantile
 from logs.insights.periods import BarNumber
 from logs.insights.windows import Window
 from logs.models import HourlyWorkflow
-from logs.times import HOUR
+from logs.times import DAY, HOUR
 
-STEPS = {"hour": HOUR, "day": timedelta(days=1)}
+STEPS = {"hour": HOUR, "day": DAY}
 MOST_POINTS = 800
 
 
@@ -51,7 +51,7 @@ def read_points(sums: QuerySet[HourlyWorkflow], window: Window, step: timedelta)
     buckets: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for at, status, bucket, count in sums.values_list(number, "status", "duration_bucket").annotate(Sum("count")):
         statuses[at][status] += count
-        if bucket is not None and status in GOOD_STATUSES + BAD_STATUSES:
+        if bucket is not None and status in FINISHED_STATUSES:
             buckets[at][bucket] += count
     return [
         Point(

@@ -7,10 +7,9 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from logs.insights.periods import Period
-from logs.times import HOUR, hour_of
+from logs.times import DAY, HOUR, hour_of
 
-DAYS = timedelta(days=1)
-LENGTHS = {"24h": DAYS, "7d": 7 * DAYS, "30d": 30 * DAYS, "60d": 60 * DAYS, "90d": 90 * DAYS}
+LENGTHS = {"24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "60d": 60 * DAY, "90d": 90 * DAY}
 DEFAULT = "30d"
 MOST_BARS = 30  # In a chart: a bar for each hour of 24h, six hours of 7d, day of 30d, and three days of 90d.
 

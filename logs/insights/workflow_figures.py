@@ -9,17 +9,15 @@ from typing import Any
 from django.db.models import IntegerField, Max, Min, QuerySet, Sum
 from django.db.models.functions import Cast
 
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
+from logs.circleci.vocabulary import FINISHED_STATUSES
 from logs.exceptions import InvalidQuery
 from logs.insights.buckets import seconds_of
 from logs.insights.figures import Durations, Figures, Recoveries, Run, figures_of
 from logs.insights.recoveries import Breakage, read_breakages, sum_recoveries
 from logs.insights.selecting import Selection
-from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
-from logs.models.events import WorkflowEventQuerySet
+from logs.models import HourlyWorkflow, Workflow
 from logs.replica import reading_connection
 
-FINISHED = GOOD_STATUSES + BAD_STATUSES
 MOST_RUNS = 5_000  # The newest runs of a branch; older ones are left out.
 
 # The buckets of each workflow's durations, with the number of runs up to and including each. Reading 90,000 buckets
@@ -118,7 +116,7 @@ def read_branch_figures(selection: Selection) -> tuple[list[WorkflowFigures], bo
 
     The figures are those of the newest MOST_RUNS runs of all these workflows.
     """
-    runs = _runs(selection).values_list(
+    runs = selection.runs.newest_first().values_list(
         "project_slug", "workflow", "project", "status", "duration_seconds", "received_at"
     )
     newest = list(runs[: MOST_RUNS + 1])
@@ -142,15 +140,9 @@ def read_branch_figures(selection: Selection) -> tuple[list[WorkflowFigures], bo
 
 def read_run_figures(selection: Selection) -> Figures | None:
     """Return the exact figures of the newest MOST_RUNS runs of the selected workflow and branch; None without a run."""
-    return figures_of(_runs(selection).values_list("status", "duration_seconds", "received_at")[:MOST_RUNS])
-
-
-def _runs(selection: Selection) -> WorkflowEventQuerySet:
-    """Return the selected runs, the newest first."""
-    runs = WorkflowEvent.objects.filter(
-        selection.window.of_events, event_type=EventType.WORKFLOW_COMPLETED, **selection.columns
+    return figures_of(
+        selection.runs.newest_first().values_list("status", "duration_seconds", "received_at")[:MOST_RUNS]
     )
-    return runs.newest_first()
 
 
 def _breakages_by_workflow(selection: Selection) -> defaultdict[tuple[str, str], list[Breakage]]:
@@ -169,7 +161,7 @@ def read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:
     for key, status, count, first, last, total in rows:
         statuses[key][status] += count
         hours[key] += [first, last]
-        seconds[key] += total if status in FINISHED else 0
+        seconds[key] += total if status in FINISHED_STATUSES else 0
     quantiles = _read_quantiles(sums) if statuses else {}
     return {
         key: Figures(
@@ -185,7 +177,7 @@ def read_figures(sums: QuerySet[HourlyWorkflow]) -> dict[int, Figures]:
 def _read_quantiles(sums: QuerySet[HourlyWorkflow]) -> dict[int, tuple[int, ...]]:
     """Return the number of each workflow's finished runs, and the buckets of their durations' quantiles."""
     # A sum of integers is a bigint in PostgreSQL, and a sum of those a numeric, which is slow.
-    timed = sums.filter(status__in=FINISHED, duration_bucket__isnull=False)
+    timed = sums.filter(status__in=FINISHED_STATUSES, duration_bucket__isnull=False)
     buckets = timed.values("workflow_id", "duration_bucket").annotate(runs=Cast(Sum("count"), IntegerField()))
     sql, values = buckets.query.sql_with_params()
     with reading_connection().cursor() as cursor:

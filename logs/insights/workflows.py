@@ -9,6 +9,7 @@ from django.db.models import Case, F, Q, QuerySet, Sum, When
 
 from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, Tone
 from logs.insights.buckets import quantile
+from logs.insights.charts import HasBars
 from logs.insights.days import Span, are_current, read_spans
 from logs.insights.periods import Period
 from logs.insights.rates import Compared, success_rate
@@ -41,7 +42,7 @@ class SlowWorkflow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkflowFigures:
+class WorkflowFigures(HasBars):
     """A row in the workflows table."""
 
     workflow: Workflow
@@ -49,12 +50,6 @@ class WorkflowFigures:
     bad: int  # Failed runs.
     success_rate: Compared
     median_seconds: Compared
-    bars: list[Bar]
-
-    @property
-    def bad_bars(self) -> int:
-        """The number of bars with a failed run."""
-        return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
 
 
 @dataclass(frozen=True, kw_only=True)

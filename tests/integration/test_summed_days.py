@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from logs.insights import workflows
 from logs.insights.counting import sum_days
-from logs.insights.days import day_of, missing_days, read_spans
+from logs.insights.days import missing_days, read_spans
 from logs.insights.periods import period_of
 from logs.insights.sums import drop_sums, recount
 from logs.insights.workflows import read_workflows
 from logs.models import DailyWorkflow, HourlyWorkflow, RollupState, SummedDay, Workflow
-from logs.times import hour_of
+from logs.times import day_of, hour_of
 from logs.watch.tasks import Counting
 from tests.integration.rollup_history import HOUR, NOW, History, count_all, log_run
 

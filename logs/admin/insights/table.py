@@ -16,13 +16,12 @@ from django.views.decorators.http import require_safe
 from logs.admin.insights.query import TIMES, formulas, insights_query, window_labels
 from logs.admin.links import Chip, changed, chips, leading, without
 from logs.admin.list_form import PICKERS
-from logs.circleci.vocabulary import Tone
 from logs.exceptions import InvalidQuery
-from logs.insights.charts import trend_of
+from logs.insights.charts import HasBars
 from logs.insights.counting import refresh_if_stale
-from logs.insights.dashboard import TREND_HEIGHT, TREND_WIDTH, read_coverage
+from logs.insights.dashboard import read_coverage
 from logs.insights.selecting import DefaultBranchFilterSet, Selection, read_selection
-from logs.insights.totals import Bar, bars_of
+from logs.insights.totals import bars_of
 from logs.insights.watching import read_watch
 from logs.insights.windows import DEFAULT
 from logs.insights.workflow_figures import DEFAULT_ORDERING, WorkflowFigures, read_workflow_figures, sort_workflows
@@ -39,21 +38,10 @@ FORM_FIELDS = frozenset({"project", "workflow"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(HasBars):
     """A workflow's figures, and the bars of its runs."""
 
     figures: WorkflowFigures
-    bars: list[Bar]
-
-    @property
-    def trend(self) -> list[tuple[Tone, str]]:
-        """The outlines of a chart of the runs."""
-        return trend_of(self.bars, width=TREND_WIDTH, height=TREND_HEIGHT)
-
-    @property
-    def bad_bars(self) -> int:
-        """The number of bars with a failed run."""
-        return sum(bar.counts[Tone.BAD] > 0 for bar in self.bars)
 
 
 @require_safe
@@ -110,10 +98,10 @@ def _shown(query: QueryDict) -> dict[str, Any]:
 
 
 def _page(query: QueryDict, selection: Selection, found: Sequence[WorkflowFigures]) -> dict[str, Any]:
-    """Return the rows of the requested page, and the links to other pages; None if there is no such page.
+    """Return the rows of the requested page, and the links to other pages; a missing page has no link.
 
     Raises:
-        InvalidQuery: there is no such page.
+        InvalidQuery: the requested page does not exist.
     """
     if query.get("page") == ALL:
         some = found[:MOST_ON_ONE_PAGE]

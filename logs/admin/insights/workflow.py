@@ -14,20 +14,20 @@ from django.views.decorators.http import require_safe
 
 from logs.admin.insights.query import TIMES, formulas, insights_query, window_labels
 from logs.admin.links import changed, without
-from logs.circleci.vocabulary import BAD_STATUSES, GOOD_STATUSES, EventType
+from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, EventType
 from logs.exceptions import InvalidQuery
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_coverage
 from logs.insights.flaky import existing_runs
 from logs.insights.selecting import Selection, WorkflowFilterSet, read_selection
 from logs.insights.watching import read_watch
-from logs.insights.windows import DAYS, DEFAULT
+from logs.insights.windows import DEFAULT
 from logs.insights.workflow_page import read_workflow_page
 from logs.models import RollupState, Workflow
 from logs.permissions import VIEW_EVENTS
 from logs.reading.query import check_names
 from logs.templatetags.figures import hour_in_url
-from logs.times import HOUR, duration
+from logs.times import DAY, HOUR, duration
 
 SHOWN_BREAKAGES = 20
 SHOWN_FLAKY = 20
@@ -86,14 +86,14 @@ def _shown(query: QueryDict, selection: Selection, workflow: Workflow) -> dict[s
         "events": _events_query(selection, workflow),
         "job_events": changed(_events_query(selection, workflow), event_type=EventType.JOB_COMPLETED),
         "bad_statuses": ",".join(BAD_STATUSES),
-        "finished_statuses": ",".join(GOOD_STATUSES + BAD_STATUSES),
+        "finished_statuses": ",".join(FINISHED_STATUSES),
         "api_url": f"{reverse('logs:workflows')}?{query.urlencode()}",
     }
 
 
 def _step_length(length: timedelta) -> str:
     """Return the words for the length of the charts' steps, after "per"."""
-    return {HOUR: _("hour"), DAYS: _("day")}.get(length) or duration(length.total_seconds())
+    return {HOUR: _("hour"), DAY: _("day")}.get(length) or duration(length.total_seconds())
 
 
 def _window_name(query: QueryDict) -> str:

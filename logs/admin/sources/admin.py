@@ -1,7 +1,6 @@
 """Sources in the admin: one page for all of them, and its actions."""
 
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -22,8 +21,8 @@ from logs.models import Source
 from logs.models.deliveries import REFUSED
 from logs.permissions import MUTE_SOURCES, VIEW_DELIVERIES, VIEW_EVENTS
 from logs.standings.sources import read_news
+from logs.times import DAY
 
-DAY = timedelta(days=1)
 MAX_FILTER_LENGTH = 255
 
 

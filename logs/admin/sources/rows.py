@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from logs import conf
 from logs.admin.sources.notes import notes_on
@@ -10,8 +10,8 @@ from logs.circleci.vocabulary import Tone
 from logs.insights.lags import Lag, read_lags
 from logs.models import Source, WebhookSecret
 from logs.models.sources import SourceState
+from logs.times import DAY
 
-DAY = timedelta(days=1)
 # The states in the order in which they are shown, with the tone of each.
 TONES = {
     SourceState.SILENT: Tone.BAD,

@@ -1,7 +1,7 @@
 """API tokens in the admin: created, viewed and revoked, but never changed."""
 
 import shlex
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -22,9 +22,9 @@ from logs.circleci.vocabulary import Tone
 from logs.http.receiving import full_url
 from logs.models import ApiToken
 from logs.templatetags.display import pill, timestamp
+from logs.times import DAY
 
 MAX_NAMED = 10  # Tokens that expire soon.
-DAY = timedelta(days=1)
 
 
 @admin.register(ApiToken)
