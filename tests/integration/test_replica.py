@@ -244,6 +244,7 @@ def test_killing_the_replica_costs_no_error_and_it_is_read_again_once_it_is_back
     assert "the replica is used again" in site.stderr
 
 
+@pytest.mark.usefixtures("site")
 def test_writes_through_the_connection_of_the_replica_fail(pair, replica, tmp_path):
     script = """
 from django.db import Error
