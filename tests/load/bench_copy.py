@@ -45,7 +45,7 @@ def main():
         console.print(f"filled in {fill_sqlite(source, events, deliveries=events):.0f} s")
     with closing(PostgreSQLEngine(folder, environment)) as engine:
         for kills in (), KILLED_AT:
-            copy_both_ways(folder, environment, engine.new_database(None, template="template1"), 2 * events, kills)
+            copy_both_ways(folder, environment, engine.database_without_tables(None), 2 * events, kills)
 
 
 def copy_both_ways(folder, environment, postgresql, rows, kills):

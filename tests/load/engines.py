@@ -24,24 +24,24 @@ DELIVERIES = "logs_delivery"
 TEMPLATE = "template_of_scenarios"
 
 
-def manage(environment, *arguments):
-    """Run a command of manage.py, and return what it writes to stdout.
+def manage(environment, *arguments, project=PROJECT):
+    """Run a command of manage.py of the code in a folder, and return what it writes to stdout.
 
     Raises:
         RuntimeError: it failed.
     """
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     if done.returncode:
         raise RuntimeError(f"manage.py {arguments[0]} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
-def migrate(environment):
-    """Make the tables."""
-    manage(environment, "migrate", "--verbosity=0")
+def migrate(environment, project=PROJECT):
+    """Make the tables, as the code in a folder has them."""
+    manage(environment, "migrate", "--verbosity=0", project=project)
 
 
 class SQLiteEngine:
@@ -55,8 +55,13 @@ class SQLiteEngine:
         migrate(environment | {"DATA_DIR": str(self._template)})
 
     def new_database(self, data_dir):
-        """Return a new, empty database in a site's data folder."""
+        """Return a new, migrated and empty database in a site's data folder."""
         shutil.copytree(self._template, data_dir)
+        return SQLiteDatabase(data_dir / "webhooklog.sqlite3")
+
+    def database_without_tables(self, data_dir):
+        """Return a new database that nothing has migrated yet."""
+        data_dir.mkdir()
         return SQLiteDatabase(data_dir / "webhooklog.sqlite3")
 
     def close(self):
@@ -146,8 +151,15 @@ class PostgreSQLEngine:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(sql)
 
-    def new_database(self, data_dir, template=TEMPLATE):
-        """Return a new, empty database; with PostgreSQL's own template, it has no tables."""
+    def new_database(self, data_dir):
+        """Return a new, migrated and empty database."""
+        return self._copy_of(TEMPLATE)
+
+    def database_without_tables(self, data_dir):
+        """Return a new database that nothing has migrated yet."""
+        return self._copy_of("template1")
+
+    def _copy_of(self, template):
         self._count += 1
         name = f"scenario_{self._count}"
         self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -13,7 +13,6 @@ from tests.load.measuring import children, listeners
 from tests.load.wire import Broken, Connection, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
-CONFIGURATION = PROJECT / "docker" / "gunicorn.conf.py"
 WORKERS = 2  # That serve requests.
 THREADS = 8  # Of each worker.
 
@@ -21,7 +20,8 @@ THREADS = 8  # Of each worker.
 class Server:
     """A gunicorn master with its workers, of which one runs the watch unless WATCH=off, on a port of its own."""
 
-    def __init__(self, folder, environment):
+    def __init__(self, folder, environment, project=PROJECT):
+        self.project = project  # The folder of the code that the next start runs.
         self.port = free_port()
         self.log_path = folder / "server.log"
         self.environment = environment | {
@@ -35,14 +35,16 @@ class Server:
 
     def command(self):
         """Return what starts the server."""
-        return [sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "webhooklog.asgi:application"]
+        has_asgi = (self.project / "webhooklog" / "asgi.py").exists()  # Not in the first releases.
+        application = "webhooklog.asgi:application" if has_asgi else "webhooklog.wsgi"
+        return [sys.executable, "-m", "gunicorn", "-c", "docker/gunicorn.conf.py", application]
 
     def start(self):
         """Start the server; it serves a moment later."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(),
-                cwd=PROJECT,
+                cwd=self.project,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -108,6 +110,11 @@ class Server:
         """Kill master and workers with SIGKILL, as the kernel does when memory runs out."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def stop(self):
+        """Stop the server as systemd does, and wait until it has answered what it had accepted."""
+        self.process.terminate()
+        self.process.wait(timeout=60)
 
     def end(self):
         """End the server, if it still runs."""

@@ -30,6 +30,7 @@ from tests.load.scenarios import (
     readers,
     same_event,
     slow_clients,
+    upgrade,
     watches,
 )
 from tests.load.stage import Stage, site_environment
@@ -48,6 +49,7 @@ SCENARIOS = {
     "exports":       broken_exports.run,
     "watches":       watches.run,
     "notifications": notifications.run,
+    "upgrade":       upgrade.run,
 }
 # fmt: on
 
