@@ -6,11 +6,8 @@ with the result. After a crash in between, the message is sent again; its attemp
 
 import logging
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -26,15 +23,12 @@ from logs.models.notifications import (
     NotificationKind,
     NotificationState,
 )
-from logs.notifications import guard
-from logs.notifications.channels import PLUGINS, TRANSPORTS
-from logs.notifications.channels.base import Dead, Later, Message, Outcome, Refused, Sent, Transport, plain
-from logs.notifications.channels.plugins import deliver_in_time
+from logs.notifications.channels import TRANSPORTS
+from logs.notifications.channels.base import Outcome, Refused, Sent, Transport, plain
 from logs.notifications.composing import compose
 from logs.notifications.consequences import DISABLED, consequences
 from logs.notifications.content import Content
-from logs.notifications.guard import Unreachable
-from logs.notifications.hiding import hidden_parts, without
+from logs.notifications.delivering import deliver
 from logs.notifications.sealing import UnreadableSecret, unseal
 from logs.transactions import durable_transaction, is_outside_transactions
 
@@ -121,7 +115,7 @@ def _send_next(channel_key: int, claim: str, tidied: set[int]) -> bool:
     content = _content_of(notification)
     attempt = _begin(channel, claim, notification, content)
     _close_connection()  # Other threads may need it during the request, as a pool may be small.
-    return attempt is None or _finish(channel, claim, attempt, *_deliver(transport, attempt, content, secrets))
+    return attempt is None or _finish(channel, claim, attempt, *deliver(transport, notification, content, secrets))
 
 
 def _content_of(notification: Notification) -> Content | None:
@@ -133,40 +127,6 @@ def _content_of(notification: Notification) -> Content | None:
     except Exception:
         logger.exception("notification %s cannot be composed", notification.pk)
         return None
-
-
-def _deliver(
-    transport: Transport, attempt: NotificationAttempt, content: Content | None, secrets: Mapping[str, str]
-) -> tuple[Outcome, int | None]:
-    notification = attempt.notification
-    if content is None:
-        return Refused(reason="internal error: the message cannot be composed"), None
-    message = Message(
-        id=notification.pk,
-        thread=notification.thread,
-        content=content,
-        settings=notification.channel.options | secrets,
-    )
-    hidden = hidden_parts(secrets.values())
-
-    def send(request: guard.Request) -> guard.Response:
-        response = guard.send(request)
-        return replace(response, body=without(hidden, response.text).encode())
-
-    deliver = partial(deliver_in_time, transport) if transport.kind in PLUGINS else transport.deliver
-    try:
-        outcome, status = deliver(message, send)
-    except guard.ForbiddenAddress as error:
-        return Dead(reason=str(error), is_certain=False), None
-    except Unreachable as error:
-        return Later(reason=str(error)), None
-    except Exception as error:  # noqa: BLE001 - a faulty transport must not end the sender
-        # Without the error's text, which may contain secrets.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        text = "channel of kind %s: notification %s could not be sent: %s\n%s"
-        logger.error(text, transport.kind, notification.pk, type(error).__name__, frames)  # noqa: TRY400 - see above
-        return Later(reason=f"internal error: {type(error).__name__}"), None
-    return outcome if isinstance(outcome, Sent) else replace(outcome, reason=without(hidden, outcome.reason)), status
 
 
 def _tidy(channel: Channel, claim: str, transport: Transport) -> None:

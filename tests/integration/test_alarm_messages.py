@@ -197,7 +197,7 @@ def vendor(monkeypatch):
         requests.append(json.loads(request.body))
         return Response(status=202, headers={}, body=b"")
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", send)
+    monkeypatch.setattr("logs.notifications.guard.send", send)
     return requests
 
 

@@ -66,7 +66,7 @@ def requests(monkeypatch):
         made.append(request)
         return Response(status=200, headers={}, body=b"ok")
 
-    monkeypatch.setattr(sending.guard, "send", accept)
+    monkeypatch.setattr("logs.notifications.guard.send", accept)
     return made
 
 

@@ -49,7 +49,7 @@ def sent(monkeypatch):
         texts.append(json.loads(request.body)["text"])
         return Response(status=200, headers={}, body=b"ok")
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", accept)
+    monkeypatch.setattr("logs.notifications.guard.send", accept)
     return texts
 
 
@@ -203,7 +203,7 @@ def test_dropping_during_an_attempt_does_not_hide_that_the_message_was_sent(monk
         drop(notification.pk)
         return Response(status=200, headers={}, body=b"ok")
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", accept)
+    monkeypatch.setattr("logs.notifications.guard.send", accept)
     send_due(channel)
     notification.refresh_from_db()
     assert notification.state == NotificationState.SENT

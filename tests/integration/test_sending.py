@@ -78,7 +78,7 @@ def response_of(status, body=None, **headers):
 @pytest.fixture(autouse=True)
 def vendor(monkeypatch):
     fake = Vendor()
-    monkeypatch.setattr("logs.notifications.sending.guard.send", fake)
+    monkeypatch.setattr("logs.notifications.guard.send", fake)
     return fake
 
 
@@ -290,7 +290,7 @@ def test_a_lease_is_renewed_with_each_message(monkeypatch, clock):
         clock.shift(15 * SECOND)
         return response_of(200)
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", answer_slowly)
+    monkeypatch.setattr("logs.notifications.guard.send", answer_slowly)
     send_due()
     assert left == [sending.LEASE] * 8
 
@@ -309,7 +309,7 @@ def test_the_loser_of_a_lease_writes_nothing(monkeypatch, vendor, clock, respons
         vendor.responses = [response]
         return vendor(request)
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", lose)
+    monkeypatch.setattr("logs.notifications.guard.send", lose)
     sending.send_waiting(channel.pk, is_stopping=lambda: False)
     assert [rows()] == seen
     assert attempts() == [(1, None, False)]
@@ -394,7 +394,7 @@ def test_stops_after_the_message_in_flight(monkeypatch, vendor):
     channel = add_channel()
     enqueue(1, 2)
     stopping = Event()
-    monkeypatch.setattr("logs.notifications.sending.guard.send", lambda request: stopping.set() or vendor(request))
+    monkeypatch.setattr("logs.notifications.guard.send", lambda request: stopping.set() or vendor(request))
     sending.send_waiting(channel.pk, is_stopping=stopping.is_set)
     assert states() == ["sent", "waiting"]
     channel.refresh_from_db()
@@ -409,7 +409,7 @@ def test_a_retry_sends_the_same_bytes(monkeypatch, vendor, clock):
         bodies.append(request.body)
         return vendor(request)
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", send)
+    monkeypatch.setattr("logs.notifications.guard.send", send)
     vendor.responses = [503]
     enqueue(1)
     send_due()
@@ -428,7 +428,7 @@ def test_a_notification_that_is_dropped_in_flight_does_not_return(monkeypatch):
         Notification.objects.update(state="dropped")
         return response_of(503)
 
-    monkeypatch.setattr("logs.notifications.sending.guard.send", drop)
+    monkeypatch.setattr("logs.notifications.guard.send", drop)
     send_due()
     assert states() == ["dropped"]
 
@@ -748,7 +748,7 @@ def test_a_queue_is_tidied_once_unless_messages_are_added(monkeypatch, vendor):
     tidied, tidy = [], sending._tidy  # noqa: SLF001 - how often it runs is the point
     monkeypatch.setattr(sending, "_tidy", lambda *args: tidied.append(args) or tidy(*args))
     monkeypatch.setattr(
-        sending.guard, "send", lambda request: (len(vendor.texts) == 9 and enqueue(30)) or vendor(request)
+        "logs.notifications.guard.send", lambda request: (len(vendor.texts) == 9 and enqueue(30)) or vendor(request)
     )
     add_channel(kind=PAGER)
     enqueue(*range(20))
@@ -761,7 +761,7 @@ def test_a_breakage_that_is_fixed_while_another_is_sent_is_dropped(monkeypatch, 
         enqueue(2, kind="fixed")
         return vendor(request)
 
-    monkeypatch.setattr(sending.guard, "send", send)
+    monkeypatch.setattr("logs.notifications.guard.send", send)
     report_breakages_and_their_fixes(add_channel())
     enqueue(1, 2)
     send_due()
@@ -1115,7 +1115,7 @@ def test_the_connection_returns_to_the_pool_before_the_request(monkeypatch, vend
     add_channel()
     enqueue(1)
     monkeypatch.setattr(sending.connection, "close", lambda: calls.append("close"))
-    monkeypatch.setattr(sending.guard, "send", lambda request: calls.append("send") or vendor(request))
+    monkeypatch.setattr("logs.notifications.guard.send", lambda request: calls.append("send") or vendor(request))
     send_due()
     assert (calls, states()) == (["close", "send"], ["sent"])
 

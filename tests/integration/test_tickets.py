@@ -77,14 +77,14 @@ class Site:
 @pytest.fixture
 def zendesk(monkeypatch):
     fake = FakeZendesk()
-    monkeypatch.setattr("logs.notifications.sending.guard.send", fake)
+    monkeypatch.setattr("logs.notifications.guard.send", fake)
     return fake
 
 
 @pytest.fixture
 def airtable(monkeypatch):
     fake = FakeAirtable()
-    monkeypatch.setattr("logs.notifications.sending.guard.send", fake)
+    monkeypatch.setattr("logs.notifications.guard.send", fake)
     return fake
 
 
@@ -171,7 +171,7 @@ def test_a_channel_pauses_as_long_as_zendesk_asks(monkeypatch, clock, zendesk):
     site = Site(clock, "zendesk")
     busy = Response(status=429, headers={"retry-after": "93"}, body=b"")
     with monkeypatch.context() as limited:
-        limited.setattr("logs.notifications.sending.guard.send", lambda _: busy)
+        limited.setattr("logs.notifications.guard.send", lambda _: busy)
         log_run(1, "failed")
         site.check()
     clock.shift(92 * SECOND)
@@ -229,7 +229,7 @@ def test_a_channel_pauses_for_30_seconds_if_airtable_is_busy(monkeypatch, clock,
     site = Site(clock, "airtable")
     with monkeypatch.context() as limited:
         busy = Response(status=429, headers={}, body=b"")
-        limited.setattr("logs.notifications.sending.guard.send", lambda _: busy)
+        limited.setattr("logs.notifications.guard.send", lambda _: busy)
         log_run(1, "failed")
         site.check()
     site.channel.refresh_from_db()
