@@ -19,7 +19,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from gunicorn import glogging
 
-from webhooklog.env import BASE_DIR, Environment, read_environment
+from webhooklog.env import Environment, read_environment
+from webhooklog.env_reader import BASE_DIR
 from webhooklog.log_format import FORMATTERS
 
 # Per worker. An idle connection takes 7 KB, one that sends a large body up to half a MB. Beyond this number, the worker

@@ -18,7 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from webhooklog.env import BASE_DIR, Environment, EnvironmentReader, read_environment
+from webhooklog.env import Environment, read_environment
+from webhooklog.env_reader import BASE_DIR, EnvironmentReader
 
 WEBHOOK_NAME = "My CircleCI Webhook"
 ADMIN_NAME = "admin"

@@ -13,8 +13,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from webhooklog import env
-from webhooklog.env import BOUNDS, Environment, read_environment
+from webhooklog import env_reader
+from webhooklog.env import Environment, read_environment
+from webhooklog.env_reader import BOUNDS
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = [field.name.upper() for field in dataclasses.fields(Environment)]
@@ -91,7 +92,7 @@ def error_of(bare, monkeypatch, tmp_path):
         if not name.startswith("PYTEST"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(env, "BASE_DIR", tmp_path)
+    monkeypatch.setattr(env_reader, "BASE_DIR", tmp_path)
 
     def read(**variables):
         for name, value in (bare | variables).items():

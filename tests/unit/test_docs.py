@@ -10,7 +10,8 @@ from django.core.management import get_commands
 
 from logs.api.serializers import WorkflowEventSerializer
 from logs.notifications.channels import base
-from webhooklog.env import BOUNDS, Environment, read_environment
+from webhooklog.env import Environment, read_environment
+from webhooklog.env_reader import BOUNDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

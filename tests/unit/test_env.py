@@ -7,8 +7,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import validate_host
 
-from webhooklog import env
-from webhooklog.env import BOUNDS, read_environment
+from webhooklog import env_reader
+from webhooklog.env import read_environment
+from webhooklog.env_reader import BOUNDS
 
 
 @pytest.fixture
@@ -356,7 +357,7 @@ def test_an_env_file_in_another_encoding_is_an_error(environ, tmp_path):
 
 
 def test_does_without_an_env_file_that_nothing_names(environ, tmp_path, monkeypatch):
-    monkeypatch.setattr(env, "BASE_DIR", tmp_path)
+    monkeypatch.setattr(env_reader, "BASE_DIR", tmp_path)
     environ(ENV_FILE="")
     assert read_environment().port == 8000
 

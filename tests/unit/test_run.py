@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from webhooklog.env import EnvironmentReader, read_environment
+from webhooklog.env import read_environment
+from webhooklog.env_reader import EnvironmentReader
 from webhooklog.run import banner, generate_missing, trial_command, write_privately
 
 
