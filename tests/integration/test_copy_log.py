@@ -274,6 +274,12 @@ def test_a_dry_run_counts_and_writes_nothing(copy):
     assert not Site.objects.exists()
 
 
+def test_a_dry_run_does_not_create_the_file(tmp_path):
+    told = copy_log(Copy(f"sqlite:///{tmp_path}/new.sqlite3"), "--dry-run")
+    assert told.endswith("Nothing was written: this was a dry run.\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_over_a_copy_counts_the_changes(copy):
     make_event(1)
     copy_log(copy)

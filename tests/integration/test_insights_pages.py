@@ -307,7 +307,7 @@ def test_shows_the_figures_of_the_workflow(viewer):
         "Success 77.7 % 70 % of all runs",
         "Median 2 min 14 s 2 min 14 s to 5 min 57 s",
         "95th percentile 5 min 57 s",
-        "Recovery – mean of 0 recoveries",
+        "Recovery – nothing recovered",
         "Durations of a minute or more are right to within 3 %.",
     ):
         assert figure in text

@@ -397,7 +397,7 @@ def test_an_impossible_channel_is_an_invalid_choice(admin):
 def test_runs_and_jobs_are_not_sent_to_channels_that_track_incidents(admin, subject):
     channel = make_channel("on-call", kind="pagerduty")
     [error] = errors_of(admin.post(ADD, values_of(channel, subject=subject)))
-    assert error == "on-call cannot get runs or jobs: nothing would resolve the incident that each one opens."
+    assert error == "on-call cannot get runs or jobs: nothing would resolve the incident or ticket that each one opens."
     assert admin.post(ADD, values_of(channel)).status_code == 302
 
 

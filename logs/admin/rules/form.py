@@ -148,11 +148,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no type a
         for channel in channels:
             transport = TRANSPORTS.get(channel.kind)
             if transport and transport.opens_incidents:
-                self.add_error(
-                    "channels",
-                    _("%(channel)s cannot get runs or jobs: nothing would resolve the incident that each one opens.")
-                    % {"channel": channel},
+                message = _(
+                    "%(channel)s cannot get runs or jobs: nothing would resolve the incident or ticket that each one "
+                    "opens."
                 )
+                self.add_error("channels", message % {"channel": channel})
 
 
 def check_patterns(patterns: str) -> None:

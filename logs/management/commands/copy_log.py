@@ -18,6 +18,7 @@ from logs.management.copying.targets import (
     SOURCE,
     TARGET,
     find_state,
+    for_dry_run,
     opened,
     prepare,
     require_current,
@@ -68,9 +69,11 @@ manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
             CommandError: the copy was refused, a database failed, or the databases differ.
             SystemExit: with 130, after Ctrl-C.
         """
+        is_dry_run = options["dry_run"]
+        new = for_dry_run(options["to"]) if is_dry_run else options["to"]
         try:
-            with opened(SOURCE, connection.settings_dict) as source, opened(TARGET, options["to"]) as target:
-                self._run(source, target, is_dry_run=options["dry_run"])
+            with opened(SOURCE, connection.settings_dict) as source, opened(TARGET, new) as target:
+                self._run(source, target, is_dry_run=is_dry_run)
         except Error as error:
             raise CommandError(f"A database failed: {printable(str(error).strip())}. Run the command again.") from error
         except KeyboardInterrupt:

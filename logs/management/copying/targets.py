@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,15 @@ def settings_for_url(text: str) -> dict[str, Any]:
     database = import_string(settings.DATABASE_URL_READER)(text)
     complete: dict[str, Any] = connections.configure_settings({DEFAULT_DB_ALIAS: database})[DEFAULT_DB_ALIAS]
     return complete
+
+
+def for_dry_run(database: dict[str, Any]) -> dict[str, Any]:
+    """Return settings that do not create the file of an SQLite database, which opening it would."""
+    if database["ENGINE"] == SQLITE:
+        path = Path(database["NAME"])
+        if path.parent.is_dir() and not path.exists():
+            return database | {"NAME": ":memory:"}
+    return database
 
 
 @contextmanager
