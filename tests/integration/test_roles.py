@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from logs import permissions
 from logs.admin import log_entries
 from logs.models import Delivery
 from logs.permissions import (
@@ -27,6 +28,7 @@ from logs.permissions import (
     VIEW_CHANNELS,
     VIEW_DELIVERIES,
     VIEW_EVENTS,
+    VIEW_FEEDS,
     VIEW_NOTIFICATIONS,
     VIEW_RULES,
     VIEW_SOURCES,
@@ -37,9 +39,11 @@ pytestmark = pytest.mark.django_db
 LOG = reverse("admin:admin_logentry_changelist")
 NAMES = ["administrators", "operators", "viewers"]
 VIEWERS_OF_RULES = {VIEW_RULES, VIEW_NOTIFICATIONS, VIEW_ALARMS, VIEW_SOURCES}
-VIEWERS = {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_CHANNELS, *VIEWERS_OF_RULES}
+VIEWERS = {VIEW_EVENTS, VIEW_DELIVERIES, VIEW_CHANNELS, VIEW_FEEDS, *VIEWERS_OF_RULES}
+TOKENS = {f"logs.{action}_apitoken" for action in ("view", "add", "delete")}
+FEEDS = {f"logs.{action}_feed" for action in ("view", "add", "delete")}
 ACTIONS = {VIEW_BODIES, REPLAY, PRUNE, TEST_CHANNELS, RESEND, MUTE_SOURCES, TRY_SECRETS}
-EXTENSIONS = ["0014_channel_groups", "0016_first_rule"]
+EXTENSIONS = ["0014_channel_groups", "0016_first_rule", "0026_feed_groups"]
 
 
 def migrate():
@@ -52,8 +56,9 @@ def migrate():
 
 @pytest.fixture
 def groups():
-    """The groups, made anew: a test that flushes the database takes those of its migrations away."""
+    """The groups and their permissions, made anew as on a new site: the permissions of later models come later."""
     Group.objects.all().delete()
+    Permission.objects.all().delete()
     migrate()
 
 
@@ -70,8 +75,8 @@ def member_of(groups, client_of):
 
 
 def permissions_of(name):
-    permissions = Group.objects.get(name=name).permissions.select_related("content_type")
-    return {f"{each.content_type.app_label}.{each.codename}" for each in permissions}
+    granted = Group.objects.get(name=name).permissions.select_related("content_type")
+    return {f"{each.content_type.app_label}.{each.codename}" for each in granted}
 
 
 def test_viewers_view(groups):
@@ -79,22 +84,17 @@ def test_viewers_view(groups):
 
 
 def test_operators_act_and_handle_tokens(groups):
-    tokens = {f"logs.{action}_apitoken" for action in ("view", "add", "delete")}
-    assert permissions_of("operators") == VIEWERS | ACTIONS | tokens
+    assert permissions_of("operators") == VIEWERS | ACTIONS | TOKENS
 
 
-def test_administrators_do_all_that_the_application_knows_and_handle_accounts(groups):
-    every = Permission.objects.filter(content_type__app_label="logs").values_list("codename", flat=True)
+def test_administrators_do_all_that_the_application_asks_for_and_handle_accounts(groups):
+    asked = {value for name, value in vars(permissions).items() if name.isupper() and isinstance(value, str)}
     accounts = {f"auth.{action}_{row}" for action in ("view", "add", "change", "delete") for row in ("user", "group")}
-    assert permissions_of("administrators") == {f"logs.{each}" for each in every} | accounts | {"admin.view_logentry"}
+    assert permissions_of("administrators") >= asked | TOKENS | FEEDS | accounts | {"admin.view_logentry"}
     assert permissions_of("operators") < permissions_of("administrators")
 
 
-def test_makes_the_permissions_that_it_needs(db):
-    Group.objects.all().delete()
-    Permission.objects.all().delete()
-    migrate()
-    assert permissions_of("viewers") == VIEWERS
+def test_makes_the_permissions_that_it_needs(groups):
     assert Permission.objects.get(codename="view_workflowevent").name == "Can view event"
 
 
@@ -104,6 +104,7 @@ def test_what_a_site_has_changed_stays(groups):
     migrate()
     assert permissions_of("operators") == {
         VIEW_CHANNELS,
+        VIEW_FEEDS,
         TEST_CHANNELS,
         *VIEWERS_OF_RULES,
         RESEND,
