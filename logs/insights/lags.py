@@ -14,7 +14,7 @@ from logs.times import hour_of
 
 @dataclass(frozen=True, kw_only=True)
 class Lag:
-    """The lag of a project's signed events, right to within 3 %."""
+    """The lag of a project's signed events, accurate to within 3%."""
 
     median_seconds: float | None
     high_seconds: float | None  # The 95th percentile.

@@ -25,7 +25,7 @@ class Point:
     total_runs: int
     successful_runs: int
     failed_runs: int
-    median: int | None  # Seconds, right to within 3 %; None if no finished run has a known duration.
+    median: int | None  # Seconds, accurate to within 3%; None if no finished run has a known duration.
     p95: int | None
 
 

@@ -154,7 +154,7 @@ def judged_address(hostname: str, port: int, *, is_encrypted: bool) -> str:
             raise ForbiddenAddress(
                 f"{hostname} leads to {address}, which channels may not reach; see NOTIFICATION_ALLOWED_NETWORKS"
                 if is_encrypted
-                else f"{hostname} is not reached over https, which only NOTIFICATION_ALLOWED_NETWORKS may be"
+                else f"{hostname} may be reached only over https; see NOTIFICATION_ALLOWED_NETWORKS"
             )
     return str(addresses[0])
 

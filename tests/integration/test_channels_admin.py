@@ -681,7 +681,7 @@ def test_a_test_is_queued_at_once_even_after_a_failure(operator):
     channel = make_channel(not_before=NOW + HOUR, failures_in_a_row=5)
     page = act(operator, "test", channel)
     assert "Test message queued. Its result appears on this page within seconds." in page
-    assert "The test message waits to be sent …" in page
+    assert "The test message is waiting to be sent …" in page
     test = Notification.objects.get()
     assert (test.kind, test.state, test.channel) == ("test", "waiting", channel)
     assert Channel.objects.due().exists()

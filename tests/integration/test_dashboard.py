@@ -265,8 +265,8 @@ def test_names_the_tasks_that_fail_and_why(ops):
     WatchTask.objects.update(last_error=f"BranchesSkipped: {HOSTILE}")
     WatchTask.objects.create(name="prune", last_error="OperationalError")
     page = read(ops)
-    assert re.search(r"The watch's task <code>follow</code> fails:\s+<bdi>BranchesSkipped: &lt;script&gt;", page)
-    assert re.search(r"The watch's task <code>prune</code> fails:\s+<bdi>OperationalError</bdi>", page)
+    assert re.search(r"The watch task <code>follow</code> is failing:\s+<bdi>BranchesSkipped: &lt;script&gt;", page)
+    assert re.search(r"The watch task <code>prune</code> is failing:\s+<bdi>OperationalError</bdi>", page)
     assert "The watch is not running." not in page
     assert "Nothing was broken on the default branches (main, master) at the watch" in page
 

@@ -308,7 +308,7 @@ def test_shows_the_figures_of_the_workflow(viewer):
         "Median 2 min 14 s 2 min 14 s to 5 min 57 s",
         "95th percentile 5 min 57 s",
         "Recovery – nothing recovered",
-        "Durations of a minute or more are right to within 3 %.",
+        "Durations of a minute or more are accurate to within 3%.",
     ):
         assert figure in text
 

@@ -113,7 +113,7 @@ def test_a_delivery_that_is_gone_is_no_error(operator):
         (f" {SECRET} ", f" {SECRET} ", "Match: this secret signed the delivery.", True),
         (f"{SECRET}\n", SECRET, "Match with a line break at the end", True),
         (f"{SECRET}\r\n", SECRET, "Match with a line break at the end", True),
-        (SECRET, f"{SECRET}x", "No match, also without white space around it", False),
+        (SECRET, f"{SECRET}x", "No match, even without surrounding white space", False),
         (SECRET, "\u00e4\u2028", "No match", False),
     ],
 )

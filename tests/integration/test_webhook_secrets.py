@@ -176,6 +176,6 @@ def test_says_which_tasks_of_the_watch_fail_and_why(rotating):
     make_task("rollup", last_error="OperationalError")
     running, follow, rollup = watch_paragraph()
     assert running == "  running"
-    assert follow.startswith("  the task follow fails: BranchesSkipped: 1 branches cannot be judged")
+    assert follow.startswith("  the task follow is failing: BranchesSkipped: 1 branches cannot be judged")
     assert follow.isprintable()
-    assert rollup == "  the task rollup fails: OperationalError"
+    assert rollup == "  the task rollup is failing: OperationalError"

@@ -37,7 +37,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # It takes no typ
 
     hourly_limit = forms.IntegerField(
         label=gettext_lazy("Messages an hour"),
-        help_text=gettext_lazy("Further messages wait and are combined. Leave empty for no limit."),
+        help_text=gettext_lazy(
+            "Further messages wait; if more than five wait, they are combined. Leave empty for no limit."
+        ),
         min_value=1,
         max_value=MAX_HOURLY_LIMIT,
         required=False,

@@ -22,7 +22,7 @@ def result_of(channel: Channel, test: Notification) -> str:
     if test.last_error:
         text = _("The test failed and will be repeated: %(error)s") if is_waiting else _("The test failed: %(error)s")
         return text % {"error": test.last_error}
-    return _("The test message waits to be sent …") if is_waiting else _("The test message was not sent.")
+    return _("The test message is waiting to be sent …") if is_waiting else _("The test message was not sent.")
 
 
 def is_running(channel: Channel, test: Notification) -> bool:

@@ -42,7 +42,7 @@ RESULTS: tuple[Promise, ...] = (
     LINE_BREAK,
 )
 NO_MATCH_RESULT = gettext_lazy(
-    "No match, also without white space around it or with a line break at the end. Usual causes: it is another "
+    "No match, even without surrounding white space or with a line break at the end. Usual causes: it is another "
     "project's secret, or a proxy changed the body."
 )
 TOO_MANY = gettext_lazy("Not tried: at most 5 attempts a minute. Wait a minute.")

@@ -164,5 +164,7 @@ def check_patterns(patterns: str) -> None:
     for line in map(str.strip, patterns.splitlines()):
         pattern = line.removeprefix("!").strip()
         if line and (not pattern or pattern.startswith("!") or " !" in pattern):
-            message = _("Invalid pattern “%(line)s”: write one pattern per line; a ! at its start excludes.")
+            message = _(
+                "Invalid pattern “%(line)s”: enter one pattern per line; start a line with ! to exclude its matches."
+            )
             raise ValidationError(message, params={"line": line})

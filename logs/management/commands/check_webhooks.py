@@ -90,7 +90,7 @@ def _watch_facts(watch: WatchState) -> Iterator[str]:
         last = when(watch.last_started_at) if watch.last_started_at else "never"
         yield f"  NOT RUNNING; last active: {last}. State changes are not found: unset WATCH or run manage.py watch"
     for task, error in watch.errors.items():
-        yield f"  the task {task} fails: {printable(error)}"
+        yield f"  the task {task} is failing: {printable(error)}"
 
 
 def _path(slug: str) -> str:

@@ -31,7 +31,8 @@ class Command(CommandWithExamples):
     help = (
         "Count each hour's events for the dashboard, while webhooklog runs: first the events written since the "
         "last count, then older hours that were never counted. The watch does this every minute: run the command only "
-        "to fill a new dashboard sooner, after editing the database by hand, or on a timer if no watch runs."
+        "to fill a new dashboard sooner, after editing the database by hand or changing DEFAULT_BRANCHES, or on a "
+        "timer if no watch runs."
     )
     examples = """
 manage.py rollup
@@ -44,7 +45,7 @@ manage.py rollup --anew
         parser.add_argument(
             "--anew",
             action="store_true",
-            help="count everything again; needed after editing the database by hand",
+            help="count everything again, after editing the database by hand or changing DEFAULT_BRANCHES",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

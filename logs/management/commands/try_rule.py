@@ -21,7 +21,7 @@ MOST_DAYS = 365
 class Command(CommandWithExamples):
     """Try a rule on the log and print the messages."""
 
-    help = "List the messages that a rule would have sent in the last days, newest first. Nothing is sent or written."
+    help = "List the messages that a rule would have sent recently, newest first. Nothing is sent or written."
     examples = """
 manage.py try_rule "default branches"
 manage.py try_rule deploys --days 1

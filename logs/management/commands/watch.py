@@ -12,9 +12,9 @@ class Command(CommandWithExamples):
     """Run the watch's tasks until SIGTERM or Ctrl-C."""
 
     help = (
-        "Do webhooklog's background work until SIGTERM or Ctrl-C: find the workflows that broke or were fixed, count "
-        "events for the dashboard, and apply retention at PRUNE_AT. gunicorn runs the watch itself unless WATCH=off. "
-        "If several watches run, each task runs in one of them."
+        "Do webhooklog's background work until SIGTERM or Ctrl-C: find the workflows that broke or were fixed, send "
+        "notifications, check sources and alarms, count events, and apply retention at PRUNE_AT. gunicorn runs the "
+        "watch itself unless WATCH=off. If several watches run, each task runs in only one of them at a time."
     )
     examples = """
 manage.py watch

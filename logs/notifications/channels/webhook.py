@@ -61,7 +61,10 @@ class WebhookTransport(Transport):
         Field(
             name="secret",
             label="Signing secret",
-            help_text="whsec_ and 24 to 64 random bytes in Base64. While it changes: both, separated by a space.",
+            help_text=(
+                "whsec_ and 24 to 64 random bytes in Base64. During a change, enter the new and the old one, separated "
+                "by a space."
+            ),
             is_secret=True,
             pattern=f"{SECRET}(?: {SECRET})?",
             invalid="Enter whsec_ and 24 to 64 bytes in Base64, or two of these separated by a space.",

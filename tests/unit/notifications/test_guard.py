@@ -167,7 +167,7 @@ def test_an_allowed_network_does_not_allow_mixed_answers(network, settings):
 def test_plain_http_reaches_only_networks_that_the_operator_allows(network, settings, addresses):
     settings.NOTIFICATION_ALLOWED_NETWORKS = [ip_network("10.1.0.0/16")]
     network.names = {"hooks.example": addresses}
-    assert "not reached over https" in reason_of(f"http://hooks.example/{TOKEN}")
+    assert "may be reached only over https" in reason_of(f"http://hooks.example/{TOKEN}")
     assert network.connections == []
 
 
@@ -654,5 +654,5 @@ def test_a_slow_proxy_ends_at_the_deadline(monkeypatch, settings):
 
 def test_the_proxy_is_not_used_for_plain_http(settings, network):
     settings.NOTIFICATION_PROXY_URL = "http://proxy.example:3128"
-    assert "not reached over https" in reason_of("http://10.0.0.7/")
+    assert "may be reached only over https" in reason_of("http://10.0.0.7/")
     assert urlsplit(settings.NOTIFICATION_PROXY_URL).hostname not in network.lookups
