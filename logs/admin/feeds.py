@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -13,7 +14,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from logs.admin.inspector import RevocableAdmin
-from logs.http.receiving import full_url
+from logs.admin.rules.sentence import lines_of
+from logs.http.full_urls import full_url
 from logs.models import Feed
 from logs.models.rules import DEFAULT_BRANCH
 from logs.permissions import VIEW_EVENTS
@@ -70,8 +72,9 @@ class FeedAdmin(RevocableAdmin):
         }
         if request.method != "POST" or not form.is_valid():
             return TemplateResponse(request, "logs/admin/issue_form.html", context)
-        feed, token = Feed.issue(created_by=request.user.get_username(), **form.cleaned_data)
-        self.log_addition(request, feed, gettext("Created."))
+        with transaction.atomic():
+            feed, token = Feed.issue(created_by=request.user.get_username(), **form.cleaned_data)
+            self.log_addition(request, feed, gettext("Created."))
         urls = [
             (label, name, full_url(request, reverse(f"feeds:{name}", args=[token]))) for name, label in FILES.items()
         ]
@@ -86,8 +89,12 @@ class FeedAdmin(RevocableAdmin):
     @admin.display(description=_("shows"))
     def what(self, feed: Feed) -> str:
         """Show the patterns."""
-        parts = (("projects", feed.projects), ("workflows", feed.workflows), ("branches", feed.branches))
-        given = [f"{name} {', '.join(patterns.split())}" for name, patterns in parts if patterns.strip()]
+        parts = (
+            (gettext("projects"), feed.projects),
+            (gettext("workflows"), feed.workflows),
+            (gettext("branches"), feed.branches),
+        )
+        given = [f"{name} {', '.join(lines_of(patterns))}" for name, patterns in parts if patterns.strip()]
         return "; ".join(given) or gettext("everything")
 
     @admin.display(description=_("created"), ordering="created_at")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from logs import conf
 from logs.admin.deliveries.advice import advice_for
 from logs.exceptions import InvalidQuery
-from logs.http.receiving import receiving_url
+from logs.http.full_urls import receiving_url
 from logs.models.deliveries import REFUSED
 from logs.permissions import VIEW_DELIVERIES, VIEW_EVENTS
 from logs.reading.finding import Findings, find

@@ -7,7 +7,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, EventType
-from logs.http.receiving import receiving_url
+from logs.http.full_urls import receiving_url
 from logs.insights.broken import read_last_fixed_at
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import Dashboard, read_dashboard

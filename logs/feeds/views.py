@@ -1,9 +1,8 @@
-"""The URLs of feeds. They need no sign-in: whoever has a feed's URL sees what it shows, and nothing else."""
+"""The URLs of feeds. They need no sign-in: a client that has a feed's URL sees what it shows, and nothing else."""
 
 from collections.abc import Callable
 from functools import wraps
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import conditional_page, require_safe
@@ -13,6 +12,7 @@ from logs.feeds.atom import atom_of, read_changes
 from logs.feeds.badge import as_json, as_svg, badge_of
 from logs.feeds.cctray import cctray_of
 from logs.feeds.choosing import Choice, read_branches, read_choice
+from logs.http.full_urls import full_url
 from logs.models import Feed
 from logs.models.feeds import digest_of
 
@@ -47,9 +47,8 @@ def _text(message: str, *, status: int) -> HttpResponse:
     return HttpResponse(f"{message}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
-def site_url_of(request: HttpRequest) -> str:
-    """Return the URL of this site's home page."""
-    return f"{settings.SITE_URL or request.build_absolute_uri('/').rstrip('/')}{reverse('admin:index')}"
+def _home_of(request: HttpRequest) -> str:
+    return full_url(request, reverse("admin:index"))
 
 
 @feed_view
@@ -68,13 +67,11 @@ def badge_json(request: HttpRequest, choice: Choice) -> HttpResponse:
 @feed_view
 def cctray(request: HttpRequest, choice: Choice) -> HttpResponse:
     """Return the branches for build monitors."""
-    return HttpResponse(cctray_of(read_branches(choice), site_url_of(request)), content_type="application/xml")
+    return HttpResponse(cctray_of(read_branches(choice), _home_of(request)), content_type="application/xml")
 
 
 @feed_view
 def changes(request: HttpRequest, choice: Choice) -> HttpResponse:
     """Return the newest changes as an Atom feed."""
-    document = atom_of(
-        choice, read_changes(choice), site_url=site_url_of(request), feed_url=request.build_absolute_uri()
-    )
+    document = atom_of(choice, read_changes(choice), site_url=_home_of(request), feed_url=request.build_absolute_uri())
     return HttpResponse(document, content_type="application/atom+xml; charset=utf-8")

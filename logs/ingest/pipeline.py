@@ -250,10 +250,11 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     # Counted before the transaction: a flood that is not stored must not make deliveries wait for SQLite's lock.
     is_stored = verified or not _is_flooding(arrival)
     if is_stored:
-        stored = arrival if verified else replace(arrival, body=arrival.body[: settings.REFUSED_BODY_MAX_BYTES])
-        claimed = read_claim(stored.body)
+        delivery = _delivery(arrival, verdict)
+        delivery.body = body = arrival.body if verified else arrival.body[: settings.REFUSED_BODY_MAX_BYTES]
+        claimed = read_claim(body)
         with durable_transaction():
-            _store_refused(_delivery(stored, verdict), claimed)
+            _store_refused(delivery, claimed)
             group = Delivery.objects.refused().filter(verified=verified, plausible=plausible)
             group.drop_oldest(keep=settings.REFUSED_DELIVERIES_MAX)
     logger.warning(

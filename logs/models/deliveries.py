@@ -85,10 +85,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         self.filter(pk__in=surplus).delete_unlocked()
 
     def drop_oldest(self, *, keep: int) -> None:
-        """Delete all but the newest rows."""
-        surplus = list(self.newest_first().values_list("pk", flat=True)[keep : keep + 1])
-        if surplus:
-            self.filter(pk__lte=surplus[0]).delete_unlocked()
+        """Delete all but the newest rows, but at most MAX_DELETED_AT_ONCE."""
+        surplus = list(self.newest_first().values_list("pk", flat=True)[keep : keep + MAX_DELETED_AT_ONCE])
+        self.filter(pk__in=surplus).delete_unlocked()
 
     def delete_unlocked(self) -> None:
         """Delete the rows, except those that another transaction has locked."""

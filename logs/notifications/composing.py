@@ -12,10 +12,10 @@ from logs.models import Standing, StateChange, WorkflowEvent
 from logs.models.notifications import Notification, NotificationKind
 from logs.notifications.alarm_content import compose_alarm
 from logs.notifications.content import CIRCLECI, Content
-from logs.notifications.links import page_url
+from logs.notifications.links import page_link, page_url
 from logs.notifications.reminding import RESTING_AFTER
 from logs.standings.jobs import failed_jobs
-from logs.standings.judging import branch_of, key_of
+from logs.standings.judging import branch_of, ended_at, key_of
 from logs.times import duration
 
 MAX_JOBS = 10
@@ -110,7 +110,7 @@ def _of_event(kind: str, event: WorkflowEvent) -> Content:
         ("Author", event.author),
         ("Duration", duration(event.duration_seconds) if event.duration_seconds is not None else ""),
     ]
-    ended = event.stopped_at or event.happened_at or event.received_at
+    ended = ended_at(event, event.received_at)
     return Content(
         kind=kind,
         tone="bad" if tone_of(event.status) is Tone.BAD else "good",
@@ -169,12 +169,10 @@ def _state(change: StateChange, *, is_broke: bool) -> str:
 
 def _links(run: WorkflowEvent | None) -> list[tuple[str, str]]:
     """Return links to CircleCI and to this site; other URLs in a payload may come from a stranger."""
-    links = []
-    if run and run.url.startswith(CIRCLECI):
-        links.append(("Open in CircleCI", run.circleci_url))
-    if run and settings.SITE_URL:
-        links.append(("Open in webhooklog", page_url("admin:logs_workflowevent_change", run.pk)))
-    return links
+    if run is None:
+        return []
+    links = [("Open in CircleCI", run.circleci_url)] if run.url.startswith(CIRCLECI) else []
+    return links + page_link("admin:logs_workflowevent_change", run.pk)
 
 
 def _data(change: StateChange) -> dict[str, Any]:

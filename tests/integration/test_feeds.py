@@ -272,6 +272,15 @@ def test_cctray_survives_hostile_names_and_deleted_runs(client):
     assert (project.get("lastBuildStatus"), project.get("webUrl")) == ("Failure", "http://testserver/admin/")
 
 
+def test_links_to_the_site_have_its_path_prefix_once(client, settings):
+    WorkflowEvent.objects.filter(pk=add_standing("bad").last_id).delete()
+    url = add_feed()
+    settings.SITE_URL = "https://hooks.example.com/ci"
+    settings.FORCE_SCRIPT_NAME = "/ci"
+    [project] = ET.fromstring(client.get(f"{url}cc.xml").content)
+    assert project.get("webUrl") == "https://hooks.example.com/ci/admin/"
+
+
 # Atom.
 
 

@@ -43,11 +43,17 @@ def test_a_revoked_feed_is_gone(admin_client, client):
 
 def test_the_list_shows_what_each_feed_shows(admin_client, django_assert_max_num_queries):
     for number in range(10):
-        Feed.issue(created_by="ops", name=f"feed {number}", projects="press\ncider", branches="<default>")
+        Feed.issue(
+            created_by="ops",
+            name=f"feed {number}",
+            projects="press\ncider",
+            workflows="build and test",
+            branches="<default>",
+        )
     Feed.issue(created_by="ops", name="all")
     with django_assert_max_num_queries(5):
         page = admin_client.get(LIST).content.decode()
-    assert "projects press, cider; branches &lt;default&gt;" in page
+    assert "projects press, cider; workflows build and test; branches &lt;default&gt;" in page
     assert "everything" in page
 
 

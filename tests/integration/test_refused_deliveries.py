@@ -189,6 +189,14 @@ def test_noise_does_not_push_out_what_looks_like_circleci(deliver, workflow_docu
     assert list(kept) == [True, True, False, False]
 
 
+@pytest.mark.parametrize("most_bytes", [0, 1])
+def test_a_body_that_was_cut_is_as_plausible_as_before(deliver, settings, most_bytes):
+    settings.REFUSED_BODY_MAX_BYTES = most_bytes
+    deliver(b' {"id": 1}', secret=None)
+    delivery = Delivery.objects.get()
+    assert (len(delivery.body), delivery.plausible) == (most_bytes, True)
+
+
 @pytest.mark.parametrize(
     ("payload", "headers", "plausible"),
     [
@@ -217,6 +225,18 @@ def test_a_lowered_maximum_is_enforced_at_the_next_refusal(deliver, settings):
     settings.REFUSED_DELIVERIES_MAX = 2
     refuse(deliver)
     assert Delivery.objects.count() == 2
+
+
+def test_a_refusal_deletes_only_some_of_a_large_surplus(deliver, settings, monkeypatch):
+    monkeypatch.setattr("logs.models.deliveries.MAX_DELETED_AT_ONCE", 3)
+    for _ in range(6):
+        refuse(deliver)
+    settings.REFUSED_DELIVERIES_MAX = 2
+    left = []
+    for _ in range(3):
+        refuse(deliver)
+        left.append(Delivery.objects.count())
+    assert left == [4, 2, 2]
 
 
 def test_the_log_tells_whether_a_delivery_was_kept(deliver, settings, caplog):

@@ -265,6 +265,17 @@ def test_reports_each_run_once_with_its_failed_jobs(site):
     assert facts(Notification.objects.get())["Failed jobs"] == "lint"
 
 
+def test_a_run_that_ended_in_the_future_ended_when_it_arrived(site):
+    add_channel()
+    add_rule(subject="runs")
+    site.run(1, "failed")
+    event = WorkflowEvent.objects.get()
+    event.stopped_at = event.received_at + 400 * DAY
+    event.save()
+    content = compose(Notification.objects.get())
+    assert datetime.fromisoformat(content.happened_at) == event.received_at
+
+
 def test_reports_jobs(site):
     add_channel()
     add_rule(subject="jobs", statuses=["failed"])

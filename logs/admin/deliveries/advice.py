@@ -2,13 +2,13 @@
 
 from difflib import get_close_matches
 
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from logs import conf
 from logs.circleci.vocabulary import SIGNATURE_HEADER
+from logs.http.full_urls import receiving_path
 from logs.models import Delivery, Outcome
 
 MAX_PATHS = 10
@@ -54,7 +54,7 @@ def advice_for(delivery: Delivery, *, is_cut: bool) -> str | Promise | None:
     outcome = Outcome(delivery.outcome)
     if outcome is not Outcome.UNVERIFIED:
         return ADVICE.get(outcome)
-    if _path(delivery.webhook_slug) not in _configured_paths():
+    if receiving_path(delivery.webhook_slug) not in _configured_paths():
         return f"{_unknown_path(delivery.webhook_slug)} {CUT_ADVICE if is_cut else URL_ADVICE}"
     if SIGNATURE_HEADER not in delivery.headers:
         return UNSIGNED_ADVICE
@@ -66,23 +66,19 @@ def _unknown_path(slug: str) -> str:
     paths = _configured_paths()
     shown = ", ".join(paths[:MAX_PATHS]) + (" …" if len(paths) > MAX_PATHS else "")
     sentences = _("No webhook has the URL %(path)s. Configured: %(paths)s.") % {
-        "path": _path(slug),
+        "path": receiving_path(slug),
         "paths": shown or _("none"),
     }
     for closest in get_close_matches(slug.lower(), _slugs(), n=1):
-        sentences += " " + _("The closest is %(path)s.") % {"path": _path(closest)}
+        sentences += " " + _("The closest is %(path)s.") % {"path": receiving_path(closest)}
     return sentences
 
 
 def _configured_paths() -> list[str]:
     """Return the paths at which webhooks are accepted; the shared path accepts signed webhooks only."""
     shared = [""] if any(webhook.is_signed for webhook in conf.webhooks()) else []
-    return [_path(slug) for slug in shared + _slugs()]
+    return [receiving_path(slug) for slug in shared + _slugs()]
 
 
 def _slugs() -> list[str]:
     return [webhook.slug for webhook in conf.webhooks() if webhook.slug]
-
-
-def _path(slug: str) -> str:
-    return reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")

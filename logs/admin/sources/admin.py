@@ -14,7 +14,7 @@ from logs.admin.inspector import OwnListAdmin
 from logs.admin.sources.blocks import read_blocks
 from logs.admin.sources.muting import mute_view, unmute_view
 from logs.admin.sources.refusals import read_refused
-from logs.http.receiving import receiving_url
+from logs.http.full_urls import receiving_url
 from logs.insights.setup import read_setup
 from logs.insights.watching import read_watch
 from logs.models import Source

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from logs.admin.inspector import RevocableAdmin
 from logs.admin.tokens.form import TokenForm
 from logs.circleci.vocabulary import Tone
-from logs.http.receiving import full_url
+from logs.http.full_urls import full_url
 from logs.models import ApiToken
 from logs.templatetags.display import pill, timestamp
 from logs.times import DAY

@@ -4,10 +4,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.urls import reverse
 from django.utils import timezone
 
 from logs import conf
+from logs.http.full_urls import receiving_path
 from logs.insights.secret_use import Removal, Rotation, Use, read_rotations, read_uses
 from logs.insights.watching import WatchState, read_watch
 from logs.management.arguments import age
@@ -70,11 +70,11 @@ manage.py check_webhooks | grep "STILL IN USE"
         uses = read_uses()
         rotations = read_rotations(uses)
         for webhook in configured:
-            title = f"{webhook.name}  ({_path(webhook.slug)})"
+            title = f"{webhook.name}  ({receiving_path(webhook.slug)})"
             facts = _facts(webhook, uses[webhook.name], rotations.get(webhook.name))
             of_sources = source_lines([source for source in sources if source.webhook == webhook.name], now)
             self.stdout.write("\n".join([title, *facts, *of_sources]))
-        self.stdout.write("\n".join([f"URL of all webhooks  ({_path('')})", _last_refused("")]))
+        self.stdout.write("\n".join([f"URL of all webhooks  ({receiving_path('')})", _last_refused("")]))
         news = read_news(now)
         self.stdout.write(f"News\n  {news_line(news)}")
         self.stdout.write("\n".join(["Watch", *_watch_facts(read_watch())]))
@@ -91,10 +91,6 @@ def _watch_facts(watch: WatchState) -> Iterator[str]:
         yield f"  NOT RUNNING; last active: {last}. State changes are not found: unset WATCH or run manage.py watch"
     for task, error in watch.errors.items():
         yield f"  the task {task} is failing: {printable(error)}"
-
-
-def _path(slug: str) -> str:
-    return reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")
 
 
 def _facts(webhook: conf.Webhook, uses: Sequence[Use], rotation: Rotation | None) -> Iterator[str]:

@@ -7,7 +7,12 @@ from django.urls import get_script_prefix, reverse
 
 def receiving_url(request: HttpRequest, slug: str) -> str:
     """Return the URL of a webhook, or, with an empty slug, the URL that all webhooks share."""
-    return full_url(request, reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive"))
+    return full_url(request, receiving_path(slug))
+
+
+def receiving_path(slug: str) -> str:
+    """Return the path of a webhook, or, with an empty slug, the path that all webhooks share."""
+    return reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")
 
 
 def full_url(request: HttpRequest, path: str) -> str:
