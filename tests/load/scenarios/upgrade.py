@@ -22,6 +22,7 @@ from tests.load.wire import Connection, wait_until
 CONNECTIONS = 8
 PAUSE_SECONDS = 0.02  # Between two runs of a branch.
 MIGRATIONS = "logs/migrations/"
+AWAY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Upgrade:
 
     account: Account
     migration_seconds: float
+    logged_meanwhile: int  # Events that the old site logged while `migrate` ran.
     away_seconds: float  # From the end of the old site to the first 201 of the new one.
 
 
@@ -72,7 +74,7 @@ def run(stage):
     """Upgrade from each release in turn, on a new database."""
     every = releases()
     if not every:
-        stage.report.remark("not run: the history of Git has no earlier release.")
+        stage.report.remark("not run: Git's history is missing, or too short for an earlier release.")
         return
     report, upgrades = stage.report, []
     for release in stage.choose(short=[every[0], every[-1]], full=every):
@@ -83,7 +85,10 @@ def run(stage):
     report.note("slowest migration, s", max(upgrade.migration_seconds for upgrade in upgrades))
     report.note("answers of 503", sum(upgrade.account.statuses()[503] for upgrade in upgrades))
     report.note("connections broken", sum(upgrade.account.statuses()[None] for upgrade in upgrades))
-    report.note("longest without a site, s", max(upgrade.away_seconds for upgrade in upgrades))
+    fewest = min(upgrade.logged_meanwhile for upgrade in upgrades)
+    report.require("fewest events that an old site logged during migrate", fewest, at_least=1)
+    longest = max(upgrade.away_seconds for upgrade in upgrades)
+    report.require("longest without a site, s", longest, at_most=AWAY_SECONDS)
 
 
 def _upgrade(stage, release):
@@ -125,9 +130,11 @@ def _replace(server, seed):
         server.wait_until_serving()
         wait_until(lambda: load.account.first_logged_after(stopped) is not None, "the new site logs an event")
         time.sleep(1)
+    attempts = load.account.attempts
     return Upgrade(
         account=load.account,
         migration_seconds=migrated - started,
+        logged_meanwhile=sum(a.status == 201 and started < a.started < a.ended < migrated for a in attempts),
         away_seconds=load.account.first_logged_after(stopped),
     )
 
