@@ -270,7 +270,7 @@ class ReplaySerializer(Flat):
     before = serializers.ChoiceField(choices=Outcome.choices, help_text="The outcome before.")
     outcome = serializers.ChoiceField(source="verdict.outcome", choices=Outcome.choices, help_text="The new outcome.")
     reason = serializers.CharField(source="verdict.reason", allow_null=True, help_text=REASON)
-    mended = serializers.BooleanField(help_text="Whether it was refused before and is accepted now.")
+    fixed = serializers.BooleanField(help_text="Whether it was refused before and is accepted now.")
     event = serializers.CharField(source="verdict.event_id", allow_null=True, help_text="The id of its event.")
 
 

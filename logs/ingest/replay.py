@@ -23,7 +23,7 @@ class Replay:
     verdict: Verdict
 
     @property
-    def mended(self) -> bool:
+    def fixed(self) -> bool:
         """Whether a refused delivery is accepted now."""
         return self.before in REFUSED and self.verdict.outcome not in REFUSED
 

@@ -72,7 +72,7 @@ def test_a_replay_does_not_change_what_was_answered(deliver, workflow_document, 
     deliver(workflow_document(), secret="another")
     before = stored()
     webhook_secrets["My CircleCI Webhook"] = "another"
-    assert replay(before.pk, actor="ops").mended
+    assert replay(before.pk, actor="ops").fixed
     columns = ("response_status", "response_message", "response_seconds", "request_id")
     assert [getattr(stored(), name) for name in columns] == [getattr(before, name) for name in columns]
     assert stored().response_status == 401

@@ -120,7 +120,7 @@ def test_a_replay_that_accepts_a_delivery_removes_its_claim(refuse, webhook_secr
     webhook_secrets["My CircleCI Webhook"] = WRONG
     replay(delivery.pk, actor="ops", dry_run=True)
     assert Claim.objects.exists()
-    assert replay(delivery.pk, actor="ops").mended
+    assert replay(delivery.pk, actor="ops").fixed
     assert not Claim.objects.exists()
 
 

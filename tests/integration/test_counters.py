@@ -83,7 +83,7 @@ def test_a_replay_changes_no_delivery_that_was_counted_but_its_event_counts(
     deliver(workflow_document(), secret="the-right-secret")
     count()
     webhook_secrets[WEBHOOK] = [SECRET, "the-right-secret"]
-    assert replay(Delivery.objects.get().pk, actor="ada").mended
+    assert replay(Delivery.objects.get().pk, actor="ada").fixed
     count()
     assert Delivery.objects.get().outcome == "logged"
     assert deliveries() == {"unverified": 1}

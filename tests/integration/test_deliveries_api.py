@@ -368,7 +368,7 @@ def test_the_wrong_secret_is_refused_mended_replayed_and_logged(operator, refuse
         "before": "unverified",
         "outcome": "logged",
         "reason": None,
-        "mended": True,
+        "fixed": True,
         "event": workflow_document()["id"],
     }
     event = WorkflowEvent.objects.get()
@@ -382,7 +382,7 @@ def test_the_wrong_secret_is_refused_mended_replayed_and_logged(operator, refuse
 def test_a_dry_run_tells_what_would_come_of_it_and_changes_nothing(operator, refused, workflow_document):
     before = operator.get(f"{URL}/{refused.pk}").json()
     answer = replay(operator, refused, "?dry_run=true").json()
-    assert (answer["outcome"], answer["mended"], answer["event"]) == ("logged", True, workflow_document()["id"])
+    assert (answer["outcome"], answer["fixed"], answer["event"]) == ("logged", True, workflow_document()["id"])
     assert operator.get(f"{URL}/{refused.pk}").json() == before
     assert not WorkflowEvent.objects.exists()
     assert not Attempt.objects.exists()
@@ -390,7 +390,7 @@ def test_a_dry_run_tells_what_would_come_of_it_and_changes_nothing(operator, ref
 
 @pytest.mark.parametrize("spelling", ["True", "TRUE", "1"])
 def test_a_dry_run_may_be_spelled_as_clients_spell_a_truth(operator, refused, spelling):
-    assert replay(operator, refused, f"?dry_run={spelling}").json()["mended"]
+    assert replay(operator, refused, f"?dry_run={spelling}").json()["fixed"]
     assert not Attempt.objects.exists()
 
 
@@ -454,7 +454,7 @@ def test_a_truth_may_be_spelled_as_clients_spell_it(operator, deliver, workflow_
 def test_a_replay_that_mends_nothing_says_so(operator, deliver):
     deliver(b"[]")
     answer = replay(operator, Delivery.objects.get(), "?dry_run=false").json()
-    assert (answer["before"], answer["outcome"], answer["mended"]) == ("malformed", "malformed", False)
+    assert (answer["before"], answer["outcome"], answer["fixed"]) == ("malformed", "malformed", False)
     assert answer["reason"] == "not a JSON object but a JSON array"
     assert answer["event"] is None
 
@@ -510,7 +510,7 @@ def test_a_session_needs_the_csrf_token_and_http_basic_does_not(csrf_client, ope
 
 
 def test_replaying_twice_logs_the_event_once(operator, refused):
-    assert [replay(operator, refused).json()["mended"] for _ in range(2)] == [True, False]
+    assert [replay(operator, refused).json()["fixed"] for _ in range(2)] == [True, False]
     assert WorkflowEvent.objects.count() == 1
 
 

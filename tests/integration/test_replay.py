@@ -43,7 +43,7 @@ def mended(refused, settings):
 def test_the_wrong_secret_is_refused_shown_mended_replayed_and_logged(mended, workflow_document):
     assert mended.reason == "the circleci-signature matches no secret (secrets of all webhooks tried: 1)"
     result = replay(mended.pk, actor="ops")
-    assert (result.before, result.verdict.outcome, result.mended) == (Outcome.UNVERIFIED, Outcome.LOGGED, True)
+    assert (result.before, result.verdict.outcome, result.fixed) == (Outcome.UNVERIFIED, Outcome.LOGGED, True)
     mended.refresh_from_db()
     event = WorkflowEvent.objects.get()
     assert event.event_id == workflow_document()["id"]
@@ -78,7 +78,7 @@ def test_a_second_replay_changes_nothing_more(mended):
     replay(mended.pk, actor="ops")
     event = WorkflowEvent.objects.get()
     result = replay(mended.pk, actor="ops")
-    assert not result.mended
+    assert not result.fixed
     assert WorkflowEvent.objects.get() == event
     assert Delivery.objects.get().outcome == Outcome.LOGGED
 

@@ -93,7 +93,7 @@ def _report(model_admin: ListAdmin, request: HttpRequest, outcomes: Outcomes) ->
             "Replayed %(count)d delivery: %(changes)s.", "Replayed %(count)d deliveries: %(changes)s.", count
         )
         changes = ", ".join(f"{number} × {change}" for change, number in outcomes.counts)
-        level = messages.SUCCESS if any(each.mended for each in outcomes.replays) else messages.WARNING
+        level = messages.SUCCESS if any(each.fixed for each in outcomes.replays) else messages.WARNING
         links = event_links(request, outcomes.events)
         text = format_html("{} {}", message % {"count": count, "changes": changes}, links)
         model_admin.message_user(request, text, level)

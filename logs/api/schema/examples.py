@@ -104,7 +104,7 @@ REPLAY = {
     "before": "unverified",
     "outcome": "logged",
     "reason": None,
-    "mended": True,
+    "fixed": True,
     "event": EVENT["id"],
 }
 
