@@ -56,6 +56,11 @@ def picker_value(text: str) -> str:
     return time.replace(tzinfo=None, microsecond=0).isoformat().removesuffix(":00") if time else ""
 
 
+def rfc_3339(time: datetime) -> str:
+    """Return a time in UTC as RFC 3339: 2026-05-04T10:00:00Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def hour_of(time: datetime) -> datetime:
     """Return the start of the UTC hour that contains a time."""
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

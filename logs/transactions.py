@@ -1,4 +1,4 @@
-"""The transactions that write deliveries and events."""
+"""The transactions of all that writes to the log: durable, in turns on SQLite, and with a limited wait."""
 
 import fcntl
 import time

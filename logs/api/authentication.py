@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.crypto import hash_token
@@ -130,5 +130,5 @@ class SessionScheme(OpenApiAuthenticationExtension):
 def _note_use(token: ApiToken) -> None:
     try:
         token.note_use()
-    except DatabaseError as error:  # A read must not fail because this write does.
+    except (DatabaseError, InterfaceError) as error:  # A read must not fail because this write does.
         logger.info("the use of the token %s was not noted: %s", token, error)

@@ -9,6 +9,8 @@ from django.utils.functional import cached_property
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
+from logs.times import rfc_3339
+
 
 def described(fields: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return a serializer's ``extra_kwargs`` for the descriptions of its fields."""
@@ -59,7 +61,7 @@ def _value(row: Any, source: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
+        return rfc_3339(value)
     return None if value == "" else value
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.handlers.exception import response_for_exception
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 from django.utils import timezone
@@ -142,7 +142,7 @@ class ReceiveWebhookView(APIView):
             try:
                 keep_refused(exc.arrival, exc.error)
                 exc = http_error(exc.error)
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 exc = error
         return super().handle_exception(exc)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from django.db.models import OuterRef, Subquery, Value
@@ -15,13 +15,12 @@ from logs.circleci.vocabulary import Tone
 from logs.conf import DefaultBranches, default_branches, is_default_branch
 from logs.models import ChangeKind, Delivery, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS
+from logs.models.standings import RESTING_AFTER
 from logs.standings.jobs import failed_jobs
 
 SHOWN = 10
 MAX_COUNTED = 1_000
 MAX_CHANGES_READ = 500
-# A renamed or removed workflow never succeeds again; it must not stay red forever.
-RESTING_AFTER = timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from django.db.models import Sum
 
 from logs.circleci.vocabulary import EventType, Tone, tone_of
 from logs.conf import is_default_branch
-from logs.insights.broken import RESTING_AFTER
 from logs.insights.counters import OTHER, known_status
 from logs.insights.periods import Period
 from logs.models import HourlyStatus, HourlyWorkflow, Standing, Workflow
+from logs.models.standings import RESTING_AFTER
 
 MAX_BRANCHES_READ = 2_000  # Broken ones and good ones each. Only some of them are default branches.
 

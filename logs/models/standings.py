@@ -1,5 +1,6 @@
 """Standings: the state of each workflow on each branch, and the changes of that state."""
 
+from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -9,6 +10,9 @@ from logs.circleci.vocabulary import Tone
 from logs.conf import is_default_branch
 from logs.models.events import WorkflowEvent, text
 
+# A renamed or removed workflow never succeeds again. After this time without a run, a broken branch is not shown as
+# broken any more, and reminders end.
+RESTING_AFTER = timedelta(days=30)
 TONES = [(Tone.GOOD, "good"), (Tone.BAD, "bad")]
 
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])

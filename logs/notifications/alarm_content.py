@@ -9,7 +9,7 @@ from logs.models import Alarm, AlarmKind, Notification, NotificationKind, Source
 from logs.models.deliveries import Outcome
 from logs.notifications.content import Content
 from logs.notifications.links import page_link
-from logs.times import duration
+from logs.times import duration, rfc_3339
 
 Detail = Mapping[str, Any]
 Facts = list[tuple[str, str]]
@@ -68,15 +68,11 @@ def _data(alarm: Alarm, *, is_over: bool) -> dict[str, Any]:
     return {
         "id": alarm.pk,
         "alarm": alarm.kind,
-        "opened_at": _iso(alarm.opened_at),
-        "closed_at": _iso(alarm.closed_at) if is_over and alarm.closed_at else None,
+        "opened_at": rfc_3339(alarm.opened_at),
+        "closed_at": rfc_3339(alarm.closed_at) if is_over and alarm.closed_at else None,
         # Without the sources, of which a webhook can have too many for a message.
         "detail": {name: value for name, value in alarm.detail.items() if name != "sources"},
     }
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
 
 
 def _time(text: str) -> datetime:

@@ -10,13 +10,13 @@ from django.utils import timezone
 from logs.circleci.vocabulary import Tone, tone_of
 from logs.models import Standing, StateChange, WorkflowEvent
 from logs.models.notifications import Notification, NotificationKind
+from logs.models.standings import RESTING_AFTER
 from logs.notifications.alarm_content import compose_alarm
 from logs.notifications.content import CIRCLECI, Content
 from logs.notifications.links import page_link, page_url
-from logs.notifications.reminding import RESTING_AFTER
 from logs.standings.jobs import failed_jobs
 from logs.standings.judging import branch_of, ended_at, key_of
-from logs.times import duration
+from logs.times import duration, rfc_3339
 
 MAX_JOBS = 10
 MAX_LINES = 15
@@ -122,7 +122,7 @@ def _of_event(kind: str, event: WorkflowEvent) -> Content:
         workflow=event.workflow,
         branch=event.branch or event.tag,
         happened_at=ended.isoformat(),
-        data=_event_data(event) | {"happened_at": ended.isoformat().replace("+00:00", "Z")},
+        data=_event_data(event) | {"happened_at": rfc_3339(ended)},
     )
 
 
@@ -186,7 +186,7 @@ def _data(change: StateChange) -> dict[str, Any]:
         "revision": change.revision,
         "author": change.author,
         "subject": change.subject,
-        "happened_at": change.happened_at.isoformat().replace("+00:00", "Z"),
+        "happened_at": rfc_3339(change.happened_at),
         "broken_for_seconds": change.broken_for_seconds,
         "failures": change.failures,
     }

@@ -40,6 +40,6 @@ class Content:
         return f"{self.project}: {self.headline}" if self.project else self.headline
 
     @property
-    def moment(self) -> datetime:
+    def time(self) -> datetime:
         """When it happened."""
         return datetime.fromisoformat(self.happened_at)

@@ -11,6 +11,7 @@ from logs.circleci.vocabulary import Tone
 from logs.models import Standing, StateChange
 from logs.models.notifications import Channel, Notification, NotificationKind, NotificationState
 from logs.models.rules import Rule, Subject
+from logs.models.standings import RESTING_AFTER
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.outbox import (
     AGAIN,
@@ -28,7 +29,6 @@ from logs.standings.following import Lease
 from logs.standings.judging import KEY, branch_of
 from logs.transactions import durable_transaction
 
-RESTING_AFTER = timedelta(days=30)  # A broken branch without a run for this time is not used any more.
 READ_TOGETHER = 500
 
 

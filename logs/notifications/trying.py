@@ -13,9 +13,9 @@ from logs.circleci.vocabulary import EventType
 from logs.models import WorkflowEvent
 from logs.models.notifications import Channel, NotificationKind
 from logs.models.rules import Rule, Subject
+from logs.models.standings import RESTING_AFTER
 from logs.notifications.channels import TRANSPORTS
 from logs.notifications.events import KINDS
-from logs.notifications.reminding import RESTING_AFTER
 from logs.notifications.rules import (
     channels_for,
     is_loud,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from logs.models.notifications import CHAT_LIFETIME
 from logs.notifications.content import CIRCLECI, Content
 from logs.notifications.guard import Request, Response
+from logs.times import rfc_3339
 
 # The interface for plug-ins, which docs/channels.md describes. A change that breaks plug-ins needs a new number.
 INTERFACE = 1
@@ -209,7 +210,7 @@ def some_facts(content: Content, count: int) -> list[tuple[str, str]]:
 
 def utc(content: Content) -> str:
     """Return when it happened, as most vendors write it: 2026-11-27T16:40:00Z."""
-    return content.moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return rfc_3339(content.time)
 
 
 def json_request(url: str, document: Any, **headers: str) -> Request:

@@ -115,7 +115,7 @@ def email_of(message: Message) -> Email:
     content, host = message.content, _host()
     headers = {
         "Message-ID": f"<notification-{message.id}@{host}>",
-        "Date": format_datetime(content.moment),
+        "Date": format_datetime(content.time),
         "Auto-Submitted": "auto-generated",
     }
     if message.thread:
