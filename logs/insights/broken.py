@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from django.db.models import OuterRef, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,6 +15,7 @@ from logs.conf import DefaultBranches, default_branches, is_default_branch
 from logs.models import ChangeKind, Delivery, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS
 from logs.models.standings import RESTING_AFTER
+from logs.models.unindexed import unindexed
 from logs.standings.jobs import failed_jobs
 
 SHOWN = 10
@@ -96,7 +96,7 @@ def _in_words(entry: DefaultBranches) -> str:
 def _bodies(events: Collection[int]) -> dict[int, bytes]:
     """Return the body of each event's shown version, unless retention has deleted it."""
     # Avoids the index on `outcome`, in which SQLite would read every event in the log.
-    deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
+    deliveries = Delivery.objects.alias(outcome_without_index=unindexed("outcome"))
     versions = deliveries.filter(event=OuterRef("pk"), outcome_without_index__in=BRINGING_VERSIONS)
     # The newest version only: a client of an unsigned webhook could send any number of large ones.
     newest = Subquery(versions.order_by("-judged_at", "-pk").values("pk")[:1])

@@ -49,9 +49,13 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Load the events and claims too, but not the bodies: a body is shown only on its delivery's own page."""
         return self.select_related("event", "claim").defer("body")
 
+    def versions(self) -> Self:
+        """Keep deliveries from which an event's columns were read, the shown version first."""
+        return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk")
+
     def of_shown_version(self) -> "Delivery | None":
         """Return the delivery from which an event's columns were read; None if the delivery was deleted."""
-        return self.filter(outcome__in=BRINGING_VERSIONS).order_by("-judged_at", "-pk").first()
+        return self.versions().first()
 
     def refused(self) -> Self:
         """Keep deliveries that received an error response."""

@@ -7,12 +7,12 @@ from operator import or_
 from typing import Self
 
 from django.db import connection, models
-from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import F, Func, Q
 
 from logs.circleci.pages import job_page
 from logs.circleci.payload import MAX_ID_LENGTH, MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, MAX_URL_LENGTH
 from logs.circleci.vocabulary import PROVIDER_SPELLINGS, EventType
+from logs.models.unindexed import unindexed
 
 # How long after `changed_at` a transaction may still be uncommitted, and how far two hosts' clocks may differ.
 # A transaction ends sooner, because of PostgreSQL's timeouts (databases.py).
@@ -196,7 +196,7 @@ class WorkflowEvent(models.Model):
             return WorkflowEvent.objects.none()
         # Without the slug, another project's sender could claim the pipeline's id and appear in this project's run.
         # The expression keeps SQLite from the index on the slug, in which it would read all the project's events.
-        others = WorkflowEvent.objects.alias(slug=Coalesce("project_slug", Value(""))).filter(
+        others = WorkflowEvent.objects.alias(slug=unindexed("project_slug")).filter(
             pipeline_id=self.pipeline_id, slug=self.project_slug
         )
         others = others.exclude(pk=self.pk)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 
 from logs.models.attempts import Attempt
 from logs.models.deliveries import BRINGING_VERSIONS, Delivery, Outcome
 from logs.models.events import WorkflowEvent
+from logs.models.unindexed import unindexed
 
 _NEWEST = """
 SELECT (SELECT MAX(id) FROM logs_workflowevent), (SELECT MAX(id) FROM logs_delivery), (SELECT MAX(id) FROM logs_attempt)
@@ -39,7 +39,7 @@ def events_written_after(end: LogEnd) -> QuerySet[Any, Any]:
     An update arrives with a delivery or through a replay, which records an attempt.
     """
     # Avoids the index on `outcome`, in which SQLite would read every update in the log.
-    deliveries = Delivery.objects.alias(outcome_without_index=Coalesce("outcome", Value("")))
+    deliveries = Delivery.objects.alias(outcome_without_index=unindexed("outcome"))
     updated = deliveries.filter(pk__gt=end.delivery, outcome_without_index=Outcome.UPDATED)
     # An attempt without an actor is the arrival, which a replay records together with its own attempt.
     replayed = Attempt.objects.filter(pk__gt=end.attempt, outcome__in=BRINGING_VERSIONS).exclude(actor="")

@@ -7,7 +7,8 @@ from django.db.models.lookups import IsNull
 
 from logs.models import Claim, Delivery, WorkflowEvent
 from logs.models.events import project_named, revision_starts_with
-from logs.reading.patterns import Matches, unindexed
+from logs.models.unindexed import unindexed
+from logs.reading.patterns import Matches
 from logs.reading.search import FEW
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Func, Value
-from django.db.models.functions import Coalesce
+from django.db.models import BooleanField, Func
 from django.db.models.sql.compiler import SQLCompiler
+
+from logs.models.unindexed import unindexed
 
 ANY = "*"
 
@@ -31,15 +32,6 @@ def expression(pattern: str) -> str:
     if connection.vendor == "sqlite":
         return "".join(map(_in_glob, pattern))
     return f"^{''.join(map(_in_regex, pattern))}$"
-
-
-def unindexed(column: str) -> Coalesce:
-    """Return an expression for a text column that no index matches.
-
-    SQLite has no statistics and assumes that an index on the column selects few rows. If the index is not in the
-    list's order, SQLite reads all rows with the wanted value and sorts them.
-    """
-    return Coalesce(column, Value(""))
 
 
 class Matches(Func):

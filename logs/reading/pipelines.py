@@ -10,9 +10,9 @@ from logs.circleci.payload import MAX_INTEGER
 from logs.circleci.vocabulary import BAD_STATUSES, EventType
 from logs.models import Origin, WorkflowEvent
 from logs.models.events import spellings_of_id
+from logs.models.unindexed import unindexed
 from logs.reading.cursors import Reading
 from logs.reading.pages import BY_ARRIVAL, Page
-from logs.reading.patterns import unindexed
 
 MAX_READ = 500  # How many matching events a page reads to find its pipelines.
 MAX_EVENTS = 100  # How many events of a pipeline are read.

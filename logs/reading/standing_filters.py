@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from logs.circleci.vocabulary import Tone
 from logs.models import ChangeKind, Standing, StateChange
 from logs.models.events import project_named
+from logs.models.unindexed import unindexed
 from logs.reading.fields import ChoiceFilter, TextFilter, TimeFilter, TruthFilter
 from logs.reading.filters import PagedFilterSet
-from logs.reading.patterns import unindexed
 
 
 def of_branch(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:

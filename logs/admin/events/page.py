@@ -10,7 +10,7 @@ from logs.admin.events.code_host import code_host_links
 from logs.admin.events.run import run_context
 from logs.admin.events.timeline import timeline_of
 from logs.models import Delivery, WorkflowEvent
-from logs.models.deliveries import BRINGING_VERSIONS, DeliveryQuerySet
+from logs.models.deliveries import DeliveryQuerySet
 from logs.permissions import REPLAY, VIEW_BODIES, VIEW_DELIVERIES
 
 SHOWN_DELIVERIES = 50
@@ -44,8 +44,7 @@ def event_context(request: HttpRequest, event: WorkflowEvent) -> dict[str, Any]:
 
 def _versions(event: WorkflowEvent) -> tuple[list[Delivery], bool]:
     """Return the newest deliveries with versions of an event, the shown version first, and whether there are more."""
-    bringing = _bodiless(event).filter(outcome__in=BRINGING_VERSIONS)
-    return _first(bringing.order_by("-judged_at", "-pk"))
+    return _first(_bodiless(event).versions())
 
 
 def _deliveries(event: WorkflowEvent) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from django.db.models.functions import Length
 
 from logs.models import Delivery, Outcome
 from logs.models.deliveries import DeliveryQuerySet
+from logs.models.unindexed import unindexed
 from logs.reading.conditions import in_event
 from logs.reading.fields import ChoicesFilter, PatternFilter, StatusesFilter
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet, PagedFilterSet
-from logs.reading.patterns import unindexed
 from logs.reading.stream.settling import settled_keys
 
 MAX_SCANNED = 1_000  # Rows per poll, however few of them match the filters.
