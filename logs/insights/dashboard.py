@@ -20,7 +20,7 @@ from logs.insights.refusals import Refusals, read_refusals
 from logs.insights.totals import Totals, read_bars, read_totals
 from logs.insights.watching import WatchState, read_watch
 from logs.insights.webhooks import WebhookFigures, read_webhooks
-from logs.insights.workflows import SlowWorkflow, WorkflowFigures, read_workflows
+from logs.insights.workflows import BusyWorkflow, SlowWorkflow, read_workflows
 from logs.models import HourlyStatus, RollupState, WorkflowEvent
 from logs.times import HOUR
 
@@ -32,7 +32,7 @@ CHART_HEIGHT = 160
 class WorkflowRow:
     """A workflow's figures and the chart of its runs."""
 
-    figures: WorkflowFigures
+    figures: BusyWorkflow
     trend: list[tuple[Tone, str]]
 
 
@@ -53,7 +53,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class DashboardFigures:
     """A period's figures from the rollups, which change only with the next count."""
 
     totals: Totals
@@ -72,7 +72,7 @@ class Dashboard:
     watch: WatchState
     coverage: Coverage | None  # None: nothing has been counted yet.
     broken: BrokenNow
-    figures: Figures
+    figures: DashboardFigures
     refusals: Refusals | None  # None: not requested, or the user may not view refused deliveries.
     webhooks: list[WebhookFigures]  # Empty for a project.
     keeps_deliveries: bool  # Whether retention keeps all deliveries; if so, a missing delivery never arrived.
@@ -100,7 +100,7 @@ def read_dashboard(period: Period, project: Project | None = None, *, with_refus
     )
 
 
-def _remembered_figures(period: Period, project: Project | None, state: RollupState) -> Figures:
+def _remembered_figures(period: Period, project: Project | None, state: RollupState) -> DashboardFigures:
     """Return the figures from the last count, cached for a minute."""
     if state.complete_until < state.counted_until:  # Another hour may be counted at any time without changing the key.
         return read_figures(period, project)
@@ -113,11 +113,11 @@ def _remembered_figures(period: Period, project: Project | None, state: RollupSt
     return figures  # type: ignore[no-any-return]  # The cache is untyped.
 
 
-def read_figures(period: Period, project: Project | None = None) -> Figures:
+def read_figures(period: Period, project: Project | None = None) -> DashboardFigures:
     """Return a period's figures from the rollups; for a project, its totals and chart count workflow runs only."""
     counted = project.sums if project else HourlyStatus.objects.all()
     workflows, bars = read_workflows(period, project.workflows if project else None), read_bars(period, counted)
-    return Figures(
+    return DashboardFigures(
         totals=read_totals(period, counted),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
         workflows=[WorkflowRow(figures=each, trend=each.trend) for each in workflows.busiest],

@@ -42,7 +42,7 @@ class SlowWorkflow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkflowFigures(HasBars):
+class BusyWorkflow(HasBars):
     """A row in the workflows table."""
 
     workflow: Workflow
@@ -56,7 +56,7 @@ class WorkflowFigures(HasBars):
 class Workflows:
     """The busiest and the slowest workflows of a period."""
 
-    busiest: list[WorkflowFigures]  # Most runs first.
+    busiest: list[BusyWorkflow]  # Most runs first.
     has_more: bool
     slowest: list[SlowWorkflow]
 
@@ -131,8 +131,8 @@ def _fetch(statement: str, span: Span, workflows: QuerySet[Workflow] | None) -> 
     return rows
 
 
-def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bars: list[Bar]) -> WorkflowFigures:
-    return WorkflowFigures(
+def _figures(workflow: Workflow, runs: int, now: Finished, before: Finished, bars: list[Bar]) -> BusyWorkflow:
+    return BusyWorkflow(
         workflow=workflow,
         runs=runs,
         bad=now.bad,
