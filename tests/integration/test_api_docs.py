@@ -23,8 +23,8 @@ from rest_framework import exceptions
 
 from logs.api.errors import MEANINGS, BadRequest
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
-from logs.api.serializers import DeliverySerializer
-from logs.api.standings import ChangeSerializer, StandingSerializer
+from logs.api.serializers.log import DeliverySerializer
+from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.exceptions import InvalidQuery
 from logs.models import Delivery, WorkflowEvent

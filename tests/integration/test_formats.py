@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
-from logs.api.serializers import DeliverySerializer, WorkflowEventSerializer
+from logs.api.serializers.log import DeliverySerializer, WorkflowEventSerializer
 from logs.api.views.events import EventListView
 from logs.models import Delivery, Standing, StateChange, WorkflowEvent
 

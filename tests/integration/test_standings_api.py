@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from logs.api.standings import ChangeSerializer, StandingSerializer
+from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.models import Standing, StateChange, WorkflowEvent
 from logs.reading import pages
 

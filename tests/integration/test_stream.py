@@ -13,7 +13,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from logs.api.serializers import StreamedDeliverySerializer, WorkflowEventSerializer
+from logs.api.serializers.log import StreamedDeliverySerializer, WorkflowEventSerializer
 from logs.api.views import stream as stream_view
 from logs.circleci import samples
 from logs.circleci.signature import verify

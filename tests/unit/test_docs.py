@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
-from logs.api.serializers import WorkflowEventSerializer
+from logs.api.serializers.log import WorkflowEventSerializer
 from logs.notifications.channels import base
 from webhooklog.env import Environment, read_environment
 from webhooklog.env_reader import BOUNDS

@@ -7,8 +7,8 @@ from random import Random
 from types import SimpleNamespace
 
 from logs.api.renderers import CSVRenderer, JSONLinesRenderer
-from logs.api.serializers import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
-from logs.api.standings import ChangeSerializer, StandingSerializer
+from logs.api.serializers.log import AttemptSerializer, DeliverySerializer, WorkflowEventSerializer
+from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.circleci.vocabulary import Tone

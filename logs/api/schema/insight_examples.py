@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from datetime import timedelta
 
-from logs.api import insights
 from logs.api.schema.examples import ARRIVED, WORKFLOW
+from logs.api.serializers import insights
 from logs.circleci import samples
 from logs.circleci.payload import read_event
 from logs.insights.figures import DEFINITIONS, Durations, Figures

@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from logs.api import insights, serializers, standings
 from logs.api.receiving import ReceiptSerializer
 from logs.api.schema import examples, insight_examples
+from logs.api.serializers import insights, log, standings
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 
 JSON, CSV, JSON_LINES = "application/json", "text/csv", "application/x-ndjson"
@@ -97,7 +97,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="events",
         summary="List events",
         details="The events that match all given filters, newest first. To read all of them, follow `next` in `Link`.",
-        answers=_list(serializers.WorkflowEventSerializer, examples.EVENT),
+        answers=_list(log.WorkflowEventSerializer, examples.EVENT),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"event": _link("event", "A listed event.", event_id="$response.body#/0/id")},
     ),
@@ -107,7 +107,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Show an event",
         details="An event with its payload, its pipeline's other events, and its deliveries.",
         answers={
-            (200, JSON): _answer(serializers.EventDetailSerializer, "The event.", examples.EVENT_DETAIL),
+            (200, JSON): _answer(log.EventDetailSerializer, "The event.", examples.EVENT_DETAIL),
         },
         headers=["ETag"],
         links={
@@ -120,7 +120,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="deliveries",
         summary="List deliveries",
         details="The requests to the receiving endpoint, refused or not, newest first.",
-        answers=_list(serializers.DeliverySerializer, examples.DELIVERY),
+        answers=_list(log.DeliverySerializer, examples.DELIVERY),
         headers=["Link", "ETag", "Content-Disposition"],
         links={"delivery": _link("delivery", "A listed delivery.", id="$response.body#/0/id")},
     ),
@@ -134,7 +134,7 @@ OPERATIONS: dict[str, Operation] = {
             "for example because too many clients are waiting: retry after that time."
         ),
         answers={
-            (200, JSON): _answer(serializers.StreamSerializer, "The deliveries; often none.", examples.STREAM),
+            (200, JSON): _answer(log.StreamSerializer, "The deliveries; often none.", examples.STREAM),
         },
         headers=["ETag"],
         links={"delivery": _link("delivery", "A listed delivery.", id="$response.body#/deliveries/0/id")},
@@ -145,7 +145,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Show a delivery",
         details="A delivery with its headers and every verdict on it.",
         answers={
-            (200, JSON): _answer(serializers.DeliveryDetailSerializer, "The delivery.", examples.DELIVERY_DETAIL),
+            (200, JSON): _answer(log.DeliveryDetailSerializer, "The delivery.", examples.DELIVERY_DETAIL),
         },
         headers=["ETag"],
         links=OF_DELIVERY,
@@ -166,7 +166,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Replay a delivery",
         details="Judge it again by its original bytes under the current settings, and log its event if it is accepted.",
         answers={
-            (200, JSON): _answer(serializers.ReplaySerializer, "The change.", examples.REPLAY),
+            (200, JSON): _answer(log.ReplaySerializer, "The change.", examples.REPLAY),
         },
         links={"delivery": _link("delivery", "The delivery with its verdicts.", id="$response.body#/id")},
     ),

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from logs.api.negotiation import FirstRenderer
-from logs.api.serializers import DeliveryDetailSerializer, DeliverySerializer, ReplaySerializer
+from logs.api.serializers.log import DeliveryDetailSerializer, DeliverySerializer, ReplaySerializer
 from logs.api.views.base import PagedListView, ReadingView, truth
 from logs.circleci.vocabulary import EVENT_TYPE_HEADER, SIGNATURE_HEADER
 from logs.http.downloads import body_response

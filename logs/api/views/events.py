@@ -4,7 +4,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from logs.api.serializers import EventDetailSerializer, WorkflowEventSerializer
+from logs.api.serializers.log import EventDetailSerializer, WorkflowEventSerializer
 from logs.api.views.base import PagedListView, ReadingView
 from logs.models import WorkflowEvent
 from logs.permissions import VIEW_EVENTS

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from logs.api import insights as objects
+from logs.api.serializers import insights as objects
 from logs.api.views.base import ReadingView
 from logs.insights import selecting
 from logs.insights.counting import coverage, refresh_if_stale

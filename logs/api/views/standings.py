@@ -5,7 +5,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 
 from logs.api.negotiation import FirstRenderer
-from logs.api.standings import ChangeSerializer, StandingSerializer
+from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.api.views.base import PagedListView, ReadingView
 from logs.feeds.cctray import cctray_of
 from logs.feeds.choosing import read_branches, read_choice

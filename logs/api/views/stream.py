@@ -6,7 +6,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from logs.api.serializers import StreamSerializer
+from logs.api.serializers.log import StreamSerializer
 from logs.api.views.base import ReadingView
 from logs.http.readers import WAITED, wait_for
 from logs.models import Delivery

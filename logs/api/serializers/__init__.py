@@ -1,0 +1,1 @@
+"""The objects of the API: which fields they have, and what each field means."""
