@@ -1,4 +1,4 @@
-"""The objects in responses. Fields are named, described and filled here, for both the API and its schema."""
+"""The objects for events and deliveries: what their fields mean, and how they are filled."""
 
 import json
 from base64 import b64encode
