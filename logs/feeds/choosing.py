@@ -14,6 +14,7 @@ from logs.exceptions import InvalidQuery
 from logs.models import Feed, Standing
 from logs.models.rules import DEFAULT_BRANCH
 from logs.notifications.rules import matches
+from logs.reading.query import check_names
 from logs.times import parse_span
 
 NAMES = ("project", "workflow", "branch", "branches", "stale")
@@ -84,12 +85,9 @@ def read_choice(feed: Feed, query: QueryDict) -> Choice:
     Raises:
         InvalidQuery: a parameter is unknown, repeated, too long or invalid.
     """
-    for name, values in query.lists():
-        if name not in NAMES:
-            raise InvalidQuery(f"Unknown parameter {name!r}; there are: {', '.join(NAMES)}.")
-        if len(values) > 1:
-            raise InvalidQuery(f"{name} is given {len(values)} times; give it once.")
-        if len(values[0]) > MAX_LENGTH or "\x00" in values[0]:
+    check_names(query, known=NAMES, repeatable=())
+    for name, value in query.items():
+        if len(str(value)) > MAX_LENGTH or "\x00" in str(value):
             raise InvalidQuery(f"{name} is longer than {MAX_LENGTH} characters or contains NUL.")
     stale = parse_span(query.get("stale", "")) if "stale" in query else STALE_AFTER
     if not stale:
