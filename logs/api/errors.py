@@ -13,17 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
 
 from logs.exceptions import (
-    BodyTooLarge,
-    BodyUnreadable,
-    ContentTypeRefused,
     EncodingRefused,
     InvalidQuery,
-    PayloadMalformed,
-    ProjectRefused,
     SignatureRefused,
     WebhookLogError,
 )
-from logs.ingest.answers import REFUSAL_STATUSES
+from logs.ingest.answers import REFUSALS
 
 RETRY_AFTER_SECONDS = 10
 # SQLSTATE codes: a missing privilege, and a table or a column that no migration has created yet.
@@ -48,22 +43,8 @@ class BadRequest(exceptions.APIException):
     default_code = "bad_request"
 
 
-class UnsupportedContentType(exceptions.APIException):
-    """The body is not declared as JSON."""
-
-    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
-
-
 class UnsupportedContentEncoding(exceptions.APIException):
     """The body is compressed; the response's Accept-Encoding lists the accepted encodings (RFC 9110, 15.5.16)."""
-
-    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
-
-
-class ContentTooLarge(exceptions.APIException):
-    """The body is longer than allowed."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
 class HTTPVersionTooOld(exceptions.APIException):
@@ -89,22 +70,17 @@ class ServerEndsBrokenStreams(exceptions.APIException):
     default_code = "server_ends_broken_streams"
 
 
-# The API exception for each of the application's exceptions.
-MEANINGS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
+# The API exception for those of the application's exceptions whose responses have headers of their own.
+WITH_HEADERS: dict[type[WebhookLogError], type[exceptions.APIException]] = {
     SignatureRefused: exceptions.AuthenticationFailed,
-    PayloadMalformed: BadRequest,
-    ProjectRefused: exceptions.PermissionDenied,
-    ContentTypeRefused: UnsupportedContentType,
     EncodingRefused: UnsupportedContentEncoding,
-    BodyUnreadable: BadRequest,
-    BodyTooLarge: ContentTooLarge,
 }
 
 
 def http_error(error: WebhookLogError) -> exceptions.APIException:
     """Return the API exception for one of the application's exceptions."""
-    meaning = MEANINGS[type(error)](str(error), error.code)
-    meaning.status_code = REFUSAL_STATUSES[type(error)]  # The delivery stores it, too.
+    meaning = WITH_HEADERS.get(type(error), exceptions.APIException)(str(error), error.code)
+    _outcome, meaning.status_code = REFUSALS[type(error)]
     return meaning
 
 

@@ -12,14 +12,14 @@ ANSWERS = {
     Outcome.PING:      (200, "Ping received"),
     Outcome.EXPIRED:   (200, "Webhook Event is older than the log keeps events"),
 }
-# The status for each reason to refuse a delivery; the exception's text is the message.
-REFUSAL_STATUSES: dict[type[exceptions.WebhookLogError], int] = {
-    exceptions.SignatureRefused:   401,
-    exceptions.PayloadMalformed:   400,
-    exceptions.ProjectRefused:     403,
-    exceptions.ContentTypeRefused: 415,
-    exceptions.EncodingRefused:    415,
-    exceptions.BodyTooLarge:       413,
-    exceptions.BodyUnreadable:     400,
+# The outcome and the status for each reason to refuse a delivery; the exception's text is the message.
+REFUSALS: dict[type[exceptions.WebhookLogError], tuple[Outcome, int]] = {
+    exceptions.SignatureRefused:   (Outcome.UNVERIFIED, 401),
+    exceptions.PayloadMalformed:   (Outcome.MALFORMED,  400),
+    exceptions.ProjectRefused:     (Outcome.FORBIDDEN,  403),
+    exceptions.ContentTypeRefused: (Outcome.REJECTED,   415),
+    exceptions.EncodingRefused:    (Outcome.REJECTED,   415),
+    exceptions.BodyTooLarge:       (Outcome.REJECTED,   413),
+    exceptions.BodyUnreadable:     (Outcome.REJECTED,   400),
 }
 # fmt: on

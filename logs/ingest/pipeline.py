@@ -17,7 +17,7 @@ from logs.circleci import signature
 from logs.circleci.payload import Event, read_claim, read_event
 from logs.circleci.vocabulary import SIGNATURE_HEADER, EventType
 from logs.ingest import identity, threads
-from logs.ingest.answers import REFUSAL_STATUSES
+from logs.ingest.answers import REFUSALS
 from logs.ingest.insertion import Pair, insert_event, insert_on_loop, insert_pairs
 from logs.ingest.records import Arrival, Sender, Verdict, delivery_columns
 from logs.models import Delivery, Outcome, WorkflowEvent
@@ -27,18 +27,6 @@ from logs.transactions import durable_transaction, is_outside_transactions, requ
 
 logger = logging.getLogger(__name__)
 
-# The outcome of a delivery that was refused with this exception.
-# fmt: off
-OUTCOMES: dict[type[exceptions.WebhookLogError], Outcome] = {
-    exceptions.SignatureRefused:   Outcome.UNVERIFIED,
-    exceptions.PayloadMalformed:   Outcome.MALFORMED,
-    exceptions.ProjectRefused:     Outcome.FORBIDDEN,
-    exceptions.ContentTypeRefused: Outcome.REJECTED,
-    exceptions.EncodingRefused:    Outcome.REJECTED,
-    exceptions.BodyTooLarge:       Outcome.REJECTED,
-    exceptions.BodyUnreadable:     Outcome.REJECTED,
-}
-# fmt: on
 REFUSED = (exceptions.PayloadMalformed, exceptions.ProjectRefused)
 
 
@@ -240,12 +228,8 @@ def keep_refused(arrival: Arrival, error: exceptions.WebhookLogError, sender: Se
     refused deliveries is limited per group (verified, plausible, other), so that no group displaces another. What a
     body that was not truncated says about its event is stored as a claim.
     """
-    verdict = Verdict(
-        outcome=OUTCOMES[type(error)],
-        reason=str(error),
-        sender=sender,
-        refusal_status=REFUSAL_STATUSES[type(error)],
-    )
+    outcome, status = REFUSALS[type(error)]
+    verdict = Verdict(outcome=outcome, reason=str(error), sender=sender, refusal_status=status)
     verified, plausible = sender is not None and sender.verified, arrival.is_plausible
     # Counted before the transaction: a flood that is not stored must not make deliveries wait for SQLite's lock.
     is_stored = verified or not _is_flooding(arrival)

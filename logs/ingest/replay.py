@@ -7,7 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from logs.exceptions import WebhookLogError
-from logs.ingest.pipeline import OUTCOMES, authenticate, log_event, read_trusted
+from logs.ingest.answers import REFUSALS
+from logs.ingest.pipeline import authenticate, log_event, read_trusted
 from logs.ingest.records import Arrival, Sender, Verdict, save_verdict
 from logs.models import Attempt, Delivery, Outcome
 from logs.models.deliveries import BRINGING_VERSIONS, REFUSED
@@ -89,7 +90,8 @@ def _judge(delivery: Delivery) -> Verdict:
         sender = authenticate(arrival)
         return log_event(read_trusted(arrival, sender), arrival, sender, reread=True)
     except WebhookLogError as error:
-        return Verdict(outcome=OUTCOMES[type(error)], reason=str(error), sender=sender)
+        outcome, _status = REFUSALS[type(error)]
+        return Verdict(outcome=outcome, reason=str(error), sender=sender)
 
 
 def _add_attempt(delivery: Delivery, *, at: datetime, outcome: Outcome, reason: str, actor: str) -> None:

@@ -21,12 +21,13 @@ import time_machine
 from django.core.management import call_command
 from rest_framework import exceptions
 
-from logs.api.errors import MEANINGS, BadRequest
+from logs.api.errors import BadRequest
 from logs.api.schema.answers import NOT_FOUND, READING, RECEIVING
 from logs.api.serializers.log import DeliverySerializer
 from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.circleci import samples
 from logs.exceptions import InvalidQuery
+from logs.ingest.answers import REFUSALS
 from logs.models import Delivery, WorkflowEvent
 from logs.reading import pages
 from logs.reading.filters import DeliveryFilterSet, EventFilterSet
@@ -281,7 +282,7 @@ def test_the_table_of_errors_holds_every_status_and_code():
     kinds = {kind.__name__: kind for kind in subclasses(exceptions.APIException)} | {"InvalidQuery": BadRequest}
     errors = {(kind.status_code, kind.default_code) for kind in kinds.values() if "default_code" in vars(kind)}
     errors.add((400, InvalidQuery("").code))
-    errors |= {(meaning.status_code, error.code) for error, meaning in MEANINGS.items()}
+    errors |= {(status, error.code) for error, (_, status) in REFUSALS.items()}
     for path in (ROOT / "logs").rglob("*.py"):
         errors |= set(raised_in(path, kinds))
     assert documented == errors - NEVER
