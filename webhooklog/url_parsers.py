@@ -24,6 +24,7 @@ _SEVERAL_HOSTS = re.compile(
 MAX_PORT = 65_535
 MAX_HOSTS = 3  # Trying one that is away takes up to 2 seconds (databases.py), and CircleCI gives up after 10.
 READ_WRITE = "read-write"
+_HOSTS_FORM = f"Must have at most {MAX_HOSTS} hosts, each a name or IP address: db1.example.com:5432,db2:5433."
 _EMAIL_FORM = "Must look like smtp+tls://user:password@smtp.example.com:587; percent-encode special characters."
 # Each scheme's port and encryption: STARTTLS, TLS from the start, or none.
 _EMAIL_SCHEMES: dict[str, tuple[int, dict[str, bool]]] = {
@@ -137,20 +138,24 @@ def parse_database_url(url: str) -> dict[str, Any]:
         )
     if several:
         database |= _parse_hosts(several["hosts"])
-    options = database.get("OPTIONS", {})
-    if "," in f"{database.get('HOST')}{options.get('host')}" and options.get("target_session_attrs") != READ_WRITE:
-        raise EnvError(f"Must end in ?target_session_attrs={READ_WRITE}: of several hosts, only one is writable.")
+    _check_number_of_hosts(database.get("HOST"), database.get("OPTIONS", {}))
     return database
+
+
+def _check_number_of_hosts(host: str | None, options: dict[str, Any]) -> None:
+    number = 1 + max(f"{hosts}".count(",") for hosts in (host, options.get("host"), options.get("hostaddr")))
+    if number > 1 and options.get("target_session_attrs") != READ_WRITE:
+        raise EnvError(f"Must end in ?target_session_attrs={READ_WRITE}: of several hosts, only one is writable.")
+    if number > MAX_HOSTS:
+        raise EnvError(_HOSTS_FORM)
 
 
 def _parse_hosts(text: str) -> dict[str, str]:
     """Return the lists of hosts and ports as libpq reads them: `db1,db2` and `5432,5433`; an empty port is 5432."""
     hosts = [_HOST.fullmatch(host) for host in text.split(",")]
     # The message does not repeat a host: it may be part of a password.
-    if not all(host and int(host["port"] or 0) <= MAX_PORT for host in hosts) or len(hosts) > MAX_HOSTS:
-        raise EnvError(
-            f"Must have at most {MAX_HOSTS} hosts, each a name or IP address: db1.example.com:5432,db2:5433."
-        )
+    if not all(host and int(host["port"] or 0) <= MAX_PORT for host in hosts):
+        raise EnvError(_HOSTS_FORM)
     return {
         "HOST": ",".join(host[1].strip("[]") for host in hosts if host),
         "PORT": ",".join(host["port"] or "" for host in hosts if host),

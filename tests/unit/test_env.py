@@ -824,6 +824,16 @@ def test_rejects_hosts_that_cannot_be_found_without_showing_the_password(environ
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("option", ["host", "hostaddr"])
+def test_rejects_more_hosts_in_an_option_than_can_be_tried_in_time(environ, option):
+    url = f"postgresql:///log?target_session_attrs=read-write&{option}="
+    environ(DATABASE_URL=f"{url}10.0.0.1,10.0.0.2,10.0.0.3")
+    assert read_environment().database_url["OPTIONS"][option] == "10.0.0.1,10.0.0.2,10.0.0.3"
+    environ(DATABASE_URL=f"{url}10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL: Must have at most 3 hosts"):
+        read_environment()
+
+
 @pytest.mark.parametrize(
     "url",
     [
