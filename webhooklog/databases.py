@@ -36,6 +36,12 @@ REPLICA_OPTIONS = POSTGRESQL_OPTIONS | {
     "keepalives_idle": 1,
     "keepalives_count": 2,
 }
+POOL_OPTIONS = {
+    "timeout": 2,  # Seconds that a request waits for a connection.
+    # Seconds after which the next request connects again. By default, a pool tries again after ever longer pauses of up
+    # to two minutes, and an outage of the database could last twice as long.
+    "reconnect_timeout": 2,
+}
 
 
 def database_settings(environment: Environment) -> dict[str, dict[str, Any]]:
@@ -80,7 +86,7 @@ def _of_postgresql(
     # "none" in the URL is for PgBouncer before 1.22. Any other word would fail on the first delivery.
     if not isinstance(options.get("prepare_threshold", 0), int):
         options["prepare_threshold"] = None
-    pool = {"pool": {"min_size": min(4, pool_size), "max_size": pool_size, "timeout": 2}} if pool_size else {}
+    pool = {"pool": POOL_OPTIONS | {"min_size": min(4, pool_size), "max_size": pool_size}} if pool_size else {}
     is_one_of_several = options.get("target_session_attrs") == READ_WRITE
     return {
         "ENGINE": "webhooklog.failover" if is_one_of_several else POSTGRESQL,
@@ -88,5 +94,6 @@ def _of_postgresql(
         # PgBouncer may send the next statement to another session, in which the cursor does not exist.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "CONN_MAX_AGE": 0 if pool_size else None,
-        "CONN_HEALTH_CHECKS": True,
+        # The backend for several hosts tests a pool's connections itself. Two tests would cost an event a round trip.
+        "CONN_HEALTH_CHECKS": not (pool and is_one_of_several),
     }

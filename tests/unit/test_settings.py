@@ -47,8 +47,18 @@ def test_a_site_without_https_believes_nobody_about_it(tmp_path):
 def test_a_pool_of_any_size_takes_the_place_of_persistent_connections(tmp_path, size, smallest):
     variables = {"DATABASE_URL": "postgresql://db/log", "DATABASE_POOL_SIZE": str(size)}
     database = settings_with(tmp_path, **variables)["DATABASES"]["default"]
-    assert database["OPTIONS"]["pool"] == {"min_size": smallest, "max_size": size, "timeout": 2}
+    pool = {"min_size": smallest, "max_size": size, "timeout": 2, "reconnect_timeout": 2}
+    assert database["OPTIONS"]["pool"] == pool
     assert database["CONN_MAX_AGE"] == 0
+    assert database["CONN_HEALTH_CHECKS"] is True
+
+
+def test_only_the_backend_for_several_hosts_tests_the_connections_of_its_pool(tmp_path):
+    url = "postgresql://db1,db2/log?target_session_attrs=read-write"
+    database = settings_with(tmp_path, DATABASE_URL=url, DATABASE_POOL_SIZE="4")["DATABASES"]["default"]
+    assert database["CONN_HEALTH_CHECKS"] is False
+    database = settings_with(tmp_path, DATABASE_URL=url)["DATABASES"]["default"]
+    assert database["CONN_HEALTH_CHECKS"] is True
 
 
 def test_options_of_the_database_url_do_not_replace_the_timeouts(tmp_path):
