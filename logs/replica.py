@@ -16,6 +16,7 @@ from django.db.models import Model
 
 REPLICA = "replica"
 CHECK_SECONDS = 1
+MAX_CHECK_SECONDS = 2  # While a check takes longer, no other request reads from the replica.
 RETRY_SECONDS = 10  # A host that does not answer delays a request by the time-out of the connection each time.
 
 # The tables that may be read from the replica: the log, and what is derived from it. Accounts, tokens, feeds, channels,
@@ -77,17 +78,18 @@ class Replica:
     def as_of(self) -> float | None:
         """Return a time (of time.monotonic()) up to which the replica has all commits; None if it must not be read.
 
-        One thread at a time checks; the others use the last result, which gets older meanwhile.
+        One thread at a time checks; the others use the last result, which gets older meanwhile, until the next one is
+        MAX_CHECK_SECONDS overdue: a replica that is frozen would keep their threads waiting, too.
         """
         if time.monotonic() >= self._next_check and self._lock.acquire(blocking=False):
             try:
                 self._check()
             finally:
                 self._lock.release()
-        as_of = self._as_of
-        if as_of is None or time.monotonic() - as_of > settings.REPLICA_MAX_LAG_SECONDS:
+        as_of, now = self._as_of, time.monotonic()
+        if as_of is None or now - as_of > settings.REPLICA_MAX_LAG_SECONDS:
             return None
-        return as_of
+        return as_of if now < self._next_check + MAX_CHECK_SECONDS else None
 
     def give_up(self, problem: str) -> None:
         """Do not use the replica for RETRY_SECONDS."""

@@ -29,8 +29,9 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     "prepare_threshold": 5,
 }
 REPLICA_OPTIONS = POSTGRESQL_OPTIONS | {
-    # A write fails, even if the URL names a server that accepts writes.
-    "options": f"{POSTGRESQL_OPTIONS['options']} -c default_transaction_read_only=on",
+    # A write fails, even if the URL names a server that accepts writes. A statement that the client has given up
+    # (deadline/base.py) must not go on.
+    "options": f"{POSTGRESQL_OPTIONS['options']} -c default_transaction_read_only=on -c statement_timeout=3s",
     # The primary answers instead, so readers need not wait long for a replica that has disappeared.
     "tcp_user_timeout": 2000,
     "keepalives_idle": 1,
@@ -51,7 +52,8 @@ def database_settings(environment: Environment) -> dict[str, dict[str, Any]]:
         return {"default": database | _of_sqlite(environment)}
     databases = {"default": database | _of_postgresql(database, environment)}
     if replica:
-        databases["replica"] = replica | _of_postgresql(replica, environment, REPLICA_OPTIONS)
+        of_replica = _of_postgresql(replica, environment, REPLICA_OPTIONS)
+        databases["replica"] = replica | of_replica | {"ENGINE": "webhooklog.deadline"}
     return databases
 
 

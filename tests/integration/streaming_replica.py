@@ -3,10 +3,11 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,6 +52,24 @@ class Server:
     def kill(self):
         """Stop it without a word to its clients."""
         self.run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self.data))
+
+    @contextmanager
+    def frozen(self):
+        """Stop all its processes for a while; the kernel still accepts connections for it, and keeps the others."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        stopped = []
+        try:
+            # The postmaster first: otherwise it could start another one meanwhile.
+            os.kill(postmaster, signal.SIGSTOP)
+            stopped.append(postmaster)
+            for pid in map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(pid)
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def configured(self, **settings):

@@ -1,4 +1,4 @@
-"""A site with DATABASE_REPLICA_URL, a primary and a real streaming replica: fresh, delayed, cut off and killed."""
+"""A site with DATABASE_REPLICA_URL, a primary and a real streaming replica: fresh, delayed, cut off, frozen, killed."""
 
 import http.client
 import http.cookies
@@ -242,6 +242,29 @@ def test_killing_the_replica_costs_no_error_and_it_is_read_again_once_it_is_back
     replica.start()
     wait_until(lambda: browser.age() is not None)
     assert "the replica is used again" in site.stderr
+
+
+@pytest.mark.parametrize("pool_size", [0, 4])
+def test_a_frozen_replica_costs_no_error_and_it_is_read_again_once_it_goes_on(pair, replica, tmp_path, pool_size):
+    variables = {"WEB_THREADS": "4", "REPLICA_MAX_LAG_SECONDS": "60", "DATABASE_POOL_SIZE": str(pool_size)}
+    with running(tmp_path, **urls_of(pair), **variables) as server, ThreadPoolExecutor(8) as threads:
+        browser = Browser(server)
+
+        def read(count):
+            return {browser.request("GET", path)[0] for path in [LIST, "/api/changes", EXPORT] * count}
+
+        post(server)
+        wait_until(lambda: browser.age() is not None)
+        assert set.union(*threads.map(read, [1] * 8)) == {200}  # Each thread has a connection to the replica.
+        with replica.frozen():
+            # More than the site has threads: a client that waits for one gets an error after 20 seconds.
+            readers = threads.map(read, [5] * 8)
+            for path in ("/healthz", "/readyz", "/healthz"):
+                assert browser.request("GET", path)[0] == 200
+            assert set.union(*readers) == {200}
+            assert browser.age() is None
+        wait_until(lambda: browser.age() is not None)
+        assert "the replica is used again" in server.stderr
 
 
 @pytest.mark.usefixtures("site")

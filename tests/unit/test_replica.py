@@ -209,6 +209,21 @@ def test_while_a_thread_checks_the_others_use_the_last_result(clock, monkeypatch
     assert found == [first]
 
 
+def test_a_replica_that_does_not_answer_a_check_in_time_is_not_used_while_it_runs(clock, monkeypatch, run_in_thread):
+    assert replica.replica.as_of() is not None
+    clock.now += replica.CHECK_SECONDS
+    found = []
+
+    def measure():
+        clock.now += replica.MAX_CHECK_SECONDS
+        found.append(run_in_thread(replica.replica.as_of))
+        return 0.0
+
+    monkeypatch.setattr(replica, "_measure", measure)
+    assert replica.replica.as_of() is not None
+    assert found == [None]
+
+
 def test_reports_the_age_only_of_what_was_read_from_the_replica(measured):
     measured(7.5)
     replica.read_from_replica()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from webhooklog.deadline.base import STATEMENT_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json
@@ -94,7 +96,10 @@ def test_a_replica_is_a_read_only_database_beside_the_default_one(tmp_path):
     settings = settings_with(tmp_path, **variables)
     assert settings["DATABASES"]["default"] == without["DATABASES"]["default"]
     assert settings["DATABASES"]["replica"]["HOST"] == "other"
-    assert "default_transaction_read_only=on" in settings["DATABASES"]["replica"]["OPTIONS"]["options"]
+    replica = settings["DATABASES"]["replica"]
+    assert replica["ENGINE"] == "webhooklog.deadline"
+    for option in ("default_transaction_read_only=on", f"statement_timeout={STATEMENT_SECONDS}s"):
+        assert f"-c {option}" in replica["OPTIONS"]["options"]
     assert settings["DATABASE_ROUTERS"] == ["logs.replica.ReplicaRouter"]
     assert set(settings["MIDDLEWARE"]) - set(without["MIDDLEWARE"]) == {"logs.http.replica.ReplicaMiddleware"}
 

@@ -1,0 +1,1 @@
+"""Django's database backend for a replica: its statements have a deadline."""
