@@ -24,6 +24,7 @@ VIEW_ALARMS = "logs.view_alarm"
 VIEW_SOURCES = "logs.view_source"
 MUTE_SOURCES = "logs.mute_source"
 TRY_SECRETS = "logs.try_secret"
+VIEW_TOKENS = "logs.view_apitoken"
 
 # The permissions that the API's endpoints require, by the scope that a token needs for them.
 # fmt: off

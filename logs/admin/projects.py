@@ -9,12 +9,11 @@ from django.urls.converters import PathConverter
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from logs.admin.sources.rows import TONES
+from logs.admin.sources.states import shown_states
 from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES
 from logs.insights.counting import refresh_if_stale
 from logs.insights.flaky import existing_runs
 from logs.insights.project_figures import find_project, read_project
-from logs.models.sources import SourceState
 from logs.permissions import VIEW_EVENTS, VIEW_SOURCES
 from logs.standings.sources import sources_of
 from logs.templatetags.figures import hour_in_url
@@ -58,17 +57,15 @@ def project_view(request: HttpRequest, slug: str) -> HttpResponse:
     may_see_sources = request.user.has_perm(VIEW_SOURCES)
     shows_all = request.GET.get("branches") == "all"
     flaky = project.flaky.jobs[:SHOWN_FLAKY]
+    sources = sources_of(slug) if may_see_sources else []
+    states = shown_states(sources, now) if sources else {}
     context |= {
         "project": project,
         "standings": project.standings if shows_all else project.standings[:SHOWN_STANDINGS],
-        "shows_all": shows_all,
         "flaky": flaky,
         "existing": existing_runs(flaky),
         "may_see_sources": may_see_sources,
-        "sources": [
-            (source, TONES[SourceState(source.state)], source.is_muted(now))
-            for source in (sources_of(slug) if may_see_sources else [])
-        ],
+        "sources": [(source, states[source.pk]) for source in sources],
         # Start the query strings of links to lists.
         "anytime": QueryDict(),
         "window": QueryDict(f"received_after={hour_in_url(project.period.since)}"),

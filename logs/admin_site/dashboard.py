@@ -1,5 +1,6 @@
 """The context of the dashboard: of the whole site or of a project, as a page with navigation or as a wall."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -12,12 +13,12 @@ from logs.insights.broken import read_last_fixed_at
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import Dashboard, read_dashboard
 from logs.insights.periods import Period, period_of
-from logs.insights.projects import Project, find_projects, read_projects
+from logs.insights.projects import Project, find_projects, read_projects, unclear_names
 from logs.insights.setup import read_notifying, read_setup
 from logs.insights.watching import read_watch
 from logs.models import Delivery, HourlyStatus, WorkflowEvent
 from logs.models.deliveries import REFUSED
-from logs.notifications.alarms import open_alarms
+from logs.notifications.alarms import open_alarms, without_alarm
 from logs.notifications.channels import TRANSPORTS
 from logs.permissions import VIEW_ALARMS, VIEW_DELIVERIES, VIEW_EVENTS
 from logs.standings.sources import read_news
@@ -62,14 +63,16 @@ def dashboard_context(request: HttpRequest) -> dict[str, Any]:
 
 def _figures_context(request: HttpRequest, period: Period, project: Project | None) -> dict[str, Any]:
     has_channel, has_rule = read_notifying()
+    alarms = open_alarms() if request.user.has_perm(VIEW_ALARMS) else []
     news = read_news(timezone.now(), project.slug if project else "")
     dashboard = read_dashboard(period, project, with_refusals=request.user.has_perm(VIEW_DELIVERIES))
     return {
-        "news": news,
+        "news": replace(news, silent=without_alarm(news.silent, alarms)) if alarms else news,
         "has_channel": has_channel,
         "has_rule": has_rule,
-        "alarms": open_alarms() if request.user.has_perm(VIEW_ALARMS) else [],
+        "alarms": alarms,
         "dashboard": dashboard,
+        "unclear_names": unclear_names(row.figures.workflow for row in dashboard.figures.workflows),
         "project": project,
         # Start the query strings of links to lists: for the period, and for any time.
         "anytime": QueryDict(),

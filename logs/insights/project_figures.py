@@ -124,7 +124,7 @@ def read_project(slug: str, name: str, now: datetime) -> ProjectFigures:
 def _read_standings(slug: str) -> list[Standing]:
     """Return the standings with the newest runs, at most one more than MOST_STANDINGS."""
     newest = Standing.objects.judged().filter(project_slug=slug, last_run_at__isnull=False)
-    rows = newest.select_related("last").only(*STANDING_COLUMNS, "last__status")
+    rows = newest.select_related("last").only(*STANDING_COLUMNS, "last__received_at")
     return list(rows.order_by("-last_run_at", "-pk")[: MOST_STANDINGS + 1])
 
 

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 
 from logs.insights.counting import MAX_AGE
-from logs.models import HourlyWorkflow, Workflow, WorkflowEvent
+from logs.models import HourlyWorkflow, Source, Workflow, WorkflowEvent
 from logs.models.events import project_named
 
 # Limits the work for a page. In a log with more workflows, the other projects are found by an exact name, slug or id.
@@ -55,6 +55,12 @@ def find_projects(text: str, projects: Iterable[Project]) -> list[Project]:
     ]
     by_name = [each for each in found if each.name in texts]
     return list({each.slug: each for each in by_slug or by_name or found}.values()) or _of_newest_event(column, value)
+
+
+def unclear_names(rows: Iterable[Workflow | Source]) -> set[str]:
+    """Return the names in place of which a page shows slugs: the empty name, and names that several projects have."""
+    count = Counter(name for name, _ in {(each.project, each.project_slug) for each in rows})
+    return {"", *(name for name, number in count.items() if number > 1)}
 
 
 def _read_projects() -> list[Project]:

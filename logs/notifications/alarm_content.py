@@ -9,6 +9,7 @@ from logs.models import Alarm, AlarmKind, Notification, NotificationKind, Source
 from logs.models.deliveries import Outcome
 from logs.notifications.content import Content
 from logs.notifications.links import page_link
+from logs.permissions import VIEW_CHANNELS, VIEW_DELIVERIES, VIEW_SOURCES, VIEW_TOKENS
 from logs.times import duration, rfc_3339
 
 Detail = Mapping[str, Any]
@@ -25,6 +26,7 @@ class Text:
     end: Callable[[Alarm, datetime], str]  # Given the alarm and when it was closed.
     page: Callable[[Alarm], tuple[Any, ...]]  # The name and the arguments of the page to open.
     query: str = ""  # Of that page.
+    permission: str = ""  # To open that page; empty for the dashboard, which shows the alarm.
 
 
 def compose_alarm(notification: Notification) -> Content:
@@ -222,6 +224,7 @@ TEXTS = {
         facts=_silent_facts,
         end=_silence_over,
         page=lambda _: ("admin:logs_source_changelist",),
+        permission=VIEW_SOURCES,
     ),
     AlarmKind.REFUSALS: Text(
         headline=_refused,
@@ -229,12 +232,14 @@ TEXTS = {
         end=_refusals_over,
         page=lambda _: ("admin:logs_delivery_changelist",),
         query=f"?outcome={Outcome.UNVERIFIED}",
+        permission=VIEW_DELIVERIES,
     ),
     AlarmKind.CHANNEL: Text(
         headline=lambda detail: f"The channel {detail['channel']} is disabled",
         facts=_disabled_facts,
         end=_channel_over,
         page=lambda alarm: ("admin:logs_channel_change", int(alarm.key)),
+        permission=VIEW_CHANNELS,
     ),
     AlarmKind.WATCH: Text(
         headline=_watch,
@@ -247,11 +252,13 @@ TEXTS = {
         facts=_token_facts,
         end=_token_over,
         page=lambda _: ("admin:logs_apitoken_changelist",),
+        permission=VIEW_TOKENS,
     ),
     AlarmKind.SECRET: Text(
         headline=lambda detail: f"Deliveries of {detail['webhook']} are still signed with an old secret",
         facts=_secret_facts,
         end=lambda alarm, _: f"The old secret of {alarm.detail['webhook']} is no longer in use, or was removed",
         page=lambda _: ("admin:logs_source_changelist",),
+        permission=VIEW_SOURCES,
     ),
 }

@@ -219,7 +219,7 @@ class News:
 
     is_unknown: bool  # Whether nothing is known about the workflows either.
     since: datetime | None  # The last delivery of any source; None if there is none.
-    silent: QuerySet[Source]  # The silent sources, except muted ones.
+    silent: Iterable[Source]  # The silent sources, except muted ones.
     is_outdated: bool = False  # Whether it is unknown because the watch has not read the deliveries since `since`.
 
 

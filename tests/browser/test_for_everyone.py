@@ -110,7 +110,7 @@ def test_a_list_is_used_with_the_keyboard_alone(browser, scheme):
 def test_the_dashboard_is_used_with_the_keyboard_alone(browser):
     browser.sign_in("viewer", "/admin/")
     stops = tabbed(browser, 70)
-    assert any(each.startswith("Last run") for each in stops)
+    assert any(each.startswith("Last failed run") for each in stops)
     assert "7 days" in stops
 
 

@@ -20,7 +20,7 @@ def test_two_clicks_lead_from_a_broken_workflow_to_its_failing_jobs_payload(brow
     assert re.fullmatch(
         rf"https://github.com/acme/{FAILING_PROJECT}/compare/[0-9a-f]{{40}}\.\.\.[0-9a-f]{{40}}", compared
     )
-    broken.find_element("partial link text", "Last run").click()
+    broken.find_element("partial link text", "Last failed run").click()
     browser.click("main a", FAILING_JOB)
     browser.wait(lambda: browser.path == f"{EVENTS}{browser.site.keys['failing_job']}/change/", "the failing job")
     assert f'name "{FAILING_JOB}"' in browser.wait_for(".tree").text

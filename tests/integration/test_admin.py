@@ -175,7 +175,7 @@ def test_moments_say_that_they_are_in_utc(admin_client, admin_user, deliver, wor
     delivery = Delivery.objects.get()
     assert str(delivery).endswith(" UTC")
     page = read(admin_client, EVENTS)
-    assert 'From (<span data-clock="local time">UTC</span>)' in page
+    assert "From (<span data-clock>UTC</span>)" in page
     assert "Times in <span data-clock>UTC</span>." in page
     ApiToken.issue(admin_user, name="Grafana", lifetime=timedelta(days=1))
     LogEntry.objects.log_actions(admin_user.pk, [delivery], action_flag=CHANGE, single_object=True)

@@ -1,5 +1,6 @@
 """Each problem of the log opens one alarm, which is closed once when the problem is over."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -607,3 +608,34 @@ def test_the_dashboards_card_names_the_open_alarms_and_escapes_them(check):
     check()
     text = render_to_string(template, {"alarms": alarms.open_alarms()})
     assert "acme/&lt;b&gt;garden&lt;/b&gt; has been silent since Mon 2026-05-04 08:30 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "permission"),
+    [
+        ("silence", "/admin/logs/source/", "logs.view_source"),
+        ("refusals", "/admin/logs/delivery/?outcome=unverified", "logs.view_delivery"),
+        ("channel", "/admin/logs/channel/{channel}/change/", "logs.view_channel"),
+        ("watch", None, ""),
+        ("token", "/admin/logs/apitoken/", "logs.view_apitoken"),
+        ("secret", "/admin/logs/source/", "logs.view_source"),
+    ],
+)
+def test_an_alarm_links_to_the_page_where_it_is_fixed(clock, check, user, kind, page, permission):
+    next(PROBLEMS[kind](clock, check, user))
+    check()
+    template, shown = "logs/admin/dashboard/alarms.html", alarms.open_alarms()
+    links = re.findall(r'href="([^"]*)"', render_to_string(template, {"alarms": shown, "perms": {permission}}))
+    channel = Channel.objects.order_by("pk").last()
+    assert links == ([page.format(channel=channel.pk)] if page else [])
+    assert "href" not in render_to_string(template, {"alarms": shown, "perms": {"logs.view_alarm"}})
+
+
+def test_a_silence_is_shown_once(check):
+    in_alarm = add_source(state="silent")
+    for slug in ("github/acme/shop", "github/acme/shed"):
+        add_source(slug, webhook="lab", state="silent")
+    check()
+    new = add_source("github/acme/pond", state="silent")
+    assert alarms.without_alarm(Source.objects.all(), alarms.open_alarms()) == [new]
+    assert alarms.without_alarm([in_alarm], []) == [in_alarm]

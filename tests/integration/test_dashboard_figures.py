@@ -174,8 +174,25 @@ def test_what_no_list_can_show_alone_is_no_link(ops):
         reverse("admin:project", args=[SLUG]),
         reverse("admin:logs_workflowevent_change", args=[event.pk]),
     ]
-    assert "– press 5 0 100 %" in section(page, "workflows")[0]
+    assert f"– {SLUG} 5 0 100 %" in section(page, "workflows")[0]
     assert "deploy press 5 5 0 %" in section(page, "workflows")[0]
+
+
+def test_shows_the_slugs_of_projects_that_share_a_name(ops):
+    make_runs(5, workflow="deploy")
+    make_runs(4, workflow="test")
+    make_runs(3, project_slug="gitlab/orchard/press", workflow="lint")
+    make_runs(2, project_slug="github/orchard/mill", project="mill", workflow="grind")
+    make_runs(1, project_slug="github/orchard/pond", project="", workflow="drain")
+    text, _ = section(read(ops), "workflows")
+    for shown in (
+        f"deploy {SLUG} 5",
+        f"test {SLUG} 4",
+        "lint gitlab/orchard/press 3",
+        "grind mill 2",
+        "drain github/orchard/pond 1",
+    ):
+        assert shown in text
 
 
 # Deliveries and webhooks.

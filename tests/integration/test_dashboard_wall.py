@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.models import Alarm, AlarmKind, RollupState, StateChange, WatchTask
+from logs.models import Alarm, AlarmKind, RollupState, Source, StateChange, WatchTask
 from tests.integration.dashboard_log import (
     DASHBOARD,
     HOSTILE,
@@ -71,7 +71,7 @@ def test_the_dashboard_leads_to_its_wall_and_back(ops):
 def test_shows_eight_broken_workflows_and_how_many_more_there_are(ops):
     make_broken(20)
     text, _ = section(read(ops), "broken")
-    assert re.findall(r"› (deploy-\d\d) on main", text) == [f"deploy-{number}" for number in range(19, 11, -1)]
+    assert re.findall(r"› (deploy-\d\d) Broken since", text) == [f"deploy-{number}" for number in range(19, 11, -1)]
     assert "and 12 more" in text
 
 
@@ -85,7 +85,7 @@ def test_tells_what_is_broken_since_when_and_by_whom(ops):
     make_event(event_type="job-completed", workflow_id="run", job="unit-tests")
     make_standing(event, event)
     text, _ = section(read(ops), "broken")
-    assert "✕ press › deploy on main Broken since 2026-05-04 11:30:00 UTC unit-tests 0123456 Ada – Turn the" in text
+    assert "✕ press › deploy Broken since 2026-05-04 11:30:00 UTC on main unit-tests 0123456 Ada – Turn the" in text
     assert "1 failed run " in text
 
 
@@ -160,6 +160,29 @@ def test_shows_open_alarms_to_those_who_may_view_them(ops, staff_with):
     page = read(staff_with("view_workflowevent", "view_alarm", username="on-call"))
     assert page.count('<p class="news">') == 4
     assert "2 more open alarms" in page
+
+
+@pytest.mark.parametrize("query", [{}, {"wall": ""}])
+def test_names_a_silent_source_once(watched, staff_with, settings, query):
+    settings.CIRCLECI_WEBHOOK_SECRETS = {"Orchard": "s"}
+    make_event()
+    for slug, state in (("garden", "silent"), ("pond", "silent"), ("shop", "up")):
+        source = Source.objects.create(
+            webhook="Orchard",
+            project_slug=slug,
+            project=slug,
+            state=state,
+            last_delivery_at=NOW if state == "up" else NOW - 9 * HOUR,
+        )
+        if slug == "garden":
+            detail = {"project": slug, "webhook": "Orchard", "last_delivery_at": NOW.isoformat()}
+            Alarm.objects.create(kind=AlarmKind.SILENCE, key=f"source:{source.pk}", opened_at=NOW, detail=detail)
+    permissions = ["view_workflowevent", "view_source"]
+    without = staff_with(*permissions, username="viewer").get(DASHBOARD, query).content.decode()
+    page = staff_with(*permissions, "view_alarm", username="on-call").get(DASHBOARD, query).content.decode()
+    named = re.compile(r"<bdi>(\w+)</bdi>\s+has been silent|<bdi>(\w+) has been silent")
+    assert named.findall(without) == [("garden", ""), ("pond", "")]
+    assert named.findall(page) == [("pond", ""), ("", "garden")]
 
 
 def test_shows_no_figure_of_refused_deliveries_to_those_who_may_not_view_them(ops, staff_with):

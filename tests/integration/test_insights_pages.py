@@ -78,6 +78,15 @@ def test_a_row_has_the_figures_of_a_workflow(viewer):
     assert row == "deploy press 10 2 77.7 % 70 % of all 5 2 min 14 s 5 min 57 s 2 h failures in 1 of 30 bars"
 
 
+def test_shows_the_slugs_of_projects_that_share_a_name(viewer):
+    make_runs(3, workflow="deploy")
+    make_runs(2, project_slug="gitlab/orchard/press", workflow="lint")
+    make_runs(1, project_slug="github/orchard/mill", project="mill", workflow="grind")
+    found = [" ".join(row.split()[:2]) for row in rows(read(viewer, TABLE, ordering="-total_runs"))]
+    assert found == [f"deploy {SLUG}", "lint gitlab/orchard/press", "grind mill"]
+    assert rows(read(viewer, TABLE, project=SLUG))[0].startswith("deploy press")
+
+
 def test_the_second_rate_is_left_out_if_it_is_the_same(viewer):
     make_runs(3)
     make_runs(1, "failed")

@@ -214,6 +214,18 @@ def test_a_run_of_a_branch_that_retention_deleted_has_no_link(viewer):
     assert str(run.pk) not in "".join(section(read(viewer, PAGE), "standings")[1])
 
 
+def test_links_the_run_that_decides_a_state_with_its_own_time(viewer):
+    decides = make_event()
+    newer = make_event(status="canceled", received_at=NOW)
+    stopped = {"last_run_at": newer.received_at, "stopped_at": NOW - 4 * HOUR}
+    make_standing(decides, decides, branch="main", **stopped)
+    make_standing(decides, decides, branch="topic", **stopped | {"stopped_at": None})
+    page = read(viewer, PAGE)
+    link = reverse("admin:logs_workflowevent_change", args=[decides.pk])
+    found = re.findall(rf'<a href="{link}"><time datetime="([^"]+)"', page.partition("runs-title")[0])
+    assert found == [(NOW - hours * HOUR).isoformat() for hours in (4, 3)]
+
+
 def rates(client):
     """Return the runs, failures and rates of the project's workflow."""
     return section(read(client, PAGE), "workflows")[0].split("Runs over time ")[1]
@@ -314,6 +326,8 @@ def test_shows_its_sources_to_those_who_may_see_them(watched, staff_with, settin
     text, (link,) = section(read(viewer, PAGE), "sources")
     assert "silent since" in text
     assert "Orchard muted" in text
+    Source.objects.update(state="up")
+    assert "■ not judged no signed event yet Last delivery" in section(read(viewer, PAGE), "sources")[0]
     assert link == f"{reverse('admin:logs_source_changelist')}?project=github%2Forchard%2Fpress"
     assert "sources-title" not in read(staff_with("view_workflowevent", username="other"), PAGE)
 
@@ -430,7 +444,7 @@ def fill(rows):
         make_standing(run, run, branch=run.branch, workflow=run.workflow)
         make_runs(3, workflow=run.workflow)
         make_flake(number, workflow=run.workflow, job="" if number % 2 else "test")
-        Source.objects.create(webhook="Orchard", project_slug=f"{SLUG}{number or ''}")
+        Source.objects.create(webhook="Orchard", project_slug=f"{SLUG}{number or ''}", state="up")
 
 
 @pytest.mark.parametrize("url", [FLAKY, PAGE])
@@ -446,4 +460,4 @@ def test_a_page_costs_the_same_number_of_queries_however_much_there_is(watched, 
         for model in (Source, Flake, Standing):
             model.objects.all().delete()
     # Session, user, two for permissions; the flakes, the runs they refer to and the watch; the rest of a project.
-    assert counts == [7 if url == FLAKY else 18] * 2
+    assert counts == [7 if url == FLAKY else 20] * 2

@@ -168,7 +168,7 @@ def test_shows_each_project_with_its_state(staff_with):
     make_source("github/acme/field", state="new", first_event_at=NOW - 5 * DAY)
     make_source("github/acme/pond", state="new", first_event_at=None, last_delivery_at=None, secret_fingerprint="")
     page = read(staff_with("view_source", "view_workflowevent"))
-    assert "orchard ✓ up" in page
+    assert "orchard ■ not judged too quiet to judge" in page
     assert "build success on main" in page
     assert f"1 s / 1 s Secret {fingerprint('new')} 12 days" in page
     assert "shop … late" in page
@@ -179,6 +179,53 @@ def test_shows_each_project_with_its_state(staff_with):
     assert "pond ? new no signed event yet" in page
     names = ("garden", "late", "field", "orchard")
     assert sorted(names, key=page.rindex) == list(names)  # The worst first.
+
+
+def make_busy():
+    """Let a project have enough events in each of the last four weeks."""
+    HourlyLag.objects.bulk_create(
+        HourlyLag(
+            hour=NOW.replace(minute=0) - (week * 7 * DAY - HOUR),
+            webhook="Payments",
+            verified=True,
+            project_slug=SLUG,
+            lag_bucket=18,
+            count=9,
+        )
+        for week in (1, 2, 3, 4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "is_busy", "shown"),
+    [
+        ({}, {}, True, "✓ up"),
+        ({"muted_until": NOW}, {"muted_until": NOW}, True, "✓ up"),
+        ({}, {}, False, "■ not judged too quiet to judge"),
+        ({"muted_until": NOW + DAY}, {}, True, "■ not judged Muted until"),
+        ({}, {"muted_until": NOW + DAY}, True, "■ not judged"),
+        ({"secret_fingerprint": "00000000"}, {}, True, "■ not judged"),
+        ({"webhook": "Removed"}, {}, True, "■ not judged"),
+        ({"state": "late", "muted_until": NOW + DAY}, {}, True, "… late Muted until"),
+        ({"state": "silent", "muted_until": NOW + DAY}, {}, False, "✕ silent Muted until"),
+        ({"state": "new", "first_event_at": None}, {}, False, "? new no signed event yet"),
+    ],
+)
+def test_a_source_is_up_only_if_its_silence_would_be_noticed(viewer, source, own, is_busy, shown):
+    make_source(**source)
+    make_source("", **own)
+    if is_busy:
+        make_busy()
+    assert f"orchard {shown}" in read(viewer)
+
+
+def test_shows_the_slugs_of_projects_that_share_a_name(viewer):
+    for slug in (SLUG, "gitlab/acme/orchard", "github/acme/shop"):
+        make_source(slug)
+    make_source("github/acme/garden", project="")
+    page = read(viewer)
+    for shown in (SLUG, "gitlab/acme/orchard", "shop", "github/acme/garden"):
+        assert f" {shown} ■ not judged" in page
 
 
 def test_shows_the_receiving_url_with_a_button_to_copy_it(viewer, settings):
@@ -477,8 +524,8 @@ def test_costs_the_same_number_of_queries_however_many_sources_there_are(staff_w
     with CaptureQueriesContext(connection) as many:
         read(client)
     # Four for who is asking, four for what is not set up, three for the sources, three for the secrets' use, and one
-    # each for refused deliveries, the watch and lags; three for silence.
-    assert (len(few), len(many)) == (20, 20)
+    # each for refused deliveries, the watch and lags; four for silence.
+    assert (len(few), len(many)) == (21, 21)
 
 
 def test_unmuting_all_webhooks_unmutes_their_projects_too(operator):

@@ -57,7 +57,6 @@ class EventListAdmin(ListAdmin):
                 (_("Received"), span_chips(query)),
             ],
             "search_text": ("#" if searched == "pipeline" else "") + query.get(searched, ""),
-            "search_parameters": SEARCHED,
             "webhook_names": [webhook.name for webhook in conf.webhooks()],
             "other_filters": other_filters(query, shown=FIELDS.union(SEARCHED, ["status", "event_type"])),
         }

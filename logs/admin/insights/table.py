@@ -20,6 +20,7 @@ from logs.exceptions import InvalidQuery
 from logs.insights.charts import HasBars
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_coverage
+from logs.insights.projects import unclear_names
 from logs.insights.selecting import DefaultBranchFilterSet, Selection, read_selection
 from logs.insights.totals import bars_of
 from logs.insights.watching import read_watch
@@ -105,7 +106,7 @@ def _page(query: QueryDict, selection: Selection, found: Sequence[WorkflowFigure
     """
     if query.get("page") == ALL:
         some = found[:MOST_ON_ONE_PAGE]
-        return {"rows": _rows(selection, some), "is_cut": len(found) > len(some)}
+        return {**_table(selection, some), "is_cut": len(found) > len(some)}
     pages = Paginator(found, PAGE_SIZE)
     try:
         page = pages.page(query.get("page", 1))
@@ -116,11 +117,18 @@ def _page(query: QueryDict, selection: Selection, found: Sequence[WorkflowFigure
         return f"?{changed(query, page=str(number)).urlencode()}"
 
     return {
-        "rows": _rows(selection, list(page.object_list)),
+        **_table(selection, list(page.object_list)),
         "first_link": link("") if page.has_previous() else None,
         "newer_link": link(page.previous_page_number()) if page.has_previous() else None,
         "older_link": link(page.next_page_number()) if page.has_next() else None,
         "all_link": link(ALL) if page.has_other_pages() else None,
+    }
+
+
+def _table(selection: Selection, found: Sequence[WorkflowFigures]) -> dict[str, Any]:
+    return {
+        "rows": _rows(selection, found),
+        "unclear_names": unclear_names(each.workflow for each in found),
     }
 
 

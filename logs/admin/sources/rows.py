@@ -5,20 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from logs import conf
-from logs.admin.sources.notes import notes_on
-from logs.circleci.vocabulary import Tone
+from logs.admin.sources.states import TONES, ShownState, is_secret_gone, shown_states
 from logs.insights.lags import Lag, read_lags
+from logs.insights.projects import unclear_names
 from logs.models import Source, WebhookSecret
 from logs.models.sources import SourceState
 from logs.times import DAY
 
-# The states in the order in which they are shown, with the tone of each.
-TONES = {
-    SourceState.SILENT: Tone.BAD,
-    SourceState.LATE: Tone.WAITING,
-    SourceState.NEW: Tone.UNKNOWN,
-    SourceState.UP: Tone.GOOD,
-}
 Secrets = Mapping[tuple[str, str], datetime]  # When each webhook's secret was first seen in use, by its fingerprint.
 
 
@@ -27,8 +20,8 @@ class SourceRow:
     """A source as the page shows it."""
 
     source: Source
-    tone: Tone
-    note: str  # What the state alone does not say; mostly empty.
+    project: str  # Its name, or its slug if the name is empty or belongs to several projects on the page.
+    state: ShownState
     lag: Lag | None  # None without a signed event in the last day.
     secret_days: int | None  # Since the secret was first seen in use; None if unknown.
     secret_mark: str  # "old": not the webhook's newest secret; "gone": no longer configured; else empty.
@@ -41,16 +34,16 @@ def sort_key(source: Source) -> tuple[int, str, str]:
 
 
 def source_rows(sources: Sequence[Source], now: datetime) -> list[SourceRow]:
-    """Return the rows of sources, in two queries."""
+    """Return the rows of sources, in four queries."""
     projects = [each for each in sources if each.project_slug]
     lags = read_lags({each.webhook for each in projects}, {each.project_slug for each in projects}, now - DAY)
     secrets = {(each.webhook, each.fingerprint): each.first_seen_at for each in WebhookSecret.objects.all()}
-    notes = notes_on(sources, now)
+    states, unclear = shown_states(sources, now), unclear_names(sources)
     return [
         SourceRow(
             source=each,
-            tone=TONES[SourceState(each.state)],
-            note=notes.get(each.pk, ""),
+            project=each.project_slug if each.project in unclear else each.project,
+            state=states[each.pk],
             lag=lags.get((each.webhook, each.project_slug)),
             secret_days=_secret_days(each, secrets, now),
             secret_mark=_secret_mark(each),
@@ -66,7 +59,6 @@ def _secret_days(source: Source, secrets: Secrets, now: datetime) -> int | None:
 
 
 def _secret_mark(source: Source) -> str:
-    position = conf.secret_position(source.webhook, source.secret_fingerprint)
-    if not source.secret_fingerprint or position == 0:
-        return ""
-    return "gone" if position is None else "old"
+    if is_secret_gone(source):
+        return "gone"
+    return "old" if conf.secret_position(source.webhook, source.secret_fingerprint) else ""

@@ -2,5 +2,6 @@
 
 from logs.notifications.alarms.checking import check, delete_old
 from logs.notifications.alarms.listing import ShownAlarm, open_alarms, recent_alarms
+from logs.notifications.alarms.silence import without_alarm
 
-__all__ = ["ShownAlarm", "check", "delete_old", "open_alarms", "recent_alarms"]
+__all__ = ["ShownAlarm", "check", "delete_old", "open_alarms", "recent_alarms", "without_alarm"]

@@ -1,11 +1,12 @@
 """Silent sources: each by itself, or all of a webhook as one."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from logs import conf
 from logs.models import Alarm, AlarmKind, Source, SourceState
+from logs.notifications.alarms.listing import ShownAlarm
 from logs.notifications.alarms.problems import Problems, name_of_project, some_names
 
 # After a whole webhook was silent, its other projects get this much time before they are reported one by one.
@@ -23,6 +24,12 @@ def find_silence(opened: Container[str], now: datetime) -> Problems:
     for webhook, group in groupby(sources, key=lambda source: source.webhook):
         problems |= _of_webhook(webhook, list(group), opened, now)
     return _without_recovering(problems, opened, now)
+
+
+def without_alarm(silent: Iterable[Source], alarms: Iterable[ShownAlarm]) -> list[Source]:
+    """Return the silent sources that none of these open alarms reports."""
+    reported = {alarm.key for alarm in alarms if alarm.kind == AlarmKind.SILENCE}
+    return [each for each in silent if reported.isdisjoint([_key(each), _key_of_webhook(each.webhook)])]
 
 
 def _of_webhook(webhook: str, sources: Sequence[Source], opened: Container[str], now: datetime) -> Problems:

@@ -4,7 +4,7 @@
 
 (() => {
   const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const exact = new Intl.DateTimeFormat(undefined, {dateStyle: "medium", timeStyle: "medium"});
+  const exact = new Intl.DateTimeFormat(undefined, {dateStyle: "medium", timeStyle: "long"});
   const clock = new Intl.DateTimeFormat(undefined, {timeStyle: "short"});
   const relative = new Intl.RelativeTimeFormat(undefined, {numeric: "auto", style: "short"});
 
@@ -51,9 +51,8 @@
   }
 
   document.querySelectorAll("input[data-utc]").forEach(setUp);
-  // The clock's name is the element's own text, or the viewer's time zone.
-  document.querySelectorAll("[data-clock]").forEach((clock) => {
-    clock.textContent = clock.dataset.clock || exact.resolvedOptions().timeZone;
+  document.querySelectorAll("[data-clock]").forEach((zone) => {
+    zone.textContent = exact.resolvedOptions().timeZone;
   });
 
   document.addEventListener("webhooklog:rows", (event) => writeAll(event.target));
