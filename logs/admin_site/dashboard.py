@@ -66,13 +66,16 @@ def _figures_context(request: HttpRequest, period: Period, project: Project | No
     alarms = open_alarms() if request.user.has_perm(VIEW_ALARMS) else []
     news = read_news(timezone.now(), project.slug if project else "")
     dashboard = read_dashboard(period, project, with_refusals=request.user.has_perm(VIEW_DELIVERIES))
+    figures = dashboard.figures
     return {
         "news": replace(news, silent=without_alarm(news.silent, alarms)) if alarms else news,
         "has_channel": has_channel,
         "has_rule": has_rule,
         "alarms": alarms,
         "dashboard": dashboard,
-        "unclear_names": unclear_names(row.figures.workflow for row in dashboard.figures.workflows),
+        "unclear_names": unclear_names(
+            [row.figures.workflow for row in figures.workflows] + [slow.workflow for slow in figures.slowest]
+        ),
         "project": project,
         # Start the query strings of links to lists: for the period, and for any time.
         "anytime": QueryDict(),

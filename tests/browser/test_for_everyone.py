@@ -3,6 +3,7 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from tests.browser.chromium import PHONE_WIDTH
 from tests.browser.pages import DELIVERIES, EVENTS, INSIGHTS, PIPELINES, WORKFLOW
 from tests.browser.runs import FAILING_PROJECT, FAILING_WORKFLOW
 
@@ -129,3 +130,13 @@ def test_nothing_moves_for_those_who_prefer_that(browser, path):
     browser.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = !each.open; })")
     moving = "document.getAnimations().filter((each) => each.effect.getComputedTiming().activeDuration > 1).length"
     assert browser.evaluate(moving) == 0
+
+
+@pytest.mark.parametrize(("path", "entry"), [("/admin/", "Dashboard"), ("/admin/logs/apitoken/", "Tokens")])
+def test_a_phone_shows_the_current_page_in_the_navigation(browser, path, entry):
+    browser.be_a_phone()
+    browser.sign_in("administrator", path)
+    current = browser.wait_for("#site-nav [aria-current]", entry).rect
+    assert current["x"] >= 0
+    assert current["x"] + current["width"] <= PHONE_WIDTH - 32  # The fade.
+    assert browser.evaluate("scrollX") == 0
