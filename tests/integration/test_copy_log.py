@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -20,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from logs.management.copying import databases
 from logs.management.copying.tables import KEYS_PER_BLOCK
-from logs.management.copying.targets import settings_for_url
+from logs.management.copying.targets import TARGET, settings_for_url
 from logs.models import Delivery, HourlyStatus, Outcome, Site, WatchTask, Workflow, WorkflowEvent
 from tests.integration.own_postgresql import OwnDatabase
 from tests.integration.whole_log import make_whole_log, rows_in, rows_of
@@ -280,6 +281,58 @@ def test_a_dry_run_does_not_create_the_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_cannot_write(file, before):
+    def write(database):
+        if database.connection.alias == TARGET:
+            database.execute("CREATE TABLE garden (id integer)")
+
+    before("count", write)
+    assert refusal(file, "--dry-run").startswith("A database failed: attempt to write a readonly database")
+
+
+def test_a_file_keeps_its_bytes_and_journal_until_it_is_accepted_in_a_real_run(file):
+    path = Path(file.url.removeprefix("sqlite:///"))
+    file.execute("PRAGMA journal_mode = DELETE")
+    known = path.read_bytes()
+    copy_log(file, "--dry-run")
+    assert (path.read_bytes(), list(path.parent.iterdir())) == (known, [path])
+    file.execute("CREATE TABLE copy_log_state (site_id text, run text, foreign_keys text, checksums text)")
+    file.execute("INSERT INTO copy_log_state VALUES ('another', '', '[]', '{}')")
+    known = path.read_bytes()
+    refusal(file)
+    assert (path.read_bytes(), list(path.parent.iterdir())) == (known, [path])
+    file.execute("DROP TABLE copy_log_state")
+    copy_log(file)
+    assert file.execute("PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.fixture
+def usual_umask():
+    """Let new files be readable by all users, as in most shells."""
+    previous = os.umask(0o022)
+    yield
+    os.umask(previous)
+
+
+def test_only_the_owner_may_read_a_new_file(tmp_path, usual_umask, before):
+    link, path = tmp_path / "link", tmp_path / "new.sqlite3"
+    link.symlink_to(path)
+    make_event(1)
+    modes = {}
+    before("insert", lambda _: modes.update((file.name, file.stat().st_mode) for file in tmp_path.glob("new*")))
+    copy_log(Copy(f"sqlite:///{link}"))
+    assert {name: stat.S_IMODE(mode) for name, mode in modes.items()} == dict.fromkeys(
+        ["new.sqlite3", "new.sqlite3-wal", "new.sqlite3-shm"], 0o600
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+@pytest.mark.parametrize("name", ["missing/new.sqlite3", "loop", "loop/new.sqlite3"])
+def test_a_path_that_cannot_be_a_file_is_reported(tmp_path, name, options):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert refusal(Copy(f"sqlite:///{tmp_path}/{name}"), *options).startswith("A database failed: unable to open")
+
+
 def test_a_dry_run_over_a_copy_counts_the_changes(copy):
     make_event(1)
     copy_log(copy)
@@ -293,10 +346,12 @@ def test_a_database_with_rows_is_refused(copy):
     assert refusal(copy) == "The database is not empty: logs_site has 1 rows. Use an empty database."
 
 
-def test_a_database_with_tables_of_another_program_is_refused(empty_databases):
+def test_a_database_with_tables_of_another_program_is_refused_and_not_changed(empty_databases, tmp_path):
     copy = empty_databases[-1]
     copy.execute("CREATE TABLE garden (id integer)")
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert refusal(copy) == "The database is not empty: it has the table garden. Use an empty database."
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_a_database_of_an_earlier_version_is_refused(copy):

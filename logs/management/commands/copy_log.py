@@ -18,11 +18,11 @@ from logs.management.copying.targets import (
     SOURCE,
     TARGET,
     find_state,
-    for_dry_run,
     opened,
     prepare,
     require_current,
     settings_for_url,
+    settings_of_target,
 )
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C, printable
@@ -70,7 +70,7 @@ manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
             SystemExit: with 130, after Ctrl-C.
         """
         is_dry_run = options["dry_run"]
-        new = for_dry_run(options["to"]) if is_dry_run else options["to"]
+        new = settings_of_target(options["to"], is_dry_run=is_dry_run)
         try:
             with opened(SOURCE, connection.settings_dict) as source, opened(TARGET, new) as target:
                 self._run(source, target, is_dry_run=is_dry_run)

@@ -16,6 +16,9 @@ from logs.management.copying.values import Reader
 
 LEAST_KEY = -(2**63)
 SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",  # Like the site. Otherwise, each block would wait for the disk.
+    "PRAGMA wal_autocheckpoint = 4000",  # In pages. By default, the same pages would be moved to the file more often.
+    "PRAGMA temp_store = MEMORY",  # Otherwise, SQLite would copy pages into a file, to be able to undo a statement.
     "PRAGMA foreign_keys = OFF",  # Until the last block is committed, rows refer to missing rows.
     "PRAGMA synchronous = NORMAL",  # A power failure may undo the last blocks. `settle` waits for the disk.
     "PRAGMA cache_size = -200000",  # In kB. Otherwise, an insertion would read parts of large indexes again.
@@ -156,7 +159,7 @@ class SQLite(Database):
             cursor.executemany(sql, [[_as_text(value) for value in row] for row in rows])
 
     def begin_session(self) -> None:
-        """Check no references, wait for no disk, use more memory; `migrate` would undo the first of these."""
+        """Write ahead, check no references, wait for no disk; `migrate` would check references again."""
         for pragma in SQLITE_PRAGMAS:
             self.execute(pragma)
 

@@ -1,7 +1,7 @@
 """Open the two databases of a copy, and refuse a target that it could damage."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,19 @@ def settings_for_url(text: str) -> dict[str, Any]:
     return complete
 
 
-def for_dry_run(database: dict[str, Any]) -> dict[str, Any]:
-    """Return settings that do not create the file of an SQLite database, which opening it would."""
-    if database["ENGINE"] == SQLITE:
-        path = Path(database["NAME"])
-        if path.parent.is_dir() and not path.exists():
-            return database | {"NAME": ":memory:"}
-    return database
+def settings_of_target(database: dict[str, Any], *, is_dry_run: bool) -> dict[str, Any]:
+    """Return settings that open a target without changing it. Create a missing SQLite file, but not in a dry run."""
+    if database["ENGINE"] != SQLITE:
+        return database
+    with suppress(OSError, RuntimeError):  # SQLite reports a path that it cannot open.
+        file = Path(database["NAME"]).resolve()
+        if not is_dry_run:
+            file.touch(mode=0o600, exist_ok=False)  # SQLite would let all users read the password hashes.
+        elif file.parent.is_dir() and not file.exists():
+            database = database | {"NAME": ":memory:"}  # SQLite would create the file.
+    # The site's init_command would change another program's file before `find_state` refuses it. See `begin_session`.
+    init_command = "PRAGMA query_only = ON" if is_dry_run else ""
+    return database | {"OPTIONS": database["OPTIONS"] | {"init_command": init_command}}
 
 
 @contextmanager
