@@ -425,6 +425,24 @@ WRONG = {
         "column duplicates: must be from 0 to 2147483647 (3000000000)"
     ),
     "UPDATE logs_workflowevent SET happened_at = 'at noon'": "column happened_at: must be a time ('at noon')",
+    "UPDATE logs_workflowevent SET happened_at = '0001-01-01 00:00:00+02:00'": (
+        "column happened_at: must be a time ('0001-01-01 00:00:00+02:00')"
+    ),
+    "UPDATE logs_delivery SET client_address = 'nonsense'": (
+        "column client_address: must be an IP address ('nonsense')"
+    ),
+    "UPDATE logs_delivery SET client_address = '192.0.2.07'": (
+        "column client_address: must be an IP address ('192.0.2.07')"
+    ),
+    "UPDATE logs_delivery SET client_address = '192.0.2.7:5678'": (
+        "column client_address: must be an IP address ('192.0.2.7:5678')"
+    ),
+    "UPDATE logs_delivery SET client_address = 'fe80::1%eth0'": (
+        "column client_address: must be an IP address ('fe80::1%eth0')"
+    ),
+    "UPDATE logs_delivery SET client_address = CAST('abcd' AS blob)": (
+        "column client_address: must be an IP address (b'abcd')"
+    ),
     "UPDATE logs_workflowevent SET verified = 2": "column verified: must be true or false (2)",
     "UPDATE logs_workflowevent SET tag = replace(hex(zeroblob(128)), '0', 'x')": (
         "column tag: has 256 characters, at most 255 are accepted ('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx)"
@@ -436,13 +454,25 @@ WRONG = {
 def test_a_value_that_postgresql_would_reject_is_reported_before_anything_is_written(file, sql):
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite stores such values")
-    make_event(1)
+    make_delivery(pk=1, event=make_event(1))
     with connection.cursor() as cursor:
         cursor.execute(sql)
     first, line = refusal(file).splitlines()
     assert first == "These values cannot be copied, and nothing was copied. Correct them, or delete their rows:"
-    assert line == f"logs_workflowevent, key 1, {WRONG[sql]}"
+    assert line == f"{sql.split()[1]}, key 1, {WRONG[sql]}"
     assert not file.is_touched()
+
+
+def test_times_and_ip_addresses_in_other_spellings_arrive_as_django_writes_them(empty_databases):
+    there, back = empty_databases
+    make_delivery(pk=1, event=make_event(1))
+    copy_log(there)
+    there.execute("UPDATE logs_workflowevent SET happened_at = '2026-05-04T14:00:00+02:00'")
+    there.execute("UPDATE logs_delivery SET client_address = '2001:0DB8:0000:0000:0000:0000:255.255.255.255'")
+    assert run_elsewhere(there.url, back) == 0
+    rows = back.rows()
+    assert [event["happened_at"] for event in rows["logs.WorkflowEvent"]] == [NOON]
+    assert [delivery["client_address"] for delivery in rows["logs.Delivery"]] == ["2001:db8::ffff:ffff"]
 
 
 def test_the_watch_continues_where_it_was(copy):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from django.db import models
@@ -59,14 +60,17 @@ class Reader:
             if row[index] is not None:
                 try:
                     row[index] = convert(row[index])
-                except (AttributeError, KeyError, TypeError, ValueError):
+                except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
                     row[index] = Unreadable(row[index])
         return row
 
 
 def _time(value: Any) -> datetime:
-    """Return a time in UTC; SQLite stores it as text without an offset."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """Return a time in UTC; SQLite stores it as text, in UTC unless another program has added an offset."""
+    if isinstance(value, datetime):
+        return value
+    time = datetime.fromisoformat(value)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _json(text: str) -> str:
@@ -80,7 +84,12 @@ def _number(text: str) -> float:
 
 
 def _ip_address(text: str) -> str:
-    return clean_ipv6_address(text) if ":" in text else text
+    """Return an IP address as Django writes it; PostgreSQL accepts no IPv6 zone."""
+    if ":" not in text:
+        return str(IPv4Address(text))
+    if "%" in text:
+        raise ValueError("zone")
+    return clean_ipv6_address(str(IPv6Address(text)))
 
 
 # fmt: off
