@@ -20,8 +20,9 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from logs.management.copying import databases
+from logs.management.copying.state import State
 from logs.management.copying.tables import KEYS_PER_BLOCK
-from logs.management.copying.targets import TARGET, settings_for_url
+from logs.management.copying.targets import TARGET, opened, settings_for_url
 from logs.models import Delivery, HourlyStatus, Outcome, Site, WatchTask, Workflow, WorkflowEvent
 from tests.integration.own_postgresql import OwnDatabase
 from tests.integration.whole_log import make_whole_log, rows_in, rows_of
@@ -253,6 +254,40 @@ def test_an_earlier_run_that_still_writes_is_stopped_by_a_later_one(file, before
     assert refusal(file).startswith("Another copy_log writes to this database")
 
 
+def test_an_earlier_run_cannot_change_what_a_later_one_has_read(copy, monkeypatch):
+    make_event(1)
+    copy_log(copy)
+    begin = State.begin
+
+    def write_as_the_earlier_run(later, tables):
+        with pytest.raises(CommandError, match="Another copy_log writes"), earlier.writing():
+            target.execute("UPDATE logs_workflowevent SET status = 'of the earlier run'")
+        begin(later, tables)
+
+    with opened("earlier", settings_for_url(copy.url)) as target:
+        earlier = State(target)
+        earlier.take_turn()
+        monkeypatch.setattr(State, "begin", write_as_the_earlier_run)
+        assert copy_log(copy).endswith("Both databases are equal.\n")
+        with pytest.raises(CommandError, match="Another copy_log writes"):
+            begin(earlier, [])
+    assert copy.rows() == rows_of()
+
+
+def test_a_run_that_ends_while_a_later_one_reads_the_log_is_not_mistaken_for_a_site(copy, monkeypatch):
+    make_event(1)
+    copy_log(copy)
+    take_turn = State.take_turn
+
+    def take_turn_after_another_run(state):
+        make_event(2)
+        assert run_elsewhere(own_url(), copy) == 0
+        take_turn(state)
+
+    monkeypatch.setattr(State, "take_turn", take_turn_after_another_run)
+    assert copy_log(copy).endswith("Both databases are equal.\n")
+
+
 def test_new_rows_get_keys_that_no_row_has_had(copy):
     workflow = Workflow.objects.create()
     key = workflow.pk
@@ -375,10 +410,11 @@ def test_a_copy_that_a_site_has_used_is_refused(copy):
     make_event(1)
     copy_log(copy)
     copy.execute("UPDATE logs_workflowevent SET status = 'failed'")
-    assert refusal(copy) == (
-        "The copy has changed since it was complete, in logs_workflowevent: a site may have run on it. Use an empty "
-        "database."
-    )
+    for _ in range(2):  # A run that was refused has not written to the copy.
+        assert refusal(copy) == (
+            "The copy has changed since it was complete, in logs_workflowevent: a site may have run on it. Use an "
+            "empty database."
+        )
 
 
 def test_a_database_that_does_not_answer_is_reported():

@@ -89,6 +89,7 @@ manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
             new = _examine(source, progress)
             if not is_dry_run:
                 state = prepare(target, state, site_id)
+                state.take_turn()  # Before reading: an earlier run could change a block that has been read.
             old = copying.digest_all(target, _bar(progress, "Reading the copy", target)) if state else copying.no_rows()
             if state:
                 _require_unchanged(state, old)

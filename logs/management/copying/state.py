@@ -37,19 +37,29 @@ class State:
             target.execute(f"INSERT INTO {STATE_TABLE} VALUES (%s, '', '[]', '{{}}')", [site_id])  # noqa: S608 - a constant
         return cls(target)
 
-    def begin(self, tables: list[str]) -> None:
-        """Let this run write to some tables without checks of references, and no earlier run."""
+    def take_turn(self) -> None:
+        """Let this run write, and no earlier run; wait for the transaction that an earlier run has open."""
         with transaction.atomic(using=self._target.connection.alias, durable=True):
-            self._write(run=self._run, checksums="{}")  # First: it waits for other runs.
+            self._write(run=self._run)
+            self.checksums = json.loads(self._read("checksums"))  # An earlier run may have written them meanwhile.
+
+    def begin(self, tables: list[str]) -> None:
+        """Stop checking the references of some tables, and record that the copy is not complete.
+
+        Raises:
+            CommandError: a later run has taken its turn.
+        """
+        with transaction.atomic(using=self._target.connection.alias, durable=True):
+            self._require_turn()
             dropped = json.loads(self._read("foreign_keys")) + self._target.drop_foreign_keys(tables)
-            self._write(foreign_keys=json.dumps(dropped))
+            self._write(foreign_keys=json.dumps(dropped), checksums="{}")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Open a transaction of this run.
 
         Raises:
-            CommandError: a later run has begun.
+            CommandError: a later run has taken its turn.
         """
         with self._target.writing():
             self._require_turn()
@@ -59,7 +69,7 @@ class State:
         """Restore the checks of references, and record that the copy is complete.
 
         Raises:
-            CommandError: a later run has begun.
+            CommandError: a later run has taken its turn.
             IntegrityError: a row refers to a missing row.
         """
         with transaction.atomic(using=self._target.connection.alias, durable=True):
@@ -68,7 +78,7 @@ class State:
             self._write(foreign_keys="[]", checksums=json.dumps(checksums))
 
     def _require_turn(self) -> None:
-        """Check that this run is the latest, and keep another one from beginning until the transaction ends."""
+        """Check that this run is the latest, and keep another one from taking its turn until the transaction ends."""
         self._write(site_id=self.site_id)
         if self._read("run") != self._run:
             raise CommandError("Another copy_log writes to this database: wait until it ends, and run this one again.")
