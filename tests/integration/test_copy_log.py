@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from logs.management.copying import databases
 from logs.management.copying.state import State
 from logs.management.copying.tables import KEYS_PER_BLOCK
 from logs.management.copying.targets import TARGET, opened, settings_for_url
 from logs.models import Delivery, HourlyStatus, Outcome, Site, WatchTask, Workflow, WorkflowEvent
+from logs.models.watch import LEASE, LONGEST_CLAIM
 from tests.integration.own_postgresql import OwnDatabase
 from tests.integration.whole_log import make_whole_log, rows_in, rows_of
 from tests.load.engines import migrate
@@ -515,6 +517,30 @@ def test_the_watch_continues_where_it_was(copy):
     WatchTask.objects.create(name="follow", cursor={"until": "2026-05-04T12:00:00+00:00", "skipped": []})
     copy_log(copy)
     assert copy.rows()["logs.WatchTask"] == rows_of()["logs.WatchTask"]
+
+
+def test_a_copy_is_not_final_while_a_watch_runs(copy):
+    tasks = [WatchTask(name=name, claimed_until=timezone.now() + LEASE) for name in ("rollup", "follow")]
+    WatchTask.objects.bulk_create(tasks)
+    assert copy_log(copy).endswith(
+        "The copy is equal to the log at the start of this run, but it is not final: webhooklog was running (watch "
+        "tasks: follow, rollup). Stop all its processes, then run the command again.\n"
+    )
+    WatchTask.objects.update(claimed_until=timezone.now())
+    assert copy_log(copy).endswith("Both databases are equal.\n")
+    assert copy.rows() == rows_of()
+
+
+def test_a_copy_is_not_final_if_a_watch_stopped_after_its_start(file, before):
+    WatchTask.objects.create(name="follow")
+    before("begin_session", lambda _: WatchTask.objects.update(claimed_until=timezone.now()))
+    assert "it is not final" in copy_log(file)
+
+
+def test_a_claim_by_a_clock_that_was_ahead_does_not_count(file):
+    ahead = timezone.now() + LONGEST_CLAIM + timedelta(minutes=5)
+    WatchTask.objects.create(name="follow", claimed_until=ahead)
+    assert copy_log(file).endswith("Both databases are equal.\n")
 
 
 def test_sessions_are_left_out(copy, client_of, user_with):

@@ -1,11 +1,13 @@
 """Copy the log to another database: ``manage.py copy_log``."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import Error, IntegrityError, connection
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,7 +28,8 @@ from logs.management.copying.targets import (
 )
 from logs.management.examples import CommandWithExamples
 from logs.management.terminal import EXIT_CODE_OF_CTRL_C, printable
-from logs.models import Site
+from logs.models import Site, WatchTask
+from logs.models.watch import LONGEST_CLAIM
 
 ROWS_PER_SECOND = 5_000  # On two cores.
 SHOWN_OF_CHECKSUM = 12
@@ -37,9 +40,9 @@ class Command(CommandWithExamples):
 
     help = (
         "Copy the whole log, with users, tokens, channels and rules, to another database while webhooklog runs. Then "
-        "stop webhooklog and run the command again: it copies the changes since the first run. The database must be "
-        "empty, or have a copy of this log, complete or not. The command creates the tables, and compares all rows "
-        "at the end."
+        "stop webhooklog, with all its watches and timers, and run the command again: it copies the changes since the "
+        "first run. The database must be empty, or have a copy of this log, complete or not. The command creates the "
+        "tables, and compares all rows at the end."
     )
     examples = """
 manage.py copy_log --dry-run --to postgresql://webhooklog:secret@db:5432/webhooklog
@@ -47,8 +50,8 @@ manage.py copy_log --to postgresql://webhooklog:secret@db:5432/webhooklog
 manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
 """
     exit_codes = (
-        "0 when both databases are equal, 1 when they differ or the copy was refused, 2 for invalid arguments, 130 "
-        "after Ctrl-C"
+        "0 when the copy is equal to the log at the start of the run, 1 when it differs or was refused, 2 for invalid "
+        "arguments, 130 after Ctrl-C"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -84,7 +87,7 @@ manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
         require_current(source)
         site_id = _site_id(is_dry_run=is_dry_run)
         state = find_state(source, target, site_id)
-        console = Console(stderr=True)
+        console, start = Console(stderr=True), timezone.now()
         with Progress(console=console, disable=not console.is_terminal) as progress, source.snapshot():
             new = _examine(source, progress)
             if not is_dry_run:
@@ -103,7 +106,7 @@ manage.py copy_log --to sqlite:////var/lib/webhooklog/copy.sqlite3
         self._report(new, old)
         state.complete(copying.checksums(old))
         target.settle()
-        self.stdout.write("Both databases are equal.")
+        self.stdout.write(_conclusion(_watch_tasks_since(start)))
 
     def _forecast(self, source: Database, new: Log, changes: Changes) -> None:
         rows, size = copying.rows_of(new, changes), source.size_bytes()
@@ -185,6 +188,22 @@ def _require_unchanged(state: State, old: Log) -> None:
             f"The copy has changed since it was complete, in {', '.join(changed)}: a site may have run on it. "
             "Use an empty database."
         )
+
+
+def _watch_tasks_since(start: datetime) -> list[str]:
+    """Return the tasks that a watch has run since a time; a task that has ended is claimed until its end."""
+    latest = timezone.now() + LONGEST_CLAIM  # A later claim was made by a clock that was ahead.
+    tasks = WatchTask.objects.filter(claimed_until__gt=start, claimed_until__lte=latest)
+    return list(tasks.order_by("name").values_list("name", flat=True))
+
+
+def _conclusion(running: list[str]) -> str:
+    if not running:
+        return "Both databases are equal."
+    return (
+        "The copy is equal to the log at the start of this run, but it is not final: webhooklog was running "
+        f"(watch tasks: {', '.join(running)}). Stop all its processes, then run the command again."
+    )
 
 
 def _width() -> int:
