@@ -215,6 +215,21 @@ def test_the_list_shows_each_rule(admin):
     )
 
 
+@pytest.mark.parametrize(
+    ("enabled", "channels", "state"),
+    [
+        (True, {"old chat": False}, "⚠ reaches no channel"),
+        (True, {}, "⚠ reaches no channel"),
+        (True, {"old chat": False, "ops": True}, "✓ enabled"),
+        (False, {"old chat": False}, "■ disabled"),
+    ],
+)
+def test_an_enabled_rule_needs_an_enabled_channel(admin, enabled, channels, state):
+    rule = make_rule("all", *(make_channel(name, enabled=on) for name, on in channels.items()), enabled=enabled)
+    assert f"all {state} Workflows" in words(read(admin, LIST))
+    assert f"State {state} Last message" in words(read(admin, page_of(rule)))
+
+
 def test_an_empty_list_offers_the_default_rule(admin, as_role):
     page = read(admin, LIST)
     assert "No rules yet" in page

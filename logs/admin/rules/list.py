@@ -1,5 +1,6 @@
 """The list of rules in the admin."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ class RuleRow:
     rule: Rule
     sentence: str
     channels: list[Channel]
+    sends_nothing: bool
     last_sent_at: datetime | None
 
 
@@ -26,10 +28,16 @@ def rule_rows() -> list[RuleRow]:
             rule=rule,
             sentence=sentence_of(rule),
             channels=sorted(rule.channels.all(), key=lambda channel: channel.name),
+            sends_nothing=sends_nothing(rule, rule.channels.all()),
             last_sent_at=rule.last_sent_at,  # type: ignore[attr-defined]  # An annotation.
         )
         for rule in with_last_sent(Rule.objects.prefetch_related("channels")).order_by("name")
     ]
+
+
+def sends_nothing(rule: Rule, channels: Iterable[Channel]) -> bool:
+    """Return whether a rule is enabled although none of its channels is."""
+    return rule.enabled and not any(channel.enabled for channel in channels)
 
 
 def with_last_sent(rules: QuerySet[Rule]) -> QuerySet[Rule]:

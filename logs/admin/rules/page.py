@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from logs.admin.rules.list import sends_nothing
 from logs.admin.rules.sentence import lines_of, sentence_of
 from logs.admin.rules.subjects import SETTINGS
 from logs.models import Rule, Subject
@@ -33,7 +34,7 @@ def rule_context(request: HttpRequest, rule: Rule) -> dict[str, Any]:
         ],
         "is_about_changes": rule.subject == Subject.CHANGES,
         "channels": channels,
-        "sends_nothing": rule.enabled and not any(channel.enabled for channel in channels),
+        "sends_nothing": sends_nothing(rule, channels),
         "may_view_channels": may(VIEW_CHANNELS),
         "may_change": may(CHANGE_RULES),
         "may_delete": may(DELETE_RULES),
