@@ -80,7 +80,13 @@ def outcome_pill(outcome: str) -> SafeString | str:
 @register.simple_tag
 def notification_pill(state: str) -> SafeString | str:
     """Return the state of a notification in its colour."""
-    return pill(state, NOTIFICATION_TONES[NotificationState(state)])
+    return pill(notification_word(state), NOTIFICATION_TONES[NotificationState(state)])
+
+
+@register.filter
+def notification_word(state: str) -> str:
+    """Return the word for the state of a notification; "failed" would read as the status of a run."""
+    return _("not sent") if state == NotificationState.FAILED else state
 
 
 @register.simple_tag
@@ -97,6 +103,12 @@ def timestamp(value: datetime | None, style: str = "exact") -> SafeString | str:
     return format_html(
         '<time datetime="{}" data-style="{}">{} UTC</time>', utc.isoformat(), style, f"{utc:%Y-%m-%d %H:%M:%S}"
     )
+
+
+@register.filter
+def seconds_until(start: datetime, end: datetime) -> float:
+    """Return the seconds from one time to another."""
+    return (end - start).total_seconds()
 
 
 @register.filter

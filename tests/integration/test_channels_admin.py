@@ -826,7 +826,7 @@ def test_the_page_lists_the_newest_notifications(staff_with):
         channel, change=change, event=change.event, state="failed", attempts_made=1, last_error="400 invalid_blocks"
     )
     page = read(client, page_of(channel))
-    row = "✕ failed broke 2026-05-04 10:00:00 UTC orchard · build on main 1 attempts 400 invalid_blocks"
+    row = "✕ not sent broke 2026-05-04 10:00:00 UTC orchard · build on main 1 attempts 400 invalid_blocks"
     assert f"{row} ✓ sent digest 2026-05-04 10:00:00 UTC 37 changes: 31 broke 0 attempts –" in words(page)
     assert f'href="{reverse("admin:logs_workflowevent_change", args=[change.event_id])}"' in page
 

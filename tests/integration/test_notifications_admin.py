@@ -230,8 +230,25 @@ def test_the_list_shows_each_message(admin):
     add(channel, "digest", state="sent", attempts_made=2, last_status=200, content=content("7 changes"))
     page = words(read(admin, LIST))
     digest = "✓ sent 2026-05-04 10:00:00 UTC 7 changes digest → ops 2 attempts 200"
-    broke = "✕ failed 2026-05-04 10:00:00 UTC orchard · build on main broke → ops 1 attempts 400 blocks"
+    broke = "✕ not sent 2026-05-04 10:00:00 UTC orchard · build on main broke → ops 1 attempts 400 blocks"
     assert f"{digest} {broke}" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "last_error", "expected"),
+    [
+        ({}, "", "→ ops 0 attempts –"),
+        ({"not_before": NOW - SECOND}, "", "→ ops 0 attempts –"),
+        ({"enabled": False}, "", "→ ops (disabled) 0 attempts channel is disabled"),
+        ({"muted_until": NOW + HOUR, "not_before": NOW + HOUR}, "", "→ ops 0 attempts channel is muted"),
+        ({"not_before": NOW + 20 * HOUR}, "503 busy", "→ ops 0 attempts 503 busy next attempt in 20 h"),
+    ],
+)
+def test_the_list_says_what_a_message_waits_for(admin, values, last_error, expected):
+    channel = make_channel(**values)
+    add(channel, last_error=last_error)
+    add(channel, state="sent", last_status=200)
+    assert words(read(admin, LIST)).count(f"broke {expected}") == 1
 
 
 SILENT = "acme/garden has been silent since Mon 2026-05-04 08:00 UTC"
@@ -404,6 +421,7 @@ def test_each_page_takes_the_same_queries_for_any_number_of_rows(admin):
             change = add_change(100 * number + index)
             row = add(make_channel(f"{number} {index}"), change=change, event=change.event, state="sent", rule=rule)
             add(channel, merged_into=digest, state="merged", change=change)
+            add(make_channel(f"waits {number} {index}"), change=change)
             for each in (digest, row):
                 NotificationAttempt.objects.create(notification=each, started_at=NOW, ended_at=NOW)
         for url in (LIST, f"{LIST}?state=sent", page_of(digest), page_of(row)):
@@ -441,6 +459,34 @@ def test_the_page_shows_the_message_as_it_was_sent(admin):
     assert "Last response 200" in text
     for name, key in (("channel", channel.pk), ("rule", rule.pk), ("workflowevent", change.event_id)):
         assert f'href="{reverse(f"admin:logs_{name}_change", args=[key])}"' in page
+
+
+@pytest.mark.parametrize(
+    ("role", "values", "offered"),
+    [
+        ("operator", {"state": "failed"}, True),
+        ("viewer", {"state": "failed"}, False),
+        ("operator", {"state": "waiting"}, False),
+        ("operator", {"state": "failed", "kind": "test"}, False),
+    ],
+)
+def test_the_channel_is_to_be_enabled_before_a_message_is_sent_again(as_role, role, values, offered):
+    client, channel = as_role(role), make_channel(enabled=False)
+    url = page_of(add(channel, **values))
+    page = read(client, url)
+    assert ("Enable the channel ops to send the message again." in words(page)) == offered
+    assert "Send message again" not in page
+    assert (f'href="{reverse("admin:logs_channel_change", args=[channel.pk])}"' in page) == (role == "operator")
+    channel.enable()
+    page = read(client, url)
+    assert "Enable the channel" not in page
+    assert ("Send message again" in page) == offered
+
+
+@pytest.mark.parametrize(("state", "text"), [("waiting", "No attempts yet."), ("failed", "No attempts are stored.")])
+def test_the_page_says_if_there_are_no_attempts(admin, state, text):
+    page = words(read(admin, page_of(add(make_channel(), state=state))))
+    assert f"Attempts {text}" in page
 
 
 def test_links_need_permission(as_role):

@@ -28,7 +28,7 @@ def list_context(request: HttpRequest) -> dict[str, Any]:
     query.update({name: value.strip() for name, value in request.GET.dict().items() if value.strip()})
     context = {
         "channels": channels,
-        "states": NotificationState.choices,
+        "states": NotificationState.values,
         "kinds": NotificationKind.choices,
         "query": query.dict(),
         "is_filtered": any(name in query for name in FILTERS),

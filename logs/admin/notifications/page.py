@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from logs.admin.notifications.shown import shown
-from logs.models import Notification, NotificationState, Rule
+from logs.models import Notification, NotificationKind, NotificationState, Rule
 from logs.notifications.resending import RESENDABLE, original_of
 from logs.permissions import RESEND, VIEW_CHANNELS, VIEW_EVENTS, VIEW_RULES
 
@@ -33,6 +33,6 @@ def notification_context(request: HttpRequest, notification: Notification) -> di
         "may_view_channels": may(VIEW_CHANNELS),
         "may_view_rules": may(VIEW_RULES),
         "may_resend": may(RESEND),
-        "is_resendable": notification.state in RESENDABLE and notification.channel.enabled,
+        "is_resendable": notification.state in RESENDABLE and notification.kind != NotificationKind.TEST,
         "is_waiting": notification.state == NotificationState.WAITING,
     }

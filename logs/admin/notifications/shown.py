@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from logs.models import Notification, NotificationAttempt, NotificationState
 from logs.notifications.alarm_content import headline_of
+from logs.times import duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class ShownNotification:
     subject: str  # Untrusted.
     event_key: int | None  # None without an event, or without permission to view it.
     doubt: str  # "may have been sent twice"; "" for none.
+    waits_for: str  # "channel is disabled"; "" if it does not wait, or can be sent now.
 
 
 def with_subjects(rows: QuerySet[Notification]) -> QuerySet[Notification]:
@@ -39,6 +41,7 @@ def shown(notification: Notification, *, may_see_events: bool) -> ShownNotificat
         subject=_subject_of(notification),
         event_key=notification.event.pk if notification.event and may_see_events else None,
         doubt=_doubt_about(notification),
+        waits_for=_waits_for(notification) if notification.state == NotificationState.WAITING else "",
     )
 
 
@@ -64,3 +67,13 @@ def _doubt_about(notification: Notification) -> str:
         return ""
     is_sent = notification.state == NotificationState.SENT
     return _("may have been sent twice") if is_sent else _("may have been sent")
+
+
+def _waits_for(notification: Notification) -> str:
+    channel = notification.channel
+    if not channel.enabled:
+        return _("channel is disabled")
+    if channel.is_muted:
+        return _("channel is muted")
+    seconds = (channel.not_before - timezone.now()).total_seconds() if channel.not_before else 0
+    return _("next attempt in %(duration)s") % {"duration": duration(seconds)} if seconds > 0 else ""
