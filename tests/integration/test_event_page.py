@@ -196,6 +196,17 @@ def test_the_run_shows_workflows_with_their_jobs_and_leads_to_the_failed_one(adm
     )
 
 
+def test_says_which_jobs_of_a_failed_workflow_failed(admin_client, event, deliver_job):
+    assert 'class="verdict"' not in read(admin_client, event)
+    lint, unit = deliver_job(1, name="lint"), deliver_job(2, name="<b>unit", status="failed")
+    deliver_job(3, name="flaky", status="failed", workflow_id="another-run")
+    page = read(admin_client, event)
+    assert f'<p class="verdict"><bdi>&lt;b&gt;unit</bdi> failed in <bdi>{event.workflow}</bdi>.</p>' in page
+    assert page.index('class="verdict"') < page.index('class="columns"')
+    for job in (lint, unit):  # The heading has the name of the job.
+        assert 'class="verdict"' not in read(admin_client, job)
+
+
 def duration_in(html, row):
     return words(html[html.index(f'href="{page_of(row)}"') :].split('nowrap">')[1].split("<")[0])
 

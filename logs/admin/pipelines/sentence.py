@@ -36,7 +36,7 @@ CLAUSES = {
 
 def sentence_of(pipeline: Pipeline) -> SafeString:
     """Return a sentence such as "Failed: lint failed in build, after 2 reruns." with the names escaped."""
-    shown = [_clause(run) for run in pipeline.notable[:MAX_NAMES]]
+    shown = [clause_of(run) for run in pipeline.notable[:MAX_NAMES]]
     if more := len(pipeline.notable) - len(shown):
         shown.append(_more(more))
     if pipeline.reruns:
@@ -47,7 +47,8 @@ def sentence_of(pipeline: Pipeline) -> SafeString:
     return format_html("{}: {}{}.", LABELS[pipeline.state], format_html_join("; ", "{}", zip(shown)), reruns)
 
 
-def _clause(run: WorkflowRun) -> SafeString:
+def clause_of(run: WorkflowRun) -> SafeString:
+    """Return a clause such as "lint failed in build" with the names escaped."""
     workflow = _isolated(run.name) if run.name else format_html("{}", _("an unnamed workflow"))
     names = run.failed_jobs
     if not names or run.state.tone is not Tone.BAD:
