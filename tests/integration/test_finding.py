@@ -138,7 +138,19 @@ def test_a_broken_project_is_told_with_the_first_bad_commit_on_its_default_branc
     Standing.objects.create(workflow="deploy", branch="wip", **common | {"last_run_at": NOW + timedelta(hours=1)})
     answer = ask("shop")
     assert answer.index("✕ broken deploy on main since") < answer.index("✕ broken deploy on wip")
-    assert f"Failed jobs unit-tests Pipeline #4711 Commit {shop.revision[:7]} Fix the login" in answer
+    assert (
+        f"Failed jobs unit-tests First bad pipeline #4711 First bad commit {shop.revision[:7]} Fix the login" in answer
+    )
+    assert answer.count("Last failed run") == 1  # Retention has removed the one of the other branch.
+    assert "Last failed run of deploy on main" in answer
+    for button in ("Open run", "Open pipeline", "List events"):
+        assert button not in answer, button
+
+
+def test_a_project_that_is_not_broken_leads_to_its_newest_run(ask, shop):
+    answer = ask("shop")
+    assert f"Pipeline #4711 Commit {shop.revision[:7]} Fix the login" in answer
+    assert "Open run 1 Open pipeline 1 List events 1" in answer
 
 
 def test_what_was_refused_is_told_with_the_reason_and_what_to_do(ask, deliver, workflow_document):
