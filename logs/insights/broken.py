@@ -72,6 +72,19 @@ def read_broken(project_slug: str = "") -> BrokenNow:
     )
 
 
+def read_broken_branches(project_slug: str, workflow: str) -> list[Standing]:
+    """Return a workflow's standings on the default branches on which it is broken now, latest failure first."""
+    failing = Standing.objects.filter(
+        project_slug=project_slug,
+        workflow=workflow,
+        tone=Tone.BAD,
+        last_run_at__gte=timezone.now() - RESTING_AFTER,
+    )
+    # Sorted here: a database might read all broken branches in the order of an index instead.
+    found = [standing for standing in failing if standing.is_on_default_branch]
+    return sorted(found, key=lambda standing: (standing.last_run_at, standing.pk), reverse=True)
+
+
 def read_last_fixed_at(project_slug: str = "") -> datetime | None:
     """Return when a workflow was last fixed on a default branch; None if none of the newest changes says so."""
     columns = ("kind", "project_slug", "branch", "happened_at")

@@ -7,9 +7,9 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from logs.insights.broken import RESTING_AFTER, SHOWN, read_broken
+from logs.insights.broken import RESTING_AFTER, SHOWN, read_broken, read_broken_branches
 from logs.models import Delivery, Standing, WorkflowEvent
-from tests.plans import analyze, assert_reads_little, plan_of
+from tests.plans import assert_reads_little, plan_of, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -21,13 +21,13 @@ OTHERS = 50  # Of so many branches, one has failed within RESTING_AFTER.
 
 @pytest.fixture(scope="module")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Fill the log once for all tests of this module, and let the database count what it holds."""
+    """Fill the log once for all tests of this module, without dead rows of other tests."""
     with django_db_blocker.unblock():
         WorkflowEvent.objects.bulk_create(_events(), batch_size=2_000)
         events = dict(WorkflowEvent.objects.filter(event_type="workflow-completed").values_list("event_id", "pk"))
         Delivery.objects.bulk_create(_deliveries(events), batch_size=2_000)
         Standing.objects.bulk_create(_standings(events), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         for model in (Standing, Delivery, WorkflowEvent):
             model.objects.all().delete()
@@ -126,6 +126,14 @@ def _assert_reads_by_key(sql, tables):
         assert [line for line in reads if line.startswith("SCAN") or "outcome" in line] == []
     else:
         assert_reads_little(sql, "", most=10 * (SHOWN + 1))
+
+
+def test_the_broken_branches_of_a_workflow_are_read_from_an_index(settings):
+    settings.DEFAULT_BRANCHES = ["topic-*"]
+    with time_machine.travel(NOW, tick=False), CaptureQueriesContext(connection) as captured:
+        assert len(read_broken_branches("gh/acme/orchard", "build")) == BRANCHES // OTHERS
+    (query,) = captured
+    assert_reads_little(query["sql"], "standing_(bad|project|unique)", is_range=True, most=BRANCHES // 5)
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite plans a statement before it knows its values")

@@ -16,8 +16,18 @@ from logs.admin.insights.query import window_labels
 from logs.insights import flaky as insights_flaky
 from logs.insights.figures import DEFINITIONS
 from logs.insights.windows import LENGTHS
-from logs.models import Flake, HourlyWorkflow, RollupState, WorkflowEvent
-from tests.integration.dashboard_log import HOSTILE, HOUR, NOW, SLUG, make_event, make_runs, query_of, section
+from logs.models import Flake, HourlyWorkflow, RollupState, Standing, WorkflowEvent
+from tests.integration.dashboard_log import (
+    HOSTILE,
+    HOUR,
+    NOW,
+    SLUG,
+    make_event,
+    make_runs,
+    make_standing,
+    query_of,
+    section,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("half_past_two", "large_log", "counted")]
 
@@ -436,6 +446,39 @@ def test_lists_recoveries_with_links_to_their_runs(viewer, monkeypatch):
     assert viewer.get(links[-1]).json()["has_more"] is False
 
 
+def test_a_failure_without_a_recovery_has_lasted_until_now_or_the_end_of_the_window(viewer):
+    make_runs(3)
+    make_event(branch="open", stopped_at=NOW - 5 * HOUR, received_at=NOW - 5 * HOUR)
+    assert "1 5 h so far" in section(read(viewer, PAGE, **ONE), "recoveries")[0]
+    times = {
+        "received_after": f"{NOW - 9 * HOUR:%Y-%m-%dT%H:%MZ}",
+        "received_before": f"{NOW - 2 * HOUR:%Y-%m-%dT%H:%MZ}",
+    }
+    assert "1 3 h 30 min so far" in section(read(viewer, PAGE, **ONE, **times), "recoveries")[0]
+
+
+def test_says_on_which_default_branches_the_workflow_is_broken(viewer, settings):
+    settings.DEFAULT_BRANCHES = ["main", "release/*"]
+    make_runs(3)
+    first, last = make_event(happened_at=NOW - 9 * HOUR), make_event()
+    for values in (
+        {"failures": 1_234},
+        {"branch": "release/7", "last_run_at": NOW},
+        {"branch": "topic"},
+        {"branch": "release/6", "last_run_at": NOW - 31 * DAY},
+        {"project_slug": "github/orchard/cellar"},
+        {"workflow": "nightly"},
+    ):
+        make_standing(last, first, **values)
+    make_standing(last, None, branch="release/8")
+    text = text_of(read(viewer, PAGE, **ONE))
+    assert re.findall(r"✕ broken on (\S+) since [^·]+ UTC · (\S+) failed runs", text) == [
+        ("release/7", "2"),
+        ("main", "1,234"),
+    ]
+    assert text.count("✕ broken") == 2
+
+
 def make_flake(**values):
     return Flake.objects.create(
         **{
@@ -583,6 +626,8 @@ def fill(count):
             make_event(status=status, workflow_id=f"id-{number}", stopped_at=at, received_at=at)
         make_job(workflow_id=f"id-{number}", job=f"job-{number}")
         make_flake(revision=f"{number:040x}", job=f"job-{number}")
+        run = make_event(branch=f"release/{number}")
+        make_standing(run, run, branch=f"release/{number}")
 
 
 @pytest.mark.parametrize(
@@ -592,10 +637,10 @@ def fill(count):
         (TABLE, {}, 13),
         # One to find out whether older events are missing.
         (TABLE, {"page": "all", "window": "90d"}, 14),
-        # As the table; the projects, two for jobs, two for flaky jobs.
-        (PAGE, ONE, 18),
+        # As the table; the projects, two for jobs, two for flaky jobs, one for broken branches.
+        (PAGE, ONE, 19),
         # One for exact figures instead of two; no charts.
-        (PAGE, ONE | {"branch": "main"}, 16),
+        (PAGE, ONE | {"branch": "main"}, 17),
     ],
 )
 def test_a_page_costs_the_same_number_of_queries_however_much_there_is(viewer, url, query, expected):
@@ -606,7 +651,7 @@ def test_a_page_costs_the_same_number_of_queries_however_much_there_is(viewer, u
         with CaptureQueriesContext(connection) as captured:
             read(viewer, url, **query)
         counts.append(len(captured))
-        for model in (Flake, WorkflowEvent, HourlyWorkflow):
+        for model in (Flake, Standing, WorkflowEvent, HourlyWorkflow):
             model.objects.all().delete()
     assert counts == [expected] * 2
 

@@ -16,6 +16,7 @@ from logs.admin.insights.query import TIMES, formulas, insights_query, window_la
 from logs.admin.links import changed, without
 from logs.circleci.vocabulary import BAD_STATUSES, FINISHED_STATUSES, EventType
 from logs.exceptions import InvalidQuery
+from logs.insights.broken import read_broken_branches
 from logs.insights.counting import refresh_if_stale
 from logs.insights.dashboard import read_coverage
 from logs.insights.flaky import existing_runs
@@ -66,8 +67,10 @@ def _shown(query: QueryDict, selection: Selection, workflow: Workflow) -> dict[s
     flaky = page.flaky[:SHOWN_FLAKY]
     return {
         "workflow": workflow,
+        "broken": read_broken_branches(workflow.project_slug, workflow.name),
         "page": page,
         "breakages": page.breakages[:SHOWN_BREAKAGES],
+        "window_end": min(now, selection.window.until),
         "flaky": flaky,
         "existing": existing_runs(flaky) if flaky else set(),
         "selection": selection,
