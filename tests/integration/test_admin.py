@@ -170,6 +170,15 @@ def test_an_event_without_an_address_in_circleci_has_no_link(admin_client, deliv
     assert "in CircleCI" not in read(admin_client, EVENTS)
 
 
+def test_an_event_leads_to_its_pipeline_and_to_circleci(admin_client, deliver, workflow_document):
+    deliver(workflow_document(pipeline=4711))
+    event = WorkflowEvent.objects.get()
+    page = " ".join(read(admin_client, EVENTS).split())
+    assert f'<a href="{reverse("admin:pipeline", args=[event.pk])}">#4711</a>' in page
+    assert f'<a class="external" href="{event.circleci_url}" rel="noopener noreferrer" target="_blank">' in page
+    assert "Open in CircleCI, in a new tab" in page
+
+
 def test_moments_say_that_they_are_in_utc(admin_client, admin_user, deliver, workflow_document):
     deliver(workflow_document())
     delivery = Delivery.objects.get()

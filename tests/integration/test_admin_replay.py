@@ -285,7 +285,8 @@ def test_the_message_links_to_the_events_for_those_who_may_view_them(staff_with,
     client = staff_with("view_delivery", "replay_delivery", *codenames, username="other")
     page = confirm(client, *mended, list="outcome=unverified", follow=True).content.decode()
     for event in WorkflowEvent.objects.all():
-        link = f'<a href="{reverse("admin:logs_workflowevent_change", args=[event.pk])}"><bdi>{event}</bdi></a>'
+        url = reverse("admin:logs_workflowevent_change", args=[event.pk])
+        link = f'<a href="{url}"><bdi>#{event.pipeline_number} {event}</bdi></a>'
         assert (link in page) == has_links
     assert ("Events:" in page) == has_links
 

@@ -249,7 +249,8 @@ def test_counts_what_was_refused_at_each_url(staff_with, settings):
     (link,) = {unescape(link) for link in re.findall(r'href="([^"]+address=payments)"', page)}
     assert "received_after=24h" in link
     assert client.get(link).content.decode().count('class="row-link"') == 2
-    assert len(re.findall(r'href="[^"]+received_after=24h', page)) == 1  # No filter selects the shared URL.
+    assert len(re.findall(r'href="[^"]+received_after=24h"', page)) == 1  # No filter selects the shared URL.
+    assert "Refused in 24 h: 1 · View refused deliveries of all URLs" in words(page)
 
 
 def test_shows_how_far_a_rotation_is(viewer):

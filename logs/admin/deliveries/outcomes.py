@@ -91,7 +91,9 @@ def event_links(request: HttpRequest, events: Sequence[WorkflowEvent]) -> SafeSt
 
 
 def _url_and_label(event: WorkflowEvent) -> tuple[str, str]:
-    return reverse("admin:logs_workflowevent_change", args=[event.pk]), Truncator(event).chars(MAX_LINK_LENGTH)
+    number = "" if event.pipeline_number is None else f"#{event.pipeline_number} "
+    label = Truncator(f"{number}{event}").chars(MAX_LINK_LENGTH)
+    return reverse("admin:logs_workflowevent_change", args=[event.pk]), label
 
 
 def _audit_message(result: Replay, reason: str) -> str:
