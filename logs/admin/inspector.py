@@ -44,6 +44,7 @@ class InspectorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # It takes no
 class RevocableAdmin(InspectorAdmin):
     """Lists keys that are shown once, when they are created, and are never changed; deleting one revokes it."""
 
+    actions = None
     revoke_title: str | Promise
     revoked_message: str | Promise  # With the key's name as %s.
 

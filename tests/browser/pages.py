@@ -72,16 +72,16 @@ def make_feed(browser):
 def make_token(browser):
     """Make a token, which is shown this once."""
     browser.type("#id_name", "Metrics")
-    browser.click("button", "Create token")
+    browser.click("button", "Create API token")
     browser.wait_for("#token-key")
-    browser.click("button", "Copy token")
+    browser.click("button", "Copy API token")
     browser.wait_for("button", "Copied")
 
 
 def enter_wrong_token(browser):
     """Ask for a token without a name that may replay."""
     browser.click("[name=scopes][value=replay]")
-    browser.click("button", "Create token")
+    browser.click("button", "Create API token")
     browser.wait_for(".errornote")
 
 

@@ -73,7 +73,7 @@ def test_a_list_is_filtered_and_paged_without_scripts(without_scripts):
 def test_a_token_is_made_without_scripts(without_scripts):
     without_scripts.open("/admin/logs/apitoken/add/")
     without_scripts.type("#id_name", "A script")
-    without_scripts.click("button", "Create token")
+    without_scripts.click("button", "Create API token")
     assert without_scripts.wait_for("#token-key").text.startswith("whl_")
     assert without_scripts.find("button", "Copy") is None
 

@@ -57,6 +57,27 @@ def test_the_list_shows_what_each_feed_shows(admin_client, django_assert_max_num
     assert "everything" in page
 
 
+def test_an_empty_list_offers_a_feed_to_those_who_may_add_one(admin_client, client, django_user_model):
+    page = admin_client.get(LIST).content.decode()
+    assert "No feeds yet" in page
+    assert page.count("Add feed") == 1
+    assert "0 feeds" not in page
+    user = django_user_model.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_feed"))
+    client.force_login(user)
+    page = client.get(LIST).content.decode()
+    assert "No feeds yet" in page
+    assert "Add feed" not in page
+
+
+def test_a_list_with_feeds_offers_no_other_action_than_another_feed(admin_client):
+    Feed.issue(created_by="ops", name="press")
+    page = admin_client.get(LIST).content.decode()
+    assert page.count("Add feed") == 1
+    assert "No feeds yet" not in page
+    assert "delete_selected" not in page
+
+
 @pytest.mark.parametrize(
     ("permissions", "statuses"),
     [

@@ -626,6 +626,19 @@ def test_the_list_gives_no_digest_away_by_filters(admin_client, issue):
         assert answer.status_code in {302, 400}
 
 
+def test_an_empty_list_offers_a_token_but_an_empty_search_does_not_say_that_there_are_none(admin_client, issue):
+    page = read(admin_client, TOKENS)
+    assert "No API tokens yet" in page
+    assert page.count("Add API token") == 1
+    issue()
+    for url in (TOKENS, f"{TOKENS}?q=nothing"):
+        page = read(admin_client, url)
+        assert "No API tokens yet" not in page
+        assert page.count("Add API token") == 1
+        assert 'name="q"' in page
+        assert "delete_selected" not in page
+
+
 def test_the_list_costs_the_same_however_many_tokens_there_are(admin_client, issue, django_assert_max_num_queries):
     for _ in range(20):
         issue()

@@ -36,7 +36,7 @@ class ApiTokenAdmin(RevocableAdmin):
     search_fields = ["name", "token_key__startswith", "user__username"]
     search_help_text = _("Name, user, or the first 15 characters of a token.")
     ordering = ["-created", "-pk"]
-    revoke_title = _("Revoke token")
+    revoke_title = _("Revoke API token")
     revoked_message = _("Revoked %s. Requests with it now get status 401.")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -55,8 +55,8 @@ class ApiTokenAdmin(RevocableAdmin):
         """
         if not self.has_add_permission(request):
             raise PermissionDenied
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": gettext("New token")}
-        context["submit_label"] = gettext("Create token")
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": gettext("New API token")}
+        context["submit_label"] = gettext("Create API token")
         form = TokenForm(request.POST or None, user=request.user)
         if request.method != "POST" or not form.is_valid():
             return TemplateResponse(request, "logs/admin/issue_form.html", context | {"form": form})
