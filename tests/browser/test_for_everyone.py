@@ -132,7 +132,7 @@ def test_nothing_moves_for_those_who_prefer_that(browser, path):
     assert browser.evaluate(moving) == 0
 
 
-@pytest.mark.parametrize(("path", "entry"), [("/admin/", "Dashboard"), ("/admin/logs/apitoken/", "Tokens")])
+@pytest.mark.parametrize(("path", "entry"), [("/admin/", "Dashboard"), ("/admin/logs/apitoken/", "API tokens")])
 def test_a_phone_shows_the_current_page_in_the_navigation(browser, path, entry):
     browser.be_a_phone()
     browser.sign_in("administrator", path)
