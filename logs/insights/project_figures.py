@@ -28,7 +28,7 @@ JOB_COLUMNS = ("workflow", "job", "duration_seconds", "event_type", "status")
 STANDING_COLUMNS = [column.name for column in Standing._meta.concrete_fields]
 RUN_COLUMNS = (
     *("status", "workflow", "job", "verified", "project", "branch", "tag", "revision", "commit_subject", "author"),
-    *("duration_seconds", "received_at", "changed_at", "url", "pipeline_number", "event_id"),
+    *("duration_seconds", "received_at", "changed_at", "url", "pipeline_number", "pipeline_id", "event_id"),
 )
 
 # With the newest events as a table. If they were keys (pk IN …), PostgreSQL might read all events to join them.
