@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from logs.models import Delivery, Outcome
 from logs.notifications.alarms.refusals import find_refusals
-from tests.plans import analyze, assert_reads_little
+from tests.plans import analyze, assert_reads_little, vacuum
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("webhook_secrets")]
 
@@ -22,7 +22,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Fill the log once for all tests of this module."""
     with django_db_blocker.unblock():
         Delivery.objects.bulk_create((_delivery(number) for number in range(DELIVERIES)), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         Delivery.objects.all().delete()
 

@@ -12,7 +12,7 @@ from logs.insights.dashboard import read_figures
 from logs.insights.periods import period_of
 from logs.insights.projects import MAX_WORKFLOWS_READ, Project, find_projects, read_projects
 from logs.models import HourlyWorkflow, StateChange, Workflow, WorkflowEvent
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
         HourlyWorkflow.objects.bulk_create(_sums(workflows), batch_size=2_000)
         WorkflowEvent.objects.bulk_create(_events(), batch_size=2_000)
         StateChange.objects.bulk_create(_changes(), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         for model in (StateChange, WorkflowEvent, HourlyWorkflow, Workflow):
             model.objects.all().delete()

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from logs.admin.deliveries.replay_matching import Progress
 from logs.models import ApiToken, Claim, Delivery, Outcome, WorkflowEvent
 from logs.reading import conditions, pages
-from tests.plans import analyze, assert_reads_little, plan_of
+from tests.plans import assert_reads_little, plan_of, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
             Claim(delivery=delivery, project="press", pipeline_number=number, revision=f"{number:08x}")
             for number, delivery in enumerate(refused)
         )
-        analyze()
+        vacuum()
         yield
         Claim.objects.all().delete()
         Delivery.objects.all().delete()

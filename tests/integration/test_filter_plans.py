@@ -15,7 +15,7 @@ from logs.admin.events.code_host import RECENT_RUNS, run_before
 from logs.models import WorkflowEvent
 from logs.reading import pages, search
 from logs.reading.search import FEW
-from tests.plans import analyze, assert_reads_little, plan_of
+from tests.plans import assert_reads_little, plan_of, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Fill the log once for all tests of this module, and let the database count what it holds."""
     with django_db_blocker.unblock():
         WorkflowEvent.objects.bulk_create(_events(random.Random(1)), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         WorkflowEvent.objects.all().delete()
 

@@ -17,7 +17,7 @@ from logs.insights.workflow_figures import read_branch_figures, read_workflow_fi
 from logs.insights.workflow_page import read_workflow_page
 from logs.insights.workflows import read_workflow_bars
 from logs.models import HourlyWorkflow, RollupState, Workflow, WorkflowEvent
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
         )
         HourlyWorkflow.objects.bulk_create(_hour(number, workflows) for number in range(ROWS))
         RollupState.objects.create(counted_from=NOW - 90 * DAY, counted_until=NOW, complete_until=NOW)
-        analyze()
+        vacuum()
         yield
         for model in (HourlyWorkflow, Workflow, RollupState, WorkflowEvent):
             model.objects.all().delete()

@@ -11,7 +11,7 @@ from logs.insights import flaky, project_figures
 from logs.insights.flaky import read_flaky
 from logs.insights.project_figures import find_project, read_project
 from logs.models import Flake, HourlyWorkflow, RollupState, Standing, Workflow, WorkflowEvent
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
         )
         HourlyWorkflow.objects.bulk_create(_hour(number, workflows) for number in range(ROWS))
         RollupState.objects.create(counted_from=NOW - 60 * DAY, counted_until=NOW, complete_until=NOW)
-        analyze()
+        vacuum()
         yield
         for model in (Flake, Standing, HourlyWorkflow, Workflow, RollupState, WorkflowEvent):
             model.objects.all().delete()

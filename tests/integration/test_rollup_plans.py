@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from logs.insights.counting import backfill, refresh
 from logs.models import RollupState, WorkflowEvent
 from logs.times import hour_of
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Fill the log once for all tests of this module, and let the database count what it holds."""
     with django_db_blocker.unblock():
         WorkflowEvent.objects.bulk_create(_runs(), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         WorkflowEvent.objects.all().delete()
 

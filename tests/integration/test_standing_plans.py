@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from logs.models import Standing, StateChange, WorkflowEvent
 from logs.reading import pages
-from tests.plans import analyze, assert_reads_little
+from tests.plans import assert_reads_little, vacuum
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
         )
         StateChange.objects.bulk_create((_change(number, chance, events) for number in range(ROWS)), batch_size=2_000)
         Standing.objects.bulk_create((_standing(number, chance, events) for number in range(ROWS)), batch_size=2_000)
-        analyze()
+        vacuum()
         yield
         for model in (StateChange, Standing, WorkflowEvent):
             model.objects.all().delete()
