@@ -74,7 +74,7 @@ def _figures_context(request: HttpRequest, period: Period, project: Project | No
         "alarms": alarms,
         "dashboard": dashboard,
         "unclear_names": unclear_names(
-            [row.figures.workflow for row in figures.workflows] + [slow.workflow for slow in figures.slowest]
+            [each.workflow for each in figures.workflows] + [each.workflow for each in figures.slowest]
         ),
         "project": project,
         # Start the query strings of links to lists: for the period, and for any time.

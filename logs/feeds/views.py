@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 from django.views.decorators.http import conditional_page, require_safe
 
 from logs.exceptions import InvalidQuery
@@ -12,7 +11,7 @@ from logs.feeds.atom import atom_of, read_changes
 from logs.feeds.badge import as_json, as_svg, badge_of
 from logs.feeds.cctray import cctray_of
 from logs.feeds.choosing import Choice, read_branches, read_choice
-from logs.http.full_urls import full_url
+from logs.http.full_urls import home_url
 from logs.models import Feed
 from logs.models.feeds import digest_of
 
@@ -47,10 +46,6 @@ def _text(message: str, *, status: int) -> HttpResponse:
     return HttpResponse(f"{message}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
-def _home_of(request: HttpRequest) -> str:
-    return full_url(request, reverse("admin:index"))
-
-
 @feed_view
 def badge_svg(request: HttpRequest, choice: Choice) -> HttpResponse:
     """Return the badge as an image."""
@@ -67,11 +62,11 @@ def badge_json(request: HttpRequest, choice: Choice) -> HttpResponse:
 @feed_view
 def cctray(request: HttpRequest, choice: Choice) -> HttpResponse:
     """Return the branches for build monitors."""
-    return HttpResponse(cctray_of(read_branches(choice), _home_of(request)), content_type="application/xml")
+    return HttpResponse(cctray_of(read_branches(choice), home_url(request)), content_type="application/xml")
 
 
 @feed_view
 def changes(request: HttpRequest, choice: Choice) -> HttpResponse:
     """Return the newest changes as an Atom feed."""
-    document = atom_of(choice, read_changes(choice), site_url=_home_of(request), feed_url=request.build_absolute_uri())
+    document = atom_of(choice, read_changes(choice), site_url=home_url(request), feed_url=request.build_absolute_uri())
     return HttpResponse(document, content_type="application/atom+xml; charset=utf-8")

@@ -15,6 +15,11 @@ def receiving_path(slug: str) -> str:
     return reverse("logs:receive-webhook", args=[slug]) if slug else reverse("logs:receive")
 
 
+def home_url(request: HttpRequest) -> str:
+    """Return the URL of the site's home page."""
+    return full_url(request, reverse("admin:index"))
+
+
 def full_url(request: HttpRequest, path: str) -> str:
     """Return the full URL of a path on this site.
 

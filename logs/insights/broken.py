@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from logs.circleci.repositories import repository_of
-from logs.circleci.vocabulary import Tone
 from logs.conf import DefaultBranches, default_branches, is_default_branch
 from logs.models import ChangeKind, Delivery, Standing, StateChange, WorkflowEvent
 from logs.models.deliveries import BRINGING_VERSIONS
@@ -47,7 +46,7 @@ def read_broken(project_slug: str = "") -> BrokenNow:
 
     Makes at most four queries, whatever their number.
     """
-    failing = Standing.objects.filter(tone=Tone.BAD, last_run_at__gte=timezone.now() - RESTING_AFTER)
+    failing = Standing.objects.broken(timezone.now())
     rows = failing.order_by("-last_run_at", "-pk").values_list("pk", "project_slug", "branch")
     # The project is compared here: SQLite might read all its branches by their slug instead.
     found = (pk for pk, slug, branch in rows.iterator() if _is_watched(slug, branch, project_slug))
@@ -74,12 +73,7 @@ def read_broken(project_slug: str = "") -> BrokenNow:
 
 def read_broken_branches(project_slug: str, workflow: str) -> list[Standing]:
     """Return a workflow's standings on the default branches on which it is broken now, latest failure first."""
-    failing = Standing.objects.filter(
-        project_slug=project_slug,
-        workflow=workflow,
-        tone=Tone.BAD,
-        last_run_at__gte=timezone.now() - RESTING_AFTER,
-    )
+    failing = Standing.objects.broken(timezone.now()).filter(project_slug=project_slug, workflow=workflow)
     # Sorted here: a database might read all broken branches in the order of an index instead.
     found = [standing for standing in failing if standing.is_on_default_branch]
     return sorted(found, key=lambda standing: (standing.last_run_at, standing.pk), reverse=True)

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from logs.circleci.vocabulary import Tone
 from logs.insights.broken import BrokenNow, read_broken
 from logs.insights.charts import Chart, chart_of, highest_of, round_ceiling
 from logs.insights.counting import MAX_AGE
@@ -26,14 +25,6 @@ from logs.times import HOUR
 
 LATE_AFTER = 2 * MAX_AGE  # By then a page has counted the new events, unless there were too many.
 CHART_HEIGHT = 160
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkflowRow:
-    """A workflow's figures and the chart of its runs."""
-
-    figures: BusyWorkflow
-    trend: list[tuple[Tone, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +49,7 @@ class DashboardFigures:
 
     totals: Totals
     chart: Chart
-    workflows: list[WorkflowRow]
+    workflows: list[BusyWorkflow]
     has_more_workflows: bool
     slowest: list[SlowWorkflow]
 
@@ -120,7 +111,7 @@ def read_figures(period: Period, project: Project | None = None) -> DashboardFig
     return DashboardFigures(
         totals=read_totals(period, counted),
         chart=chart_of(bars, height=CHART_HEIGHT, ceiling=round_ceiling(highest_of(bars))),
-        workflows=[WorkflowRow(figures=each, trend=each.trend) for each in workflows.busiest],
+        workflows=workflows.busiest,
         has_more_workflows=workflows.has_more,
         slowest=workflows.slowest,
     )

@@ -1,6 +1,6 @@
 """Standings: the state of each workflow on each branch, and the changes of that state."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -44,6 +44,10 @@ class StandingQuerySet(models.QuerySet["Standing"]):
     def judged(self) -> Self:
         """Keep the standings that `logs.standings` has written; releases before it left the columns empty."""
         return self.exclude(tone="")
+
+    def broken(self, now: datetime) -> Self:
+        """Keep the branches that are broken and do not rest: that have had a run within RESTING_AFTER."""
+        return self.filter(tone=Tone.BAD, last_run_at__gte=now - RESTING_AFTER)
 
     def for_lists(self) -> Self:
         """Load the ids of the runs too; leave out standings without a run, which have no position in a list's order."""

@@ -56,7 +56,7 @@ def _reported(rules: Sequence[Rule]) -> "QuerySet[Notification, Any]":
     `last_reminder` the key of the last reminder.
     """
     now, branch = timezone.now(), {name: OuterRef(f"change__{name}") for name in KEY}
-    broken = Standing.objects.filter(tone=Tone.BAD, last_run_at__gte=now - RESTING_AFTER, **branch)
+    broken = Standing.objects.broken(now).filter(**branch)
     kinds = (NotificationKind.BROKE, NotificationKind.FIXED)
     later = Notification.objects.filter(thread=OuterRef("thread"), channel=OuterRef("channel"), pk__gt=OuterRef("pk"))
     later = later.exclude(key__startswith=AGAIN)

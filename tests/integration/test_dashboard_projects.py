@@ -100,7 +100,7 @@ def test_the_sums_of_a_project_are_those_counted_by_hand(ops):
     by_hour = Counter(hours for _, hours in now)
     assert [column.bar.total for column in figures.chart.columns] == [by_hour[hours] for hours in reversed(range(24))]
     by_workflow = Counter(event.workflow for event, _ in now)
-    assert {row.figures.workflow.name: row.figures.runs for row in figures.workflows} == by_workflow
+    assert {each.workflow.name: each.runs for each in figures.workflows} == by_workflow
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def migrate():
 
 @pytest.fixture
 def groups():
-    """The groups and their permissions, made anew as on a new site: the permissions of later models come later."""
+    """The groups and their permissions, created as on a new site: models that come later have no permissions yet."""
     Group.objects.all().delete()
     Permission.objects.all().delete()
     migrate()

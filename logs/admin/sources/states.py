@@ -53,7 +53,7 @@ def _shown(source: Source, now: datetime, *, is_too_quiet: bool, is_heeded: bool
 
 
 def is_secret_gone(source: Source) -> bool:
-    """Return whether the secret that signed the last delivery is no longer configured."""
+    """Return whether the secret of the last signed delivery has been removed from the configuration."""
     return bool(source.secret_fingerprint) and conf.secret_position(source.webhook, source.secret_fingerprint) is None
 
 

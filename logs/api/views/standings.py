@@ -1,7 +1,6 @@
 """The endpoints for state changes and standings."""
 
 from django.http import HttpResponse
-from django.urls import reverse
 from rest_framework.request import Request
 
 from logs.api.negotiation import FirstRenderer
@@ -9,7 +8,7 @@ from logs.api.serializers.standings import ChangeSerializer, StandingSerializer
 from logs.api.views.base import PagedListView, ReadingView
 from logs.feeds.cctray import cctray_of
 from logs.feeds.choosing import read_branches, read_choice
-from logs.http.full_urls import full_url
+from logs.http.full_urls import home_url
 from logs.models import Feed, Standing, StateChange
 from logs.permissions import VIEW_EVENTS
 from logs.reading.pages import CHANGE_ORDERS, STANDING_ORDERS
@@ -50,6 +49,4 @@ class CCTrayView(ReadingView):
     def get(self, request: Request) -> HttpResponse:
         """Return the document."""
         branches = read_branches(read_choice(Feed(), request.query_params))
-        return HttpResponse(
-            cctray_of(branches, full_url(request, reverse("admin:index"))), content_type="application/xml"
-        )
+        return HttpResponse(cctray_of(branches, home_url(request)), content_type="application/xml")
