@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -128,11 +128,16 @@ class Browser:
 
     def wait(self, condition, what, seconds=WAIT_SECONDS):
         """Wait until a condition holds, and return what makes it hold."""
-        # Another page may replace what has just been found, before it is asked what it says.
-        waiting = WebDriverWait(
-            self.driver, seconds, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]
-        )
-        return waiting.until(lambda _: condition(), f"{what} on {self.path}")
+
+        def check(_):
+            try:
+                return condition()
+            except WebDriverException as error:
+                if not is_of_replaced_page(error):
+                    raise
+                return None
+
+        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(check, f"{what} on {self.path}")
 
     def evaluate(self, script, *arguments):
         """Return what a script returns on this page."""
@@ -195,6 +200,12 @@ class Browser:
             self.click(selector, text)
             path = self.wait(lambda: next(Path(folder).glob("*[!d]"), None), "a downloaded file")
             return path.read_text(encoding="utf-8")
+
+
+def is_of_replaced_page(error):
+    """Return whether another page replaced an element between the moment it was found and a question about it."""
+    # ChromeDriver passes on Chromium's own message if that happens while it asks.
+    return isinstance(error, StaleElementReferenceException) or "does not belong to the document" in str(error)
 
 
 def start(profile):

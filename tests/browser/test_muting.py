@@ -9,6 +9,6 @@ def test_mutes_and_unmutes_a_project(browser, site):
     browser.click(f"a[href$='mute/?target={key}']")
     browser.click("#id_until_1")
     browser.click("form.mute button")
-    assert "My CircleCI Webhook · garden: Muted until" in browser.wait_for(".messagelist").text
+    browser.wait_for(".messagelist", "My CircleCI Webhook · garden: Muted until")
     browser.click(f"button[name=target][value='{key}']")
-    assert "garden: Unmuted." in browser.wait_for(".messagelist").text
+    browser.wait_for(".messagelist", "garden: Unmuted.")

@@ -30,7 +30,7 @@ URL = "https://app.circleci.com/pipelines/"
 
 @pytest.fixture
 def listen(monkeypatch, tmp_path):
-    """Run the command on this log, with somebody who types keys when some words have appeared, and q at the end."""
+    """Run the command on this log, with somebody who types keys when some words have appeared, and one q at the end."""
     typist, terminal = pty.openpty()
     stdin = os.fdopen(terminal)
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -184,7 +184,7 @@ def test_a_delivery_whose_answers_break_off_is_sent_three_times_and_the_next_fol
     deliver(workflow_document(1, project="poison"))
     deliver(workflow_document(2, project="boats"))
     server = Breaking(b'"poison"')
-    out, told = listen(server.url, (" 201 ", b"q"))
+    out, told = listen(server.url, (" 201 ", b""))
     server.close()
     assert server.taken == [True, True, True, False]
     first, second = out.splitlines()
@@ -210,7 +210,7 @@ def test_what_crashes_its_receiver_is_sent_three_times_however_long_that_is_away
         return Answer(http_status=None, failure=left.pop(0), outcome="", reason="gone", milliseconds=1)
 
     monkeypatch.setattr(WebhookClient, "send", send)
-    out, told = listen("http://127.0.0.1:1/", ("is not sent again", b"q"))
+    out, told = listen("http://127.0.0.1:1/", ("is not sent again", b""))
     assert left == []
     assert "gone; retrying\n" in told
     assert " broken off " in out
