@@ -281,7 +281,8 @@ def test_a_commit_with_very_many_events_costs_a_bounded_number_of_rows(finder, c
         finder.check()
     assert found() == [("build", "job-5", 1), ("build", "new", 1)]
     reads = [query["sql"] for query in captured if 'FROM "logs_workflowevent"' in query["sql"]]
-    assert len(reads) == 3  # What was written, the commit's events, and those written that were not among them.
+    # What was written, the commit's events, and those written that were not among them, unless all were.
+    assert len(reads) in (2, 3)
     assert "LIMIT 20" in reads[1]
     for _ in range(3):
         clock.shift(SECOND)
