@@ -169,7 +169,7 @@ class ReplicaRouter:
 
 def _database_of(instance: Model | None = None, **hints: Any) -> str:
     """Return an instance's database, as Django does; the primary for an instance from the replica."""
-    database = instance._state.db if instance else None  # noqa: SLF001 - Django has no other name for it
+    database = instance._state.db if instance else None
     return PRIMARY if database in (None, REPLICA) else database
 
 

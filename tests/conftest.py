@@ -10,6 +10,7 @@ import socket
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.db.models.query_utils import DeferredAttribute
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -83,6 +84,24 @@ def static_files_are_found_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files_from_finders)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_column_is_loaded_row_by_row():
+    """Refuse to load a column that a query left out: a list would send one more query for each row."""
+    load = DeferredAttribute.__get__
+
+    def refuse(self, instance, owner=None):
+        name = self.field.attname
+        is_left_out = instance and not instance._state.adding and name not in instance.__dict__
+        # A page of one delivery loads its body when it is needed.
+        if is_left_out and name != "body":
+            pytest.fail(f"the query of this {instance._meta.model_name} must load {name}")
+        return load(self, instance, owner)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeferredAttribute, "__get__", refuse)
         yield
 
 

@@ -26,10 +26,6 @@ SHOWN_WORKFLOWS = 15
 SHOWN_SLOWEST = 5
 JOB_COLUMNS = ("workflow", "job", "duration_seconds", "event_type", "status")
 STANDING_COLUMNS = [column.name for column in Standing._meta.concrete_fields]
-RUN_COLUMNS = (
-    *("status", "workflow", "job", "verified", "project", "branch", "tag", "revision", "commit_subject", "author"),
-    *("duration_seconds", "received_at", "changed_at", "url", "pipeline_number", "pipeline_id", "event_id"),
-)
 
 # With the newest events as a table. If they were keys (pk IN …), PostgreSQL might read all events to join them.
 _SLOWEST = f"""
@@ -178,4 +174,4 @@ def _read_last_runs(slug: str) -> list[WorkflowEvent]:
     newest = WorkflowEvent.objects.filter(project_slug=slug).newest_first()
     kinds = newest.values_list("pk", "event_type")[:MOST_EVENTS_FOR_RUNS]
     keys = [pk for pk, kind in kinds if kind == EventType.WORKFLOW_COMPLETED][:SHOWN_RUNS]
-    return list(WorkflowEvent.objects.filter(pk__in=keys).only(*RUN_COLUMNS).newest_first())
+    return list(WorkflowEvent.objects.filter(pk__in=keys).newest_first())

@@ -440,7 +440,8 @@ def test_a_failure_on_another_commit_of_the_pipeline_has_no_badge(viewer):
 
 def fill(rows):
     for number in range(rows):
-        run = make_event(branch=f"branch-{number}", workflow=f"flow-{number}")
+        links = {"url": "https://app.circleci.com/pipelines/1", "pipeline_id": "1"}
+        run = make_event(branch=f"branch-{number}", workflow=f"flow-{number}", **links)
         make_standing(run, run, branch=run.branch, workflow=run.workflow)
         make_runs(3, workflow=run.workflow)
         make_flake(number, workflow=run.workflow, job="" if number % 2 else "test")

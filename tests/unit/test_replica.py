@@ -102,7 +102,7 @@ def test_statements_written_by_hand_read_from_the_database_that_the_router_would
 def of(database):
     """Return an event that was read from a database."""
     event = WorkflowEvent(pk=1)
-    event._state.db = database  # noqa: SLF001 - Django has no other name for it
+    event._state.db = database
     return event
 
 
