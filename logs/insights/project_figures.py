@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from logs.circleci.vocabulary import FINISHED_STATUSES, EventType, Tone
 from logs.insights.charts import HasBars
@@ -25,7 +25,6 @@ SHOWN_RUNS = 10
 SHOWN_WORKFLOWS = 15
 SHOWN_SLOWEST = 5
 JOB_COLUMNS = ("workflow", "job", "duration_seconds", "event_type", "status")
-STANDING_COLUMNS = [column.name for column in Standing._meta.concrete_fields]
 
 # With the newest events as a table. If they were keys (pk IN …), PostgreSQL might read all events to join them.
 _SLOWEST = f"""
@@ -118,10 +117,13 @@ def read_project(slug: str, name: str, now: datetime) -> ProjectFigures:
 
 
 def _read_standings(slug: str) -> list[Standing]:
-    """Return the standings with the newest runs, at most one more than MOST_STANDINGS."""
-    newest = Standing.objects.judged().filter(project_slug=slug, last_run_at__isnull=False)
-    rows = newest.select_related("last").only(*STANDING_COLUMNS, "last__received_at")
-    return list(rows.order_by("-last_run_at", "-pk")[: MOST_STANDINGS + 1])
+    """Return the standings with the newest runs, at most one more than MOST_STANDINGS.
+
+    Their `last_received_at` is when the last run arrived; None if the log no longer has it.
+    """
+    rows = Standing.objects.judged().filter(project_slug=slug, last_run_at__isnull=False)
+    newest = rows.annotate(last_received_at=F("last__received_at")).order_by("-last_run_at", "-pk")
+    return list(newest[: MOST_STANDINGS + 1])
 
 
 def _read_workflows(
@@ -133,7 +135,7 @@ def _read_workflows(
     busiest = of_project.values_list("workflow_id").annotate(runs=Sum("count")).order_by("-runs", "workflow_id")
     runs = dict(busiest[: SHOWN_WORKFLOWS + 1])
     known = Workflow.objects.in_bulk(list(runs))
-    bars = read_workflow_bars(period, HourlyWorkflow.objects.filter(workflow__in=list(runs)))
+    bars = read_workflow_bars(period, HourlyWorkflow.objects.all(), runs)
     return [
         _rates(
             known[pk],

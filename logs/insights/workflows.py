@@ -1,7 +1,7 @@
 """Figures for workflows: runs, success rates and durations, and the slowest workflows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,7 +100,7 @@ def _read_workflows(period: Period, workflows: QuerySet[Workflow] | None, presen
     known = Workflow.objects.in_bulk([pk for pk, *_ in busiest + slowest])
     keys = [pk for pk, _ in busiest[:SHOWN]]
     finished = _read_finished(period, keys, present, past)
-    bars = read_workflow_bars(period, HourlyWorkflow.objects.filter(workflow__in=keys))
+    bars = read_workflow_bars(period, HourlyWorkflow.objects.all(), keys)
     return Workflows(
         busiest=[_figures(known[pk], runs, *finished[pk], bars_of(period, bars[pk])) for pk, runs in busiest[:SHOWN]],
         has_more=len(busiest) > SHOWN,
@@ -165,13 +165,14 @@ def _read_finished(
 
 
 def read_workflow_bars(
-    period: Period, rows: QuerySet[HourlyWorkflow]
+    period: Period, rows: QuerySet[HourlyWorkflow], keys: Iterable[int]
 ) -> defaultdict[int, defaultdict[int, Counter[Tone]]]:
-    """Return the runs in a period by their tone: good, bad or stopped; keyed by workflow and by bar number."""
+    """Return some workflows' runs in a period by tone: good, bad or stopped; keyed by workflow and by bar number."""
     bars: defaultdict[int, defaultdict[int, Counter[Tone]]]
     bars = defaultdict(lambda: defaultdict(Counter))
     counted = (
-        rows.filter(period.present)
+        # A subquery: given the keys themselves, PostgreSQL may read these hours of all workflows.
+        rows.filter(period.present, workflow__in=Workflow.objects.filter(pk__in=keys))
         .values_list("workflow_id", period.bar_number)
         .annotate(good=Sum("count", filter=GOOD, default=0), bad=Sum("count", filter=BAD, default=0), all=Sum("count"))
     )

@@ -134,7 +134,7 @@ def _table(selection: Selection, found: Sequence[WorkflowFigures]) -> dict[str, 
 
 def _rows(selection: Selection, found: Sequence[WorkflowFigures]) -> list[Row]:
     period, keys = selection.window.period, [each.workflow.pk for each in found]
-    bars = read_workflow_bars(period, selection.sums.filter(workflow__in=keys)) if keys else {}
+    bars = read_workflow_bars(period, selection.sums, keys)
     return [Row(figures=each, bars=bars_of(period, bars[each.workflow.pk])) for each in found]
 
 
