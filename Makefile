@@ -31,10 +31,10 @@ test: $(BIN)/dev.installed test-packages ## run all tests, on SQLite and on Post
 	$(PYTEST_ALL) --database=sqlite
 	$(PYTEST_ALL) --database=postgresql -m "not sqlite_site" --cov --cov-fail-under=95
 
-test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, in light and dark mode and at phone size: three minutes
+test-browser: $(BIN)/dev.installed $(CHROMEDRIVER) ## test every page in Chromium, in light and dark mode and at phone size: five minutes
 	$(BIN)/python -m pytest --numprocesses=2 tests/browser
 
-torture: $(BIN)/dev.installed ## test that faults lose no delivery: over half an hour (SHORT=1: three minutes)
+torture: $(BIN)/dev.installed ## test that faults lose no delivery: over half an hour (SHORT=1: five minutes)
 	$(BIN)/python -m tests.load.torture $(if $(SHORT),--short)
 
 # From scratch, because mutmut would not rerun a mutant after a change to the tests.

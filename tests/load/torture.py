@@ -77,7 +77,7 @@ def say(text):
 def parse_arguments():
     """Return the options."""
     parser = argparse.ArgumentParser(prog="python -m tests.load.torture", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="about three minutes instead of over half an hour")
+    parser.add_argument("--short", action="store_true", help="about five minutes instead of over half an hour")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these scenarios only")
     parser.add_argument("--database", choices=[*ENGINES, "both"], default="both")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same requests")
