@@ -127,7 +127,7 @@ class ReceiveWebhookView(APIView):
             response = receipt(await record_on_loop(delivery.arrival, delivery.sender))
         except UnauthenticDelivery as error:
             response = await threads.refused.run(self.handle_exception, error)
-        except Exception as error:  # noqa: BLE001 - like REST framework
+        except Exception as error:  # noqa: BLE001 - REST framework's dispatch passes on every error too
             response = self.handle_exception(error)
         return self.finalize_response(request, response, **kwargs)  # type: ignore[arg-type]  # Any response will do.
 
@@ -168,7 +168,7 @@ async def respond_to_webhook(request: HttpRequest, *, is_large: bool, webhook: s
             response = await threads.authentic.run(partial(_respond_in_thread, request, webhook=webhook))
         else:
             response = await ReceiveWebhookView().respond(request, webhook=webhook)
-    except Exception as error:  # noqa: BLE001 - like Django
+    except Exception as error:  # noqa: BLE001 - Django turns every error into a response too
         response = database_error_response(error) or response_for_exception(request, error)
     if isinstance(response, Response):  # An error; REST framework returns it unrendered.
         response.render()

@@ -56,10 +56,8 @@ def relate(event: Event, known: WorkflowEvent, sender: Sender) -> Relation:
 
 def _owner_may_speak_for(project_slug: str, known: WorkflowEvent) -> bool:
     """Whether the webhook that sent the shown version may speak for a project; False if the sender is unknown."""
-    shown = known.deliveries.only("event", "webhook").of_shown_version()
-    if shown is None:
-        return False
-    return any(webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if webhook.name == shown.webhook)
+    owner = known.deliveries.versions().values_list("webhook", flat=True).first()
+    return any(webhook.may_speak_for(project_slug) for webhook in conf.webhooks() if webhook.name == owner)
 
 
 def id_of_its_own(event: Event) -> str:
@@ -130,5 +128,5 @@ def _arrival_of_shown_version(known: WorkflowEvent) -> datetime:
     """
     if max(_as_sent(known)[1:]) <= known.received_at + MAX_AHEAD:
         return known.received_at  # The first version's arrival; a later version's would cap nothing either.
-    shown = known.deliveries.only("event", "received_at").of_shown_version()
-    return shown.received_at if shown else known.changed_at or known.received_at
+    arrival = known.deliveries.versions().values_list("received_at", flat=True).first()
+    return arrival or known.changed_at or known.received_at

@@ -46,7 +46,7 @@ class StandingQuerySet(models.QuerySet["Standing"]):
         return self.exclude(tone="")
 
     def broken(self, now: datetime) -> Self:
-        """Keep the branches that are broken and do not rest: that have had a run within RESTING_AFTER."""
+        """Keep branches that are broken and not resting: those with a run within RESTING_AFTER."""
         return self.filter(tone=Tone.BAD, last_run_at__gte=now - RESTING_AFTER)
 
     def for_lists(self) -> Self:

@@ -21,7 +21,7 @@ SEARCHED_COLUMNS = ("commit_subject", "branch", "author", "workflow", "job")
 FEW = 2_000
 # PostgreSQL's index returns a word's first row only after reading all rows with the word. If more rows than this are
 # expected, the index is not used. If the estimate is wrong, a search or a page takes longer. For a word that is missing
-# in its statistics, PostgreSQL expects about 0.04 % of the log's rows: fewer than this up to 20,000,000 events.
+# from its statistics, PostgreSQL expects about 0.04 % of the log's rows: fewer than this up to 20,000,000 events.
 MANY = 4 * FEW
 MIN_START_LENGTH = 3  # Too many words start with the same one or two letters.
 
@@ -133,7 +133,8 @@ class HoldsWords(Func):
 
     def _holds_parts(self, text: str) -> tuple[str, list[Any]]:
         spellings = [spellings_of(word) for word in self.words]
-        conditions = [f"({' OR '.join([f'lower({text}) LIKE {PATTERN}'] * len(each))})" for each in spellings]
+        condition = f"lower({text}) LIKE {PATTERN}"
+        conditions = [f"({' OR '.join([condition] * len(each))})" for each in spellings]
         return " AND ".join(conditions), list(chain.from_iterable(spellings))
 
 

@@ -203,8 +203,8 @@ class Browser:
 
 
 def is_of_replaced_page(error):
-    """Return whether another page replaced an element between the moment it was found and a question about it."""
-    # ChromeDriver passes on Chromium's own message if that happens while it asks.
+    """Return whether the error means that an element has gone, because another page has replaced its page."""
+    # If that happens during a command, ChromeDriver passes on Chromium's own message.
     return isinstance(error, StaleElementReferenceException) or "does not belong to the document" in str(error)
 
 

@@ -30,7 +30,7 @@ URL = "https://app.circleci.com/pipelines/"
 
 @pytest.fixture
 def listen(monkeypatch, tmp_path):
-    """Run the command on this log, with somebody who types keys when some words have appeared, and one q at the end."""
+    """Run the command at a terminal. A thread types each key once its words have appeared, and then q."""
     typist, terminal = pty.openpty()
     stdin = os.fdopen(terminal)
     monkeypatch.setattr(sys, "stdin", stdin)
